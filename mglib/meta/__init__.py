@@ -1,0 +1,6 @@
+"""Learning to learn: adaptation in stages, and the exact gradient through it."""
+
+from mglib.meta.adapt import LossFn, Metrics, Stage, Task, adapt
+from mglib.meta.gradient import meta_gradient
+
+__all__ = ["LossFn", "Metrics", "Stage", "Task", "adapt", "meta_gradient"]

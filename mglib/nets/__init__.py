@@ -1,0 +1,25 @@
+"""A network that chooses: gates, gated networks, what they cost, and the objective that asks them to save."""
+
+from mglib.nets.gates import GateHead, gumbel, straight_through
+from mglib.nets.macs import LayerCost, dense_macs, macs_per_layer, macs_ratio
+from mglib.nets.models import ARCHITECTURES, GatedConv, GatedConvNet, GatedResidualNet, Prediction, Statistics, make_net
+from mglib.nets.objective import Objective, annealed_budget
+
+__all__ = [
+    "ARCHITECTURES",
+    "GateHead",
+    "GatedConv",
+    "GatedConvNet",
+    "GatedResidualNet",
+    "LayerCost",
+    "Objective",
+    "Prediction",
+    "Statistics",
+    "annealed_budget",
+    "dense_macs",
+    "gumbel",
+    "macs_per_layer",
+    "macs_ratio",
+    "make_net",
+    "straight_through",
+]

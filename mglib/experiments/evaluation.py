@@ -1,0 +1,88 @@
+"""Evaluation: one-step adaptation on nodes that training never saw, and a node that keeps what it learnt."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mglib.federated.engines import one_thread
+from mglib.meta import Stage, adapt
+from mglib.nets import Objective
+from mglib.params import Params
+from mglib.tasks import Batch, Node, Task
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """How one task went; accuracies and MACs are shares, 0 to 1, over the task's queries."""
+
+    node: str
+    accuracy: float  # after adaptation
+    accuracy_zero_step: float  # before it
+    accuracy_transductive: float  # after it, normalised by all queries together, as the literature often does
+    macs_ratio: float  # MACs of the adapted network over the dense one, gate heads included
+
+
+def evaluate(
+    objective: Objective,
+    params: Params,
+    nodes: Sequence[Node],
+    stages: Sequence[Stage],
+    *,
+    tasks: int,
+    ways: int = 5,
+    shots: int = 1,
+    queries: int = 15,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Iterator[TaskScore]:
+    """Yield the score of each of `tasks` tasks, task t drawn by (seed, t) from node t modulo their number.
+
+    A prediction sees the support set and its own image, never another query.
+
+    Raises:
+        ValueError: if there are no nodes, or one is too small for such tasks.
+    """
+    if not nodes:
+        raise ValueError("there are no nodes to evaluate on")
+    if tasks < 1:
+        raise ValueError(f"`tasks` (={tasks}) must be at least 1")
+    for node in nodes:
+        node.check(ways, shots, queries)
+    params = {name: value.to(device) for name, value in params.items()}
+    for index in range(tasks):
+        node = nodes[index % len(nodes)]
+        task = node.sample_task(ways, shots, queries, np.random.default_rng([seed, index])).to(device)
+        with one_thread():
+            yield score(objective, params, task, stages)
+
+
+def score(objective: Objective, params: Params, task: Task, stages: Sequence[Stage]) -> TaskScore:
+    """Adapt to one task and return how its queries went."""
+    adapted = adapt(objective, params, task.support, stages)
+    alone = Batch(task.query.images, task.query.labels)
+    with torch.no_grad():
+        _, before = objective(params, task.query)
+        _, after = objective(adapted, task.query)
+        _, together = objective(adapted, alone)
+    return TaskScore(
+        task.node,
+        accuracy=float(after["accuracy"]),
+        accuracy_zero_step=float(before["accuracy"]),
+        accuracy_transductive=float(together["accuracy"]),
+        macs_ratio=float(after["macs_ratio"]),
+    )
+
+
+def summarise(scores: Sequence[TaskScore]) -> dict[str, float]:
+    """Return the means over tasks, and the half width of the accuracy's 95 % interval (normal, over tasks)."""
+    accuracies = np.array([score.accuracy for score in scores])
+    spread = float(accuracies.std(ddof=1)) if len(scores) > 1 else float("nan")
+    return {
+        "accuracy": float(accuracies.mean()),
+        "ci95": 1.96 * spread / len(scores) ** 0.5,
+        "macs_ratio": float(np.mean([score.macs_ratio for score in scores])),
+        "accuracy_zero_step": float(np.mean([score.accuracy_zero_step for score in scores])),
+        "accuracy_transductive": float(np.mean([score.accuracy_transductive for score in scores])),
+    }

@@ -1,0 +1,139 @@
+"""Recipe: everything that decides a run, as one frozen record that goes to disk and comes back."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from mglib.nets.gates import Estimator
+from mglib.nets.objective import check_budget
+from mglib.params import write_atomically
+
+Method = Literal["metagater", "maml"]
+Architecture = Literal["conv", "residual"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run: the same recipe gives the same parameters, bit for bit."""
+
+    data: str = "glyphs"
+    """glyphs, omniglot, cifar10, cifar100, fashion-mnist, or folder:PATH."""
+    held_out: tuple[str, ...] = ()
+    """Nodes (alphabets, scripts, or classes of a flat folder) kept for the final test; none: the data set's own."""
+    validation: tuple[str, ...] = ()
+    """Nodes kept to choose settings by; none: the data set's own."""
+    rotate: bool = False
+    """Train also on each node turned by 90, 180 and 270 degrees, as further nodes with classes of their own."""
+    image_size: int = 28
+    """Pixels a side to which images are resized."""
+    channels: int | None = None
+    """1 for grey, 3 for colour; none: as the images are."""
+    method: Method = "metagater"
+    """metagater: backbone, then gates; maml: the same network without gates, one stage."""
+    architecture: Architecture = "conv"
+    """conv: a stack of stride-2 convolutions; residual: blocks of two convolutions with a stream around them."""
+    width: int = 32
+    """Filters a layer."""
+    depth: int | None = None
+    """Convolutions of the conv net, blocks of the residual one; none: 4 and 2."""
+    ways: int = 5
+    """Classes in a task."""
+    shots: int = 1
+    """Labelled examples a class to adapt on."""
+    queries: int = 15
+    """Examples a class scored after adaptation."""
+    budget: float = 0.5
+    """Share of the dense network's MACs that may be spent, gate heads included, in (0, 1]."""
+    penalty: float = 1.0
+    """λ: cross-entropy, in nats, that a whole dense network over budget is worth."""
+    anneal_share: float = 0.5
+    """Share of the rounds over which the budget falls from 1 to its value."""
+    estimator: Estimator = "straight-through"
+    """How the gates get a gradient: straight-through, or gumbel for noise in training."""
+    backbone_learning_rate: float = 0.2
+    """α: the one step on the backbone."""
+    gate_learning_rate: float = 0.05
+    """β: the one step on the gates."""
+    second_order: bool = True
+    """The exact meta-gradient; otherwise its first-order part."""
+    rounds: int = 2500
+    """Federated rounds."""
+    nodes_per_round: int = 4
+    """Nodes sampled in a round."""
+    local_steps: int = 1
+    """Meta-steps that a node takes before it answers."""
+    tasks_per_step: int = 1
+    """Tasks averaged in a meta-step."""
+    node_learning_rate: float = 0.1
+    """Rate of a node's meta-steps."""
+    server_learning_rate: float = 2e-3
+    """Rate of the server's Adam, which falls to zero along half a cosine."""
+    seed: int = 0
+    """Of everything that is drawn by chance."""
+
+    def __post_init__(self):
+        """Check every number and name that can be checked without the data.
+
+        Raises:
+            ValueError: naming the field, its value and what is allowed.
+        """
+        check_budget(self.budget)
+        _check_choice("method", self.method, Method)
+        _check_choice("architecture", self.architecture, Architecture)
+        _check_choice("estimator", self.estimator, Estimator)
+        for name in ("image_size", "width", "ways", "shots", "queries", "rounds", "nodes_per_round", "local_steps"):
+            _check_at_least(name, getattr(self, name), 1)
+        _check_at_least("tasks_per_step", self.tasks_per_step, 1)
+        _check_at_least("seed", self.seed, 0)
+        if self.depth is not None:
+            _check_at_least("depth", self.depth, 1)
+        if self.channels not in (None, 1, 3):
+            raise ValueError(f"`channels` (={self.channels}) must be 1 (grey) or 3 (colour)")
+        if not 0 < self.anneal_share <= 1:
+            raise ValueError(f"`anneal_share` (={self.anneal_share}) must be in (0, 1]")
+        for name in ("penalty", "backbone_learning_rate", "gate_learning_rate"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"`{name}` (={getattr(self, name)}) must not be negative")
+        for name in ("node_learning_rate", "server_learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"`{name}` (={getattr(self, name)}) must be positive")
+
+    def save(self, path: Path) -> None:
+        """Write the recipe as JSON, whole or not at all."""
+        write_atomically(path, (json.dumps(dataclasses.asdict(self), indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path) -> "Recipe":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: if the file is missing, is not JSON, or holds fields or values that a recipe cannot have.
+        """
+        try:
+            fields = json.loads(path.read_text())
+            for name in ("held_out", "validation"):
+                fields[name] = tuple(fields[name])
+            return cls(**fields)
+        except FileNotFoundError:
+            raise ValueError(f"{path.parent} holds no run: there is no {path.name}") from None
+        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{path} is not a recipe ({error})") from error
+
+    def differences(self, other: "Recipe") -> str:
+        """Return as text in what `other` departs from this recipe; a field that is None here asks for nothing."""
+        pairs = ((field.name, getattr(self, field.name), getattr(other, field.name)) for field in dataclasses.fields(self))
+        return ", ".join(
+            f"{name}={mine!r} where it has {theirs!r}" for name, mine, theirs in pairs if mine not in (None, theirs)
+        )
+
+
+def _check_choice(name: str, value: str, allowed: object) -> None:
+    if value not in get_args(allowed):
+        raise ValueError(f"`{name}` (={value!r}) must be one of {', '.join(get_args(allowed))}")
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"`{name}` (={value!r}) must be a whole number of at least {least}")

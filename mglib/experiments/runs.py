@@ -1,0 +1,99 @@
+"""Run: the folder of one training, and how it stays whole whatever happens to the process."""
+
+from pathlib import Path
+
+from mglib.experiments.recipes import Recipe
+from mglib.federated import RoundResult
+from mglib.params import Params, load, save, write_atomically
+
+
+class Run:
+    """A folder with `recipe.json`, `metrics.jsonl`, and `checkpoint.safetensors` until `params.safetensors`."""
+
+    def __init__(self, folder: Path):
+        """Name a run's folder; nothing is read or written yet."""
+        self.folder = folder
+        self.recipe_file = folder / "recipe.json"
+        self.metrics_file = folder / "metrics.jsonl"
+        self.checkpoint_file = folder / "checkpoint.safetensors"
+        self.params_file = folder / "params.safetensors"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training has ended."""
+        return self.params_file.exists()
+
+    def check_free(self, recipe: Recipe, resume: bool) -> None:
+        """Raise ValueError unless the recipe may train here: into nothing, or on with the same recipe."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"{self.folder} is a file; `--out` names a folder")
+        if not self.recipe_file.exists():
+            if self.folder.exists() and any(self.folder.iterdir()):
+                raise ValueError(f"{self.folder} holds other files and no run; choose an empty or a new folder")
+            return
+        if not resume:
+            raise ValueError(f"{self.folder} already holds a run; choose another folder, or go on with --resume")
+        if differences := recipe.differences(Recipe.load(self.recipe_file)):
+            raise ValueError(f"{self.folder} holds a run of another recipe: {differences}")
+
+    def begin(self, recipe: Recipe) -> tuple[int, Params | None, Params | None]:
+        """Make the folder, or return to it: the rounds done, the parameters and the server's state then.
+
+        Raises:
+            ValueError: if the checkpoint is not whole.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.recipe_file.exists():
+            recipe.save(self.recipe_file)
+        if not self.checkpoint_file.exists():
+            self._keep_metrics(0)
+            return 0, None, None
+        tensors, metadata = load(self.checkpoint_file)
+        done = int(metadata["rounds_done"])
+        self._keep_metrics(done)
+        return done, _strip("params/", tensors), _strip("server/", tensors)
+
+    def checkpoint(self, result: RoundResult) -> None:
+        """Write all that a resumed training needs."""
+        tensors = {f"params/{name}": value for name, value in result.params.items()}
+        tensors |= {f"server/{name}": value for name, value in result.server_state.items()}
+        save(self.checkpoint_file, tensors, {"rounds_done": str(result.round.index + 1)})
+
+    def finish(self, params: Params) -> None:
+        """Write the trained parameters and drop the checkpoint."""
+        save(self.params_file, params)
+        self.checkpoint_file.unlink(missing_ok=True)
+
+    def load(self) -> tuple[Recipe, Params]:
+        """Return the recipe and the parameters of a finished run.
+
+        Raises:
+            ValueError: if there is no run, it is not finished, or a file is not whole.
+        """
+        recipe = Recipe.load(self.recipe_file)
+        if not self.finished:
+            raise ValueError(f"the run in {self.folder} is not finished; go on with train --resume")
+        return recipe, load(self.params_file)[0]
+
+    def _keep_metrics(self, rounds: int) -> None:
+        """Cut the metrics to the rounds that the checkpoint knows of; the others will be trained again."""
+        lines = self.metrics_file.read_bytes().splitlines(keepends=True) if self.metrics_file.exists() else []
+        write_atomically(self.metrics_file, b"".join(lines[:rounds]))
+
+
+def check_fit(params: Params, expected: Params, source: Path) -> None:
+    """Raise ValueError unless `params`, read from `source`, have the names and shapes of `expected`."""
+    shapes = {name: tuple(value.shape) for name, value in params.items()}
+    needed = {name: tuple(value.shape) for name, value in expected.items()}
+    if shapes == needed:
+        return
+    wrong = sorted(name for name in shapes.keys() | needed.keys() if shapes.get(name) != needed.get(name))
+    name = wrong[0]
+    raise ValueError(
+        f"{source} is of another architecture: {name} is {shapes.get(name, 'missing')} there and "
+        f"{needed.get(name, 'unknown')} in the recipe's network ({len(wrong)} such parameters)"
+    )
+
+
+def _strip(prefix: str, tensors: Params) -> Params:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

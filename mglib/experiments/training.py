@@ -1,0 +1,154 @@
+"""Training: from a recipe to parameters, in memory or in a run's folder that survives being stopped."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mglib.experiments.algorithms import ALGORITHMS, MetaUpdate
+from mglib.experiments.recipes import Recipe
+from mglib.experiments.runs import Run, check_fit
+from mglib.federated import FedAdam, LocalEngine, RoundResult, run_rounds
+from mglib.meta import Stage
+from mglib.nets import Objective, make_net
+from mglib.params import Params
+from mglib.tasks import Federation, load_federation
+
+ROUNDS_PER_CHECKPOINT = 10
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A recipe with everything it stands for: the data, the network, where it starts, how a node adapts."""
+
+    recipe: Recipe
+    federation: Federation
+    net: nn.Module
+    initial: Params
+    stages: tuple[Stage, ...]
+
+    def objective(self) -> Objective:
+        """Return the objective at the end of training: the whole penalty, the final budget, no noise."""
+        return Objective(self.net, self.recipe.budget, self.recipe.penalty)
+
+    def rounds(
+        self,
+        *,
+        workers: int = 1,
+        device: str = "cpu",
+        start: int = 0,
+        params: Params | None = None,
+        server_state: Params | None = None,
+    ) -> Iterator[RoundResult]:
+        """Yield the federation's state after each round, from round `start` and its state to the last."""
+        client_update = MetaUpdate(self.net, self.stages, self.recipe, device)
+        with LocalEngine(client_update, self.federation.train, workers) as engine:
+            yield from run_rounds(
+                engine,
+                params or self.initial,
+                FedAdam(self.recipe.server_learning_rate),
+                rounds=self.recipe.rounds,
+                nodes_per_round=self.recipe.nodes_per_round,
+                seed=self.recipe.seed,
+                start=start,
+                server_state=server_state,
+            )
+
+
+def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
+    """Load what a recipe names (or take `federation` in its place), make the network, check the two against each other.
+
+    Raises:
+        ValueError: if the data cannot be had, or is too small for the recipe's tasks.
+    """
+    if federation is None:
+        federation = load_data(recipe)
+    if recipe.nodes_per_round > len(federation.train):
+        raise ValueError(
+            f"`nodes_per_round` (={recipe.nodes_per_round}) is more than the {len(federation.train)} training nodes"
+        )
+    for node in federation.train:
+        node.check(recipe.ways, recipe.shots, recipe.queries)
+    algorithm = ALGORITHMS[recipe.method]
+    sizes = {"width": recipe.width, "image_size": federation.image_size, "channels": federation.channels}
+    if recipe.depth is not None:
+        sizes["depth"] = recipe.depth
+    net, initial = make_net(recipe.architecture, recipe.seed, ways=recipe.ways, gated=algorithm.gated, **sizes)
+    stages = algorithm.stages(net, recipe.backbone_learning_rate, recipe.gate_learning_rate)
+    return Experiment(recipe, federation, net, initial, stages)
+
+
+def load_data(recipe: Recipe, data: str | None = None) -> Federation:
+    """Return the federation that a recipe names, or another one cut to the same image size and channels."""
+    return load_federation(
+        data or recipe.data,
+        image_size=recipe.image_size,
+        channels=recipe.channels,
+        held_out=recipe.held_out if data is None else (),
+        validation=recipe.validation if data is None else (),
+        rotate=recipe.rotate,
+        seed=0,
+    )
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    workers: int = 1,
+    device: str = "cpu",
+    on_round: Callable[[dict], None] | None = None,
+) -> Params:
+    """Train and leave `recipe.json`, `metrics.jsonl` (a line a round) and `params.safetensors` in `out`.
+
+    While it runs, `checkpoint.safetensors` holds all that `resume` needs; a run stopped at any moment and
+    resumed ends in the same bits as one that was left alone. `params.safetensors` appears at the end.
+
+    Raises:
+        ValueError: if `out` holds another run, or one to resume that had another recipe; nothing is written.
+        OSError: if the disk refuses; what `out` held stays whole.
+    """
+    run = Run(out)
+    run.check_free(recipe, resume)
+    if run.finished:
+        return run.load()[1]
+    check_device(device)
+    experiment = set_up(recipe)
+    done, params, server_state = run.begin(dataclasses.replace(recipe, channels=experiment.federation.channels))
+    if params is not None:
+        check_fit(params, experiment.initial, run.checkpoint_file)
+    rounds = experiment.rounds(workers=workers, device=device, start=done, params=params, server_state=server_state)
+    with open(run.metrics_file, "a") as metrics_file:
+        for result in rounds:
+            metrics = round_metrics(result)
+            metrics_file.write(json.dumps(metrics) + "\n")
+            if (result.round.index + 1) % ROUNDS_PER_CHECKPOINT == 0 or result.round.index + 1 == recipe.rounds:
+                metrics_file.flush()
+                os.fsync(metrics_file.fileno())
+                run.checkpoint(result)
+            if on_round is not None:
+                on_round(metrics)
+            params = result.params
+    run.finish(params)
+    return params
+
+
+def round_metrics(result: RoundResult) -> dict:
+    """Return what a round's line in `metrics.jsonl` says: the means over the sampled nodes after adaptation."""
+    names = result.updates[0].metrics
+    means = {name: sum(update.metrics[name] for update in result.updates) / len(result.updates) for name in names}
+    return {"round": result.round.index, **means, "nodes": [update.node for update in result.updates]}
+
+
+def check_device(device: str) -> None:
+    """Raise ValueError unless tensors can live on `device`."""
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"`device` (={device!r}) is not to be had here: {str(error).splitlines()[0]}") from None

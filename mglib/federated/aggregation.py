@@ -1,0 +1,46 @@
+"""Server updates: what the server makes of the parameters that come back."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from mglib.federated.rounds import Round, ServerState, Update
+from mglib.params import Params, weighted_mean
+
+
+def average(params: Params, state: ServerState, updates: Sequence[Update], round: Round) -> tuple[Params, ServerState]:
+    """Replace the parameters by the mean of the nodes' by weight (FedAvg, arXiv 1602.05629)."""
+    return weighted_mean([u.params for u in updates], [u.weight for u in updates]), state
+
+
+@dataclass(frozen=True)
+class FedAdam:
+    """Adam on the server, with what the nodes moved on average as its gradient (arXiv 2003.00295).
+
+    The rate falls to zero over the rounds along half a cosine.
+    """
+
+    learning_rate: float = 2e-3
+    momentum: float = 0.9
+    second_momentum: float = 0.999
+    epsilon: float = 1e-8
+
+    def __call__(
+        self, params: Params, state: ServerState, updates: Sequence[Update], round: Round
+    ) -> tuple[Params, ServerState]:
+        """Return the parameters after one step of Adam, and the moments to go on with."""
+        mean = weighted_mean([u.params for u in updates], [u.weight for u in updates])
+        rate = self.learning_rate * 0.5 * (1 + math.cos(math.pi * round.progress))
+        bias_1 = 1 - self.momentum ** (round.index + 1)
+        bias_2 = 1 - self.second_momentum ** (round.index + 1)
+        after, moments = {}, {}
+        for name, value in params.items():
+            gradient = value - mean[name]
+            first = state.get(f"first.{name}", torch.zeros_like(value)).lerp(gradient, 1 - self.momentum)
+            second = state.get(f"second.{name}", torch.zeros_like(value))
+            second = second.lerp(gradient.square(), 1 - self.second_momentum)
+            after[name] = value - rate * (first / bias_1) / ((second / bias_2).sqrt() + self.epsilon)
+            moments[f"first.{name}"], moments[f"second.{name}"] = first, second
+        return after, moments

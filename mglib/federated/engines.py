@@ -1,0 +1,107 @@
+"""LocalEngine: all nodes on this machine, one after another or spread over processes."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from mglib.federated.rounds import Round, Update
+from mglib.params import Params
+
+ClientUpdate = Callable[[Params, Any, int, Round], Update]  # (parameters, node, its position, round)
+
+
+class LocalEngine:
+    """Runs the client update of each sampled node on this machine.
+
+    With several workers the nodes' data goes to each process once; from then on only parameters travel, as
+    bytes, the way they would to a real device. Each node computes on one thread, so one worker and many
+    give the same bits. Use it as a context manager, or call `close`.
+    """
+
+    def __init__(self, client_update: ClientUpdate, nodes: Sequence[Any], workers: int = 1):
+        """Make an engine; `client_update` and `nodes` must be picklable if `workers` is more than 1.
+
+        Raises:
+            ValueError: if there are no nodes or no workers.
+        """
+        if len(nodes) == 0:
+            raise ValueError("a federation needs at least one node")
+        if workers < 1:
+            raise ValueError(f"`workers` (={workers}) must be at least 1")
+        self._client_update, self._nodes = client_update, nodes
+        self._pool = None
+        if workers > 1:
+            # A new interpreter each: forking one whose threads already compute can hang.
+            context = get_context("spawn")
+            self._pool = ProcessPoolExecutor(workers, context, _become_worker, (client_update, nodes))
+
+    def __len__(self) -> int:
+        """Return the number of nodes."""
+        return len(self._nodes)
+
+    def run(self, params: Params, positions: Sequence[int], round: Round) -> list[Update]:
+        """Return the updates of the nodes at `positions`, in that order."""
+        if self._pool is None:
+            with one_thread():
+                return [self._client_update(params, self._nodes[p], p, round) for p in positions]
+        sent = safetensors.torch.save(params)
+        replies = self._pool.map(_run_on_worker, [(sent, position, round) for position in positions])
+        return [Update(node, safetensors.torch.load(params), weight, metrics) for node, params, weight, metrics in replies]
+
+    def close(self) -> None:
+        """End the worker processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> "LocalEngine":
+        """Return the engine itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the worker processes."""
+        self.close()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread inside the block: the order of sums, and so the last bits, depends on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+_worker: tuple[ClientUpdate, Sequence[Any]]  # what a worker process was started with
+
+
+def _become_worker(client_update: ClientUpdate, nodes: Sequence[Any]) -> None:
+    global _worker
+    _worker = (client_update, nodes)
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Leave when the parent is gone: a parent that was killed cannot end its workers."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _run_on_worker(job: tuple[bytes, int, Round]) -> tuple[str, bytes, float, dict[str, float]]:
+    sent, position, round = job
+    client_update, nodes = _worker
+    update = client_update(safetensors.torch.load(sent), nodes[position], position, round)
+    return update.node, safetensors.torch.save(update.params), update.weight, update.metrics

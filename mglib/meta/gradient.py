@@ -1,0 +1,48 @@
+"""The meta-gradient: how the loss after adaptation changes with the parameters before it."""
+
+from collections.abc import Sequence
+
+import torch
+
+from mglib.meta.adapt import LossFn, Metrics, Stage, Step, Task, gradient_of, take_steps
+from mglib.params import Params, detach
+
+
+def meta_gradient(
+    loss_fn: LossFn, params: Params, task: Task, stages: Sequence[Stage], *, second_order: bool = True
+) -> tuple[Params, Metrics]:
+    """Return `dL_Q(adapt(p)) / dp`, exact, and the metrics of the adapted parameters on the query set.
+
+    The staged adjoint: forward, each step `p_t = p_{t-1} − η ∂_A L_S(p_{t-1})` is taken from a detached
+    point; backward, the query gradient v walks through the steps in reverse,
+    `v ← v − η ∂_p ⟨∂_A L_S(p_{t-1}), v_A⟩`, one Hessian-vector product a step. No derivative of third order
+    appears, however many stages there are. MetaGater's two stages give the equations of the book.
+
+    second_order: False drops every Hessian (first-order MAML): the query gradient at the adapted point.
+
+    Returns:
+        The gradient, with the names and shapes of `params`, and what `loss_fn` reports on the query set.
+    """
+    path = list(take_steps(loss_fn, params, task.support, stages, create_graph=second_order))
+    adapted = detach(path[-1].after if path else params, requires_grad=True)
+    loss, metrics = loss_fn(adapted, task.query)
+    adjoint = gradient_of(loss, adapted)
+    if second_order:
+        for step in reversed(path):
+            adjoint = _through(step, adjoint)
+    return adjoint, metrics
+
+
+def _through(step: Step, adjoint: Params) -> Params:
+    """Return the adjoint before a step, given the one behind it: `v − η ∂_p ⟨∂_A L_S(p), v_A⟩`."""
+    curved = {name: gradient for name, gradient in step.gradient.items() if gradient.requires_grad}
+    if not curved:  # the support loss is linear in what this stage moves: no curvature to correct for
+        return adjoint
+    products = torch.autograd.grad(
+        list(curved.values()),
+        list(step.point.values()),
+        grad_outputs=[adjoint[name] for name in curved],
+        materialize_grads=True,
+    )
+    rate = step.stage.learning_rate
+    return {name: adjoint[name] - rate * product for name, product in zip(adjoint, products, strict=True)}

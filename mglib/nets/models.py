@@ -1,0 +1,246 @@
+"""Gated networks: every convolution may ask its gate which filters this input needs.
+
+The networks keep no buffers and write nothing while they compute: the statistics that normalise a layer
+come in with the call or from the batch itself, and go out with the answer.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mglib.nets.gates import GateHead, gumbel, straight_through
+from mglib.nets.macs import LayerCost
+from mglib.params import Params
+
+Statistics = tuple[tuple[Tensor, Tensor], ...]  # a layer: mean and variance of its maps, (filter,) each
+
+
+class Prediction(NamedTuple):
+    """What a network answers for a batch."""
+
+    logits: Tensor  # (batch, ways)
+    gates: tuple[Tensor, ...]  # a gated layer: (batch, filter), 0 closed and 1 open; empty for a dense net
+    statistics: Statistics  # of every normalised layer, in order
+
+
+class GatedConv(nn.Module):
+    """`gate(x) · relu(norm(conv(x)))`, or without the gate, or without the relu."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, stride: int = 2, gated: bool, grid: int = 1, relu: bool = True
+    ):
+        """Make a 3×3 convolution, its normalisation and, if `gated`, the head that opens its filters."""
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+        self.scale = nn.Parameter(torch.ones(out_channels))
+        self.shift = nn.Parameter(torch.zeros(out_channels))
+        self.gate = GateHead(in_channels, out_channels, grid) if gated else None
+        self.relu = relu
+
+    def forward(
+        self, inputs: Tensor, statistics: tuple[Tensor, Tensor] | None, noise: torch.Generator | None
+    ) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor]]:
+        """Return the layer's maps, its gate (batch, filter) if it has one, and the statistics it used."""
+        maps = self.conv(inputs)
+        if statistics is None:
+            variance, mean = torch.var_mean(maps, (0, 2, 3), correction=0)
+        else:
+            mean, variance = statistics
+        scale = self.scale * torch.rsqrt(variance + 1e-5)
+        shift = self.shift - mean * scale
+        maps = torch.addcmul(shift[:, None, None], maps, scale[:, None, None])
+        if self.relu:
+            maps = F.relu(maps)
+        if self.gate is None:
+            return maps, None, (mean, variance)
+        logits = self.gate(inputs)
+        gate = straight_through(logits) if noise is None else gumbel(logits, noise)
+        return maps * gate[:, :, None, None], gate, (mean, variance)
+
+    def cost(self, name: str, out_size: int, reads: int | None, writes: int | None) -> LayerCost:
+        """Return what the layer costs at `out_size` pixels a side; see `LayerCost` for `reads`, `writes`."""
+        return LayerCost(
+            name,
+            taps=9 * out_size**2,
+            in_channels=self.conv.in_channels,
+            out_channels=self.conv.out_channels,
+            reads=reads,
+            writes=writes if self.gate is not None else None,
+            gate_macs=0 if self.gate is None else self.gate.linear.weight.numel(),
+        )
+
+
+class _GatedNet(nn.Module):
+    """What the architectures share: a stack of gated convolutions, a linear head, and their bookkeeping."""
+
+    costs: tuple[LayerCost, ...]  # in the order of computation, the head last
+    image_size: int
+    channels: int
+
+    def gate_names(self) -> frozenset[str]:
+        """Return the names of the gate heads' parameters (φ); all others are the backbone (θ)."""
+        return frozenset(
+            f"{prefix}.{name}"
+            for prefix, module in self.named_modules()
+            if isinstance(module, GateHead)
+            for name, _ in module.named_parameters()
+        )
+
+    def head_names(self) -> frozenset[str]:
+        """Return the names of the parameters of the linear layer that names the class."""
+        return frozenset(f"head.{name}" for name, _ in self.head.named_parameters())
+
+    def _check_images(self, images: Tensor) -> None:
+        expected = (self.channels, self.image_size, self.image_size)
+        if images.ndim != 4 or images.shape[1:] != expected:
+            raise ValueError(f"images of shape {tuple(images.shape)}: need (batch, {', '.join(map(str, expected))})")
+
+
+class GatedConvNet(_GatedNet):
+    """`depth` gated 3×3 convolutions of stride 2, `width` filters each, then a linear head.
+
+    With `gated=False` it is the dense network: the same class, without gate heads.
+    """
+
+    def __init__(
+        self,
+        ways: int = 5,
+        *,
+        width: int = 32,
+        depth: int = 4,
+        image_size: int = 28,
+        channels: int = 1,
+        gated: bool = True,
+    ):
+        """Make the network; weights are drawn from torch's global generator (see `make_net`).
+
+        The first layer's gate sees the image averaged to 4×4 cells, for the mean of a grey image alone
+        says little; the gates above see the mean of each map.
+
+        Raises:
+            ValueError: if a size is not a positive integer.
+        """
+        super().__init__()
+        _check_positive(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
+        self.image_size, self.channels = image_size, channels
+        self.layers = nn.ModuleList()
+        costs, size = [], image_size
+        for index in range(depth):
+            first = index == 0
+            layer = GatedConv(channels if first else width, width, gated=gated, grid=4 if first else 1)
+            size = _half(size)
+            costs.append(layer.cost(f"conv {index + 1}", size, index - 1 if gated and not first else None, index))
+            self.layers.append(layer)
+        self.head = nn.Linear(width * size**2, ways)
+        costs.append(LayerCost("head", size**2, width, ways, reads=depth - 1 if gated else None))
+        self.costs = tuple(costs)
+
+    def forward(
+        self, images: Tensor, statistics: Statistics | None = None, noise: torch.Generator | None = None
+    ) -> Prediction:
+        """Answer for a batch of images, shape (batch, channel, height, width).
+
+        statistics: those of another batch, to normalise this one by; None: this batch's own.
+        noise: draws the gates' Gumbel noise; None: no noise, as at evaluation.
+
+        Raises:
+            ValueError: if the images are not of the shape that the network was made for.
+        """
+        self._check_images(images)
+        maps, gates, used = images, [], []
+        for index, layer in enumerate(self.layers):
+            maps, gate, of_layer = layer(maps, statistics and statistics[index], noise)
+            used.append(of_layer)
+            if gate is not None:
+                gates.append(gate)
+        return Prediction(self.head(maps.flatten(1)), tuple(gates), tuple(used))
+
+
+class GatedResidualNet(_GatedNet):
+    """A stem, then `depth` residual blocks of two gated 3×3 convolutions each, then a linear head.
+
+    A block halves the image and adds to the average-pooled stream: `relu(pool(x) + conv₂(conv₁(x)))`. Its
+    second gate closes what the block adds; the stream itself is always open (He et al., arXiv 1512.03385).
+    """
+
+    def __init__(
+        self,
+        ways: int = 5,
+        *,
+        width: int = 32,
+        depth: int = 2,
+        image_size: int = 28,
+        channels: int = 1,
+        gated: bool = True,
+    ):
+        """Make the network; weights are drawn from torch's global generator (see `make_net`).
+
+        Raises:
+            ValueError: if a size is not a positive integer.
+        """
+        super().__init__()
+        _check_positive(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
+        self.image_size, self.channels = image_size, channels
+        self.stem = GatedConv(channels, width, gated=False)
+        size = _half(image_size)
+        costs = [self.stem.cost("stem", size, None, None)]
+        self.blocks = nn.ModuleList()
+        for index in range(depth):
+            inner = GatedConv(width, width, gated=gated)
+            outer = GatedConv(width, width, stride=1, gated=gated, relu=False)
+            size = _half(size)
+            costs.append(inner.cost(f"block {index + 1} in", size, None, 2 * index))
+            costs.append(outer.cost(f"block {index + 1} out", size, 2 * index if gated else None, 2 * index + 1))
+            self.blocks.append(nn.ModuleList([inner, outer]))
+        self.head = nn.Linear(width * size**2, ways)
+        self.costs = (*costs, LayerCost("head", size**2, width, ways))
+
+    def forward(
+        self, images: Tensor, statistics: Statistics | None = None, noise: torch.Generator | None = None
+    ) -> Prediction:
+        """Answer for a batch of images; see `GatedConvNet.forward`."""
+        self._check_images(images)
+        given = iter(statistics or [None] * (1 + 2 * len(self.blocks)))
+        stream, _, of_layer = self.stem(images, next(given), noise)
+        gates, used = [], [of_layer]
+        for inner, outer in self.blocks:
+            hidden, gate_in, of_inner = inner(stream, next(given), noise)
+            added, gate_out, of_outer = outer(hidden, next(given), noise)
+            pooled = F.avg_pool2d(stream, 2, ceil_mode=True, count_include_pad=False)
+            stream = F.relu(pooled + added)
+            used += [of_inner, of_outer]
+            if gate_in is not None:
+                gates += [gate_in, gate_out]
+        return Prediction(self.head(stream.flatten(1)), tuple(gates), tuple(used))
+
+
+ARCHITECTURES: dict[str, type[_GatedNet]] = {"conv": GatedConvNet, "residual": GatedResidualNet}
+
+
+def make_net(architecture: str, seed: int, **sizes: int | bool) -> tuple[_GatedNet, Params]:
+    """Return a network of `ARCHITECTURES` and its initial parameters, the same for the same seed.
+
+    sizes: keywords of the architecture's class: ways, width, depth, image_size, channels, gated.
+
+    Raises:
+        ValueError: if the architecture is unknown or a size is not a positive integer.
+    """
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"architecture {architecture!r} is unknown; choose one of {', '.join(ARCHITECTURES)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = ARCHITECTURES[architecture](**sizes)
+    return net, {name: value.detach().clone() for name, value in net.named_parameters()}
+
+
+def _half(size: int) -> int:
+    return (size + 1) // 2
+
+
+def _check_positive(**sizes: int) -> None:
+    for name, value in sizes.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"`{name}` (={value}) must be a positive integer")

@@ -1,0 +1,67 @@
+"""The objective: cross-entropy plus the MAC budget, the only place where gates and loss meet."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from mglib.nets.macs import macs_ratio
+from mglib.nets.models import Prediction
+from mglib.params import Params
+
+
+@dataclass(frozen=True)
+class Objective:
+    """`L = cross-entropy + penalty · relu(mean MACs / dense MACs − budget)`, a loss for `mglib.meta`.
+
+    The hinge asks nothing of a network that keeps within its budget, and the mean over the batch lets a
+    hard input open more than an easy one. A dense network pays cross-entropy alone.
+
+    budget: allowed share of the dense MACs, gate heads included, in (0, 1].
+    penalty: λ, cost in nats of being one dense network over budget.
+    noise: draws the gates' Gumbel noise in training; None: straight-through, and at evaluation.
+    """
+
+    net: nn.Module
+    budget: float = 1.0
+    penalty: float = 0.0
+    noise: torch.Generator | None = None
+
+    def __post_init__(self):
+        """Check the budget."""
+        check_budget(self.budget)
+
+    def predict(self, params: Params, batch) -> Prediction:
+        """Return the network's answer for `batch.images`, normalised by `batch.context` where there is one."""
+        statistics = None
+        if batch.context is not None:
+            statistics = functional_call(self.net, params, (batch.context, None, self.noise)).statistics
+        return functional_call(self.net, params, (batch.images, statistics, self.noise))
+
+    def __call__(self, params: Params, batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss, a scalar, and what to watch beside it: accuracy and MACs ratio, detached."""
+        prediction = self.predict(params, batch)
+        loss = F.cross_entropy(prediction.logits, batch.labels)
+        ratio = macs_ratio(self.net.costs, prediction.gates).mean()
+        if prediction.gates:
+            loss = loss + self.penalty * F.relu(ratio - self.budget)
+        accuracy = (prediction.logits.argmax(1) == batch.labels).float().mean()
+        return loss, {"loss": loss.detach(), "accuracy": accuracy, "macs_ratio": ratio.detach()}
+
+
+def annealed_budget(budget: float, progress: float, share: float = 0.5) -> float:
+    """Return the budget in force after `progress` (0 to 1) of the training.
+
+    It falls linearly from the whole network to `budget` over the first `share` of the training: asked for
+    all at once, the saving is cheapest to have by closing filters before anything is learnt.
+    """
+    check_budget(budget)
+    return 1.0 - (1.0 - budget) * min(1.0, progress / share)
+
+
+def check_budget(budget: float) -> None:
+    """Raise ValueError unless `budget` is a share of the dense MACs."""
+    if not 0 < budget <= 1:
+        raise ValueError(f"`budget` (={budget}) must be in (0, 1]: a share of the dense network's MACs")

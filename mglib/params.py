@@ -1,0 +1,104 @@
+"""Params: a network's numbers as a plain dict of tensors, and the few things done to them as a whole."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+Params = dict[str, Tensor]
+
+
+def split(params: Params, names: Iterable[str]) -> tuple[Params, Params]:
+    """Return `params` as two dicts: the entries in `names`, and the rest, both in the order of `params`.
+
+    Raises:
+        ValueError: if a name is not among the parameters.
+    """
+    chosen = set(names)
+    if unknown := sorted(chosen - params.keys()):
+        raise ValueError(f"unknown parameters {unknown}; there are {sorted(params)}")
+    inside = {name: value for name, value in params.items() if name in chosen}
+    outside = {name: value for name, value in params.items() if name not in chosen}
+    return inside, outside
+
+
+def merge(params: Params, changes: Params) -> Params:
+    """Return `params` with the entries of `changes` put in their places; the order is that of `params`."""
+    return {name: changes.get(name, value) for name, value in params.items()}
+
+
+def detach(params: Params, *, requires_grad: bool = False) -> Params:
+    """Return the same numbers as new leaves of autograd, which remember nothing of how they were made."""
+    return {name: value.detach().requires_grad_(requires_grad) for name, value in params.items()}
+
+
+def weighted_mean(several: Sequence[Params], weights: Sequence[float]) -> Params:
+    """Return `Σ_i w_i p_i / Σ_i w_i`, summed in the order given.
+
+    Raises:
+        ValueError: if there is nothing to average, names differ, or the weights are not positive.
+    """
+    if not several or len(several) != len(weights):
+        raise ValueError(f"{len(several)} sets of parameters and {len(weights)} weights: need as many, at least one")
+    if not all(weight > 0 for weight in weights):
+        raise ValueError(f"weights {list(weights)} must all be positive")
+    if any(params.keys() != several[0].keys() for params in several):
+        raise ValueError("the sets of parameters have different names")
+    shares = [weight / sum(weights) for weight in weights]
+    return {
+        name: sum(share * params[name] for share, params in zip(shares, several, strict=True))
+        for name in several[0]
+    }
+
+
+def distance(first: Params, second: Params) -> float:
+    """Return the Euclidean distance between two sets of parameters, seen as two long vectors."""
+    squares = [(first[name] - second[name]).double().square().sum() for name in first]
+    return float(torch.stack(squares).sum().sqrt())
+
+
+def save(path: Path, params: Params, metadata: Mapping[str, str] | None = None) -> None:
+    """Write `params` to a safetensors file, whole or not at all.
+
+    The bytes go to a neighbouring temporary file that takes the name of `path` once they are on disk: a
+    process killed or a disk filled half-way leaves the file that was there before.
+    """
+    tensors = {name: value.detach().cpu().contiguous() for name, value in params.items()}
+    write_atomically(path, safetensors.torch.save(tensors, dict(metadata or {})))
+
+
+def load(path: Path) -> tuple[Params, dict[str, str]]:
+    """Read what `save` wrote: the parameters and the metadata.
+
+    Raises:
+        ValueError: if the file is missing, truncated or not in the safetensors format.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist") from None
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a whole safetensors file ({error})") from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; an error leaves the file that was there before.
+
+    Raises:
+        OSError: if the disk refuses (full, read-only); the temporary file is removed.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
