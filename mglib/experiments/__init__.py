@@ -1,0 +1,22 @@
+"""Where the parts meet: recipes, training that survives being stopped, evaluation on nodes never seen."""
+
+from mglib.experiments.evaluation import TaskScore, evaluate, evaluate_run, score, summarise
+from mglib.experiments.node import NodeNetwork, adapt_to_folder
+from mglib.experiments.recipes import Recipe
+from mglib.experiments.runs import Run
+from mglib.experiments.training import Experiment, set_up, train
+
+__all__ = [
+    "Experiment",
+    "NodeNetwork",
+    "Recipe",
+    "Run",
+    "TaskScore",
+    "adapt_to_folder",
+    "evaluate",
+    "evaluate_run",
+    "score",
+    "set_up",
+    "summarise",
+    "train",
+]

@@ -10,7 +10,7 @@ from torch import nn
 from mglib.experiments.recipes import Recipe
 from mglib.federated import Round, Update
 from mglib.meta import Stage, meta_gradient
-from mglib.nets import Objective, annealed_budget
+from mglib.nets import Objective, annealed_budget, make_net
 from mglib.params import Params
 from mglib.tasks import Node
 
@@ -39,6 +39,23 @@ class Algorithm:
 
 
 ALGORITHMS = {"metagater": Algorithm(True, metagater), "maml": Algorithm(False, maml)}
+
+
+def network_of(recipe: Recipe) -> tuple[nn.Module, Params]:
+    """Return a recipe's network and its initial parameters; `recipe.channels` must be known."""
+    sizes = {name: getattr(recipe, name) for name in ("ways", "width", "depth", "image_size", "channels")}
+    sizes = {name: size for name, size in sizes.items() if size is not None}
+    return make_net(recipe.architecture, recipe.seed, gated=ALGORITHMS[recipe.method].gated, **sizes)
+
+
+def stages_of(recipe: Recipe, net: nn.Module) -> tuple[Stage, ...]:
+    """Return the stages in which a node of this recipe adapts."""
+    return ALGORITHMS[recipe.method].stages(net, recipe.backbone_learning_rate, recipe.gate_learning_rate)
+
+
+def final_objective(recipe: Recipe, net: nn.Module) -> Objective:
+    """Return the objective in force once training is over: the final budget, no noise."""
+    return Objective(net, recipe.budget, recipe.penalty)
 
 
 @dataclass(frozen=True)

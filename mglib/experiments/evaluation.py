@@ -1,11 +1,14 @@
-"""Evaluation: one-step adaptation on nodes that training never saw, and a node that keeps what it learnt."""
+"""Evaluation: one-step adaptation on nodes that training never saw."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 
+from mglib.experiments.runs import Run, check_fit
+from mglib.experiments.training import check_device, set_up
 from mglib.federated.engines import one_thread
 from mglib.meta import Stage, adapt
 from mglib.nets import Objective
@@ -48,8 +51,6 @@ def evaluate(
         raise ValueError("there are no nodes to evaluate on")
     if tasks < 1:
         raise ValueError(f"`tasks` (={tasks}) must be at least 1")
-    for node in nodes:
-        node.check(ways, shots, queries)
     params = {name: value.to(device) for name, value in params.items()}
     for index in range(tasks):
         node = nodes[index % len(nodes)]
@@ -86,3 +87,65 @@ def summarise(scores: Sequence[TaskScore]) -> dict[str, float]:
         "accuracy_zero_step": float(np.mean([score.accuracy_zero_step for score in scores])),
         "accuracy_transductive": float(np.mean([score.accuracy_transductive for score in scores])),
     }
+
+
+def evaluate_run(
+    run: Run,
+    *,
+    data: str | None = None,
+    nodes: Sequence[str] = (),
+    split: Literal["test", "validation"] = "test",
+    tasks: int = 400,
+    ways: int | None = None,
+    shots: int | None = None,
+    queries: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Callable[[Iterator[TaskScore]], Iterable[TaskScore]] = iter,
+) -> dict:
+    """Evaluate a finished run on nodes that it never trained on; return the record that the book's tables read.
+
+    data: another data set, every node of which is new; None: the run's own, and its held-out nodes.
+    nodes: names of the nodes to draw tasks from, of those; none: all.
+    split: which of the run's own held-out nodes; validation ones choose settings, test ones are reported.
+    ways, shots, queries: None: as trained.
+
+    Raises:
+        ValueError: if the run is not finished, or the nodes cannot give such tasks.
+    """
+    recipe, params = run.load()
+    check_device(device)
+    experiment = set_up(recipe)
+    check_fit(params, experiment.initial, run.params_file)
+    federation = experiment.federation
+    if data is None:
+        candidates = federation.test if split == "test" else federation.validation
+    else:
+        candidates = [*federation.train, *federation.validation, *federation.test]
+    ways = recipe.ways if ways is None else ways
+    if ways > recipe.ways:
+        raise ValueError(f"`ways` (={ways}) is more than the {recipe.ways} classes that the network can name")
+    setting = {
+        "tasks": tasks,
+        "ways": ways,
+        "shots": recipe.shots if shots is None else shots,
+        "queries": recipe.queries if queries is None else queries,
+        "seed": seed,
+    }
+    chosen = _by_name(candidates, nodes)
+    scores = evaluate(experiment.objective, params, chosen, experiment.stages, device=device, **setting)
+    return {
+        **summarise(list(progress(scores))),
+        **setting,
+        "budget": recipe.budget,
+        "method": recipe.method,
+        "data": data or recipe.data,
+        "nodes": [node.name for node in chosen],
+    }
+
+
+def _by_name(candidates: Sequence[Node], names: Sequence[str]) -> list[Node]:
+    known = {node.name: node for node in candidates}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no held-out nodes {unknown}; there are {', '.join(known)}")
+    return [known[name] for name in names] if names else list(candidates)

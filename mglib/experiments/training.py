@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
-from mglib.experiments.algorithms import ALGORITHMS, MetaUpdate
+from mglib.experiments.algorithms import MetaUpdate, final_objective, network_of, stages_of
 from mglib.experiments.recipes import Recipe
 from mglib.experiments.runs import Run, check_fit
 from mglib.federated import FedAdam, LocalEngine, RoundResult, run_rounds
 from mglib.meta import Stage
-from mglib.nets import Objective, make_net
+from mglib.nets import Objective
 from mglib.params import Params
 from mglib.tasks import Federation, load_federation
 
@@ -32,9 +33,10 @@ class Experiment:
     initial: Params
     stages: tuple[Stage, ...]
 
+    @property
     def objective(self) -> Objective:
-        """Return the objective at the end of training: the whole penalty, the final budget, no noise."""
-        return Objective(self.net, self.recipe.budget, self.recipe.penalty)
+        """The objective at the end of training and ever after."""
+        return final_objective(self.recipe, self.net)
 
     def rounds(
         self,
@@ -73,14 +75,10 @@ def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
             f"`nodes_per_round` (={recipe.nodes_per_round}) is more than the {len(federation.train)} training nodes"
         )
     for node in federation.train:
-        node.check(recipe.ways, recipe.shots, recipe.queries)
-    algorithm = ALGORITHMS[recipe.method]
-    sizes = {"width": recipe.width, "image_size": federation.image_size, "channels": federation.channels}
-    if recipe.depth is not None:
-        sizes["depth"] = recipe.depth
-    net, initial = make_net(recipe.architecture, recipe.seed, ways=recipe.ways, gated=algorithm.gated, **sizes)
-    stages = algorithm.stages(net, recipe.backbone_learning_rate, recipe.gate_learning_rate)
-    return Experiment(recipe, federation, net, initial, stages)
+        node.sample_task(recipe.ways, recipe.shots, recipe.queries, np.random.default_rng(0))  # raises if too small
+    recipe = dataclasses.replace(recipe, channels=federation.channels)
+    net, initial = network_of(recipe)
+    return Experiment(recipe, federation, net, initial, stages_of(recipe, net))
 
 
 def load_data(recipe: Recipe, data: str | None = None) -> Federation:
@@ -120,7 +118,7 @@ def train(
         return run.load()[1]
     check_device(device)
     experiment = set_up(recipe)
-    done, params, server_state = run.begin(dataclasses.replace(recipe, channels=experiment.federation.channels))
+    done, params, server_state = run.begin(experiment.recipe)
     if params is not None:
         check_fit(params, experiment.initial, run.checkpoint_file)
     rounds = experiment.rounds(workers=workers, device=device, start=done, params=params, server_state=server_state)

@@ -1,0 +1,99 @@
+"""NodeNetwork: what a node owns once it has adapted, on disk and at work."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from mglib.experiments.recipes import Recipe
+from mglib.experiments.algorithms import final_objective, network_of, stages_of
+from mglib.experiments.runs import Run, check_fit
+from mglib.meta import adapt
+from mglib.nets import Prediction, Statistics
+from mglib.params import Params, load, save
+from mglib.tasks import Batch, read_support
+
+
+@dataclass(frozen=True)
+class NodeNetwork:
+    """A network adapted to a few images: it names their classes, and opens the filters that an image needs."""
+
+    recipe: Recipe  # of the run it came from, `channels` filled in
+    net: nn.Module
+    params: Params
+    statistics: Statistics  # of the support images, by which every later image is normalised
+    classes: tuple[str, ...]  # name of each label
+
+    @classmethod
+    def adapted(
+        cls, recipe: Recipe, net: nn.Module, params: Params, support: Batch, classes: tuple[str, ...]
+    ) -> "NodeNetwork":
+        """Adapt `params` to a support batch, (ways · shots, channel, height, width) with labels 0 to ways - 1.
+
+        Raises:
+            ValueError: if there are more classes than the network can name, or a pixel is not a finite number.
+        """
+        if not 2 <= len(classes) <= recipe.ways:
+            raise ValueError(f"{len(classes)} classes {list(classes)}: the network was trained to tell 2 to {recipe.ways}")
+        if not torch.isfinite(support.images).all():
+            raise ValueError("the support images hold pixels that are not finite numbers")
+        own = adapt(final_objective(recipe, net), params, support, stages_of(recipe, net))
+        with torch.no_grad():
+            statistics = functional_call(net, own, (support.images,)).statistics
+        return cls(recipe, net, own, statistics, classes)
+
+    def __call__(self, images: Tensor) -> Prediction:
+        """Answer for images (batch, channel, height, width), float32 from 0 (background) to 1 (ink)."""
+        with torch.no_grad():
+            return functional_call(self.net, self.params, (images, self.statistics))
+
+    def save(self, folder: Path) -> None:
+        """Write `network.safetensors` and `recipe.json` to a new or empty folder.
+
+        Raises:
+            ValueError: if the folder holds something already.
+        """
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(f"{folder} is not an empty folder; choose a new one")
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {f"params/{name}": value for name, value in self.params.items()}
+        for index, (mean, variance) in enumerate(self.statistics):
+            tensors |= {f"statistics/{index}/mean": mean, f"statistics/{index}/variance": variance}
+        self.recipe.save(folder / "recipe.json")
+        save(folder / "network.safetensors", tensors, {"classes": json.dumps(self.classes)})
+
+    @classmethod
+    def load(cls, folder: Path) -> "NodeNetwork":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: if a file is missing, not whole, or does not fit the recipe's network.
+        """
+        recipe = Recipe.load(folder / "recipe.json")
+        file = folder / "network.safetensors"
+        tensors, metadata = load(file)
+        net, initial = network_of(recipe)
+        params = {name.removeprefix("params/"): v for name, v in tensors.items() if name.startswith("params/")}
+        check_fit(params, initial, file)
+        layers = range((len(tensors) - len(params)) // 2)
+        statistics = tuple((tensors[f"statistics/{i}/mean"], tensors[f"statistics/{i}/variance"]) for i in layers)
+        return cls(recipe, net, params, statistics, tuple(json.loads(metadata["classes"])))
+
+
+def adapt_to_folder(run: Run, folder: Path, *, invert: bool = False) -> tuple[NodeNetwork, Batch]:
+    """Adapt a finished run to the images in `folder`; return the network and the support batch it was made from.
+
+    folder: one sub-folder of images a class, or one image a class, named after it.
+
+    Raises:
+        ValueError: if the run is not finished, or the images cannot be read or are not a task for it.
+    """
+    recipe, params = run.load()
+    net, initial = network_of(recipe)
+    check_fit(params, initial, run.params_file)
+    images, labels, classes = read_support(folder, recipe.image_size, recipe.channels, invert=invert)
+    support = Batch(images.float() / 255, labels)
+    return NodeNetwork.adapted(recipe, net, params, support, classes), support

@@ -1,0 +1,153 @@
+"""Rounds, engines and the server: same seed, same bits, wherever the nodes compute."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from mglib.federated import FedAdam, LocalEngine, Round, Update, average, run_rounds
+
+
+@dataclass(frozen=True)
+class Hill:
+    """A node whose loss is ½ |p − goal|²."""
+
+    name: str
+    goal: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Descend:
+    """Steps towards a node's goal, with noise drawn by round and position."""
+
+    noise: float = 0.0
+
+    def __call__(self, params, node, position, round):
+        drawn = round.generator(1 + position).normal(size=3)
+        step = 0.5 * (params["p"] - node.goal) + self.noise * torch.tensor(drawn)
+        return Update(node.name, {"p": params["p"] - step}, node.weight, {"seed": float(drawn[0])})
+
+
+HILLS = [Hill(f"node {index}", float(index), 1.0 + index) for index in range(6)]
+START = {"p": torch.zeros(3, dtype=torch.double)}
+
+
+def run(engine, server_update=average, **options):
+    settings = {"rounds": 8, "nodes_per_round": 3, "seed": 4} | options
+    return list(run_rounds(engine, START, server_update, **settings))
+
+
+def test_one_round_is_the_weighted_mean_by_hand():
+    (result,) = run(LocalEngine(Descend(), HILLS), rounds=1, nodes_per_round=6)
+    expected = sum(0.5 * hill.goal * hill.weight for hill in HILLS) / sum(hill.weight for hill in HILLS)
+    torch.testing.assert_close(result.params["p"], torch.full((3,), expected, dtype=torch.double))
+
+
+def test_same_seed_same_bits_and_another_seed_others():
+    first, second, other = (run(LocalEngine(Descend(0.1), HILLS), seed=seed)[-1] for seed in (4, 4, 5))
+    assert torch.equal(first.params["p"], second.params["p"])
+    assert not torch.equal(first.params["p"], other.params["p"])
+
+
+@pytest.mark.parametrize("server_update", [average, FedAdam(0.1)])
+def test_a_run_that_starts_from_a_rounds_state_goes_on_to_the_same_bits(server_update):
+    whole = run(LocalEngine(Descend(0.1), HILLS), server_update)
+    middle = whole[3]
+    rest = run_rounds(
+        LocalEngine(Descend(0.1), HILLS),
+        middle.params,
+        server_update,
+        rounds=8,
+        nodes_per_round=3,
+        seed=4,
+        start=4,
+        server_state=middle.server_state,
+    )
+    assert torch.equal(list(rest)[-1].params["p"], whole[-1].params["p"])
+
+
+def test_two_processes_give_the_bits_of_one():
+    with LocalEngine(Descend(0.1), HILLS, workers=2) as engine:
+        spread = run(engine)
+    alone = run(LocalEngine(Descend(0.1), HILLS))
+    assert torch.equal(spread[-1].params["p"], alone[-1].params["p"])
+    assert [u.node for result in spread for u in result.updates] == [u.node for result in alone for u in result.updates]
+
+
+def test_nodes_are_sampled_without_repetition_and_all_get_their_turn():
+    rounds = run(LocalEngine(Descend(), HILLS), rounds=40)
+    sampled = [[update.node for update in result.updates] for result in rounds]
+    assert all(len(set(names)) == 3 for names in sampled)
+    assert {name for names in sampled for name in names} == {hill.name for hill in HILLS}
+    assert len({tuple(names) for names in sampled}) > 5
+
+
+def test_every_node_round_and_the_server_draw_from_streams_of_their_own():
+    draws = {
+        Round(index, 3, seed).generator(stream).random()
+        for seed in range(3)
+        for index in range(3)
+        for stream in range(4)
+    }
+    assert len(draws) == 3 * 3 * 4
+
+
+def test_fedadam_takes_the_steps_of_torchs_adam():
+    """With node steps of size 1, what the nodes moved is the gradient, and the server's Adam is torch's."""
+    rounds = 6
+    goal = torch.tensor([1.0, -2.0, 3.0], dtype=torch.double)
+    expected = torch.zeros(3, dtype=torch.double, requires_grad=True)
+    optimizer = torch.optim.Adam([expected], lr=0.1)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, rounds)
+    params, state, server_update = dict(START), {}, FedAdam(0.1)
+    for index in range(rounds):
+        moved = {"p": params["p"] - (params["p"] - goal)}
+        params, state = server_update(params, state, [Update("n", moved, 1.0, {})], Round(index, rounds, 0))
+        optimizer.zero_grad()
+        (0.5 * (expected - goal).square().sum()).backward()
+        optimizer.step()
+        schedule.step()
+    torch.testing.assert_close(params["p"], expected.detach())
+
+
+@pytest.mark.parametrize("nodes_per_round", [0, 7])
+def test_a_round_of_more_nodes_than_there_are_is_refused(nodes_per_round):
+    with pytest.raises(ValueError, match=f"={nodes_per_round}.*6 nodes"):
+        run(LocalEngine(Descend(), HILLS), nodes_per_round=nodes_per_round)
+
+
+def test_an_engine_without_nodes_or_workers_is_refused():
+    with pytest.raises(ValueError, match="at least one node"):
+        LocalEngine(Descend(), [])
+    with pytest.raises(ValueError, match=r"`workers` \(=0\)"):
+        LocalEngine(Descend(), HILLS, workers=0)
+
+
+ORPHANS = """
+import time
+from mglib.federated import LocalEngine, Round
+from test_federated import HILLS, START, Descend
+if __name__ == "__main__":
+    LocalEngine(Descend(), HILLS, workers=2).run(START, [0, 1, 2], Round(0, 1, 0))
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_workers_do_not_outlive_a_parent_that_was_killed(tmp_path):
+    script = tmp_path / "orphans.py"
+    script.write_text(ORPHANS)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout.readline() == "ready\n"
+        children = psutil.Process(parent.pid).children()
+        assert len(children) >= 2
+        parent.kill()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
