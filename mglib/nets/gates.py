@@ -57,7 +57,7 @@ class GateHead(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits (batch, filter) for inputs (batch, channel, height, width)."""
         pooled = inputs.mean((2, 3)) if self.grid == 1 else F.adaptive_avg_pool2d(inputs, self.grid).flatten(1)
-        return self.linear(pooled)
+        return self.linear(F.layer_norm(pooled, pooled.shape[1:]))
 
 
 def check_estimator(name: str) -> None:

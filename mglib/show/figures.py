@@ -23,6 +23,28 @@ INK, OPEN, ACCENT, FAINT = (stand_in for stand_in, _ in ROLES.values())
 _STENCIL = "stencil"
 
 
+_STYLE = {
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 11,
+    "axes.labelsize": 11,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "font.size": 11,
+    "legend.edgecolor": "none",
+    "legend.facecolor": "none",
+    "legend.labelcolor": INK,
+    "lines.linewidth": 2,
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.color": FAINT,
+    "ytick.labelcolor": INK,
+}
+page_style = matplotlib.rc_context(_STYLE)  # decorates what draws: the style reaches no other plot of the reader's
+
+
 class Figure:
     """A drawing with its text alternative; in a notebook and on a page it shows itself as inline SVG."""
 
@@ -50,9 +72,8 @@ class Figure:
 
 def new_drawing(width: float, height: float, **grid) -> tuple[Drawing, Axes | np.ndarray]:
     """Return a transparent matplotlib figure, inches, and its axes; `grid` goes to `Figure.subplots`."""
-    with matplotlib.rc_context(_STYLE):
-        drawing = Drawing(figsize=(width, height), layout="constrained")
-        axes = drawing.subplots(**grid)
+    drawing = Drawing(figsize=(width, height), layout="constrained")
+    axes = drawing.subplots(**grid)
     for axis in np.atleast_1d(axes).flat:
         axis.spines[["top", "right"]].set_visible(False)
     return drawing, axes
@@ -73,31 +94,10 @@ def bare(axes: Axes) -> Axes:
     return axes
 
 
-_STYLE = {
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
-    "axes.titlesize": 11,
-    "axes.labelsize": 11,
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "font.size": 11,
-    "legend.edgecolor": "none",
-    "legend.facecolor": "none",
-    "legend.labelcolor": INK,
-    "lines.linewidth": 2,
-    "text.color": INK,
-    "xtick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.color": FAINT,
-    "ytick.labelcolor": INK,
-}
-
-
 def _themed_svg(drawing: Drawing, alt: str) -> str:
     """Return the drawing as an <svg> element whose ids, colours and text belong to the page."""
     buffer = io.StringIO()
-    with matplotlib.rc_context({**_STYLE, "svg.fonttype": "none", "image.composite_image": False, "svg.hashsalt": "mglib"}):
+    with matplotlib.rc_context(_SVG_OUTPUT):
         drawing.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     width, height, body = _SVG.search(buffer.getvalue()).groups()
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
@@ -121,4 +121,5 @@ def _themed_svg(drawing: Drawing, alt: str) -> str:
     )
 
 
+_SVG_OUTPUT = {"svg.fonttype": "none", "image.composite_image": False, "svg.hashsalt": "mglib"}
 _SVG = re.compile(r'<svg.*?width="([\d.]+)pt" height="([\d.]+)pt"[^>]*>(.*)</svg>', re.DOTALL)

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+ROTATIONS = {"90": 1, "180": 2, "270": 3}  # degrees counter-clockwise: number of quarter turns
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)  # == of tensors has no single truth value
 class Batch:
     """Labelled images.
 
@@ -29,7 +32,7 @@ class Batch:
         return Batch(self.images.to(device), self.labels.to(device), context)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """One few-shot problem: adapt on `support`, be scored on `query`; the two never share an example."""
 
@@ -43,12 +46,14 @@ class Task:
         return Task(self.node, self.classes, self.support.to(device), self.query.to(device))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
     """One device and the labelled images that live on it.
 
     images: (example, channel, height, width), uint8, background 0 and ink 255.
     labels: (example,), int64, an index into `classes`.
+
+    Raises ValueError if shapes, types or labels do not fit this description.
     """
 
     name: str
@@ -56,20 +61,72 @@ class Node:
     images: Tensor
     labels: Tensor
 
+    def __post_init__(self) -> None:
+        """Refuse images and labels that could not be sampled from."""
+        shape, where = tuple(self.images.shape), f"node {self.name!r}"
+        if self.images.dtype != torch.uint8 or self.images.dim() != 4 or shape[1] not in (1, 3):
+            raise ValueError(
+                f"{where}: images must be uint8 of shape (example, 1 or 3 channels, height, width), "
+                f"not {self.images.dtype} of shape {shape}"
+            )
+        if self.labels.dtype != torch.int64 or tuple(self.labels.shape) != shape[:1]:
+            raise ValueError(
+                f"{where}: labels must be int64 of shape ({shape[0]},), one per image, "
+                f"not {self.labels.dtype} of shape {tuple(self.labels.shape)}"
+            )
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"{where}: class names must differ from each other, got {self.classes}")
+        if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
+            raise ValueError(
+                f"{where}: labels must lie between 0 and {len(self.classes) - 1} (it has {len(self.classes)} "
+                f"classes), got {int(self.labels.min())} to {int(self.labels.max())}"
+            )
+
     @property
     def weight(self) -> float:
         """The node's share in the average before normalisation: its number of examples."""
         return float(len(self.labels))
 
+    @cached_property
+    def examples_by_class(self) -> tuple[np.ndarray, ...]:
+        """For each class, the positions of its examples in `images`."""
+        labels = self.labels.numpy()
+        return tuple(np.flatnonzero(labels == label) for label in range(len(self.classes)))
+
     def sample_task(self, ways: int, shots: int, queries: int, generator: np.random.Generator) -> Task:
         """Draw `ways` classes and, of each, `shots` support and `queries` query examples.
 
+        Classes come in random order, so that a label says nothing about the class; within support and query
+        the examples lie class by class. The query batch is normalised by the support images.
+
         Raises ValueError, naming node and numbers, if too few classes hold `shots + queries` examples.
         """
-        raise NotImplementedError
+        for name, value, least in (("ways", ways, 2), ("shots", shots, 1), ("queries", queries, 1)):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
+        needed = shots + queries
+        large = [label for label, members in enumerate(self.examples_by_class) if len(members) >= needed]
+        if len(large) < ways:
+            raise ValueError(
+                f"node {self.name!r} cannot give a task of {ways} ways: {len(large)} of its {len(self.classes)} "
+                f"classes hold at least {needed} examples ({shots} shots + {queries} queries)"
+            )
+        chosen = generator.choice(large, size=ways, replace=False)
+        drawn = np.stack(
+            [generator.choice(self.examples_by_class[label], size=needed, replace=False) for label in chosen]
+        )  # (ways, shots + queries), positions without repetition
+        support = self._batch(drawn[:, :shots])
+        query = self._batch(drawn[:, shots:], context=support.images)
+        return Task(self.name, tuple(self.classes[label] for label in chosen), support, query)
+
+    def _batch(self, positions: np.ndarray, context: Tensor | None = None) -> Batch:
+        """The examples at `positions` (ways, examples per class), labelled by row."""
+        ways, per_class = positions.shape
+        images = self.images[torch.from_numpy(positions.reshape(-1))].float() / 255
+        return Batch(images, torch.arange(ways).repeat_interleave(per_class), context)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Federation:
     """Nodes to train on, nodes to choose settings by, and nodes touched once, at the end.
 
@@ -82,3 +139,27 @@ class Federation:
     test: Sequence[Node]
     image_size: int  # pixels a side
     channels: int  # 1 grey, 3 colour
+
+    def __post_init__(self) -> None:
+        """Refuse a split that lets a class be trained on and tested on."""
+        trained = {original_class(name) for node in self.train for name in node.classes}
+        for split in ("validation", "test"):
+            held_out = {original_class(name) for node in getattr(self, split) for name in node.classes}
+            if shared := sorted(trained & held_out):
+                raise ValueError(
+                    f"federation {self.name!r}: classes of {split} must not occur in train, "
+                    f"but {len(shared)} do: {', '.join(shared[:5])}"
+                )
+        for node in (*self.train, *self.validation, *self.test):
+            expected = (self.channels, self.image_size, self.image_size)
+            if tuple(node.images.shape[1:]) != expected:
+                raise ValueError(
+                    f"federation {self.name!r}: images must have shape {expected}, "
+                    f"but node {node.name!r} has {tuple(node.images.shape[1:])}"
+                )
+
+
+def original_class(name: str) -> str:
+    """Return the class that a rotated class comes from: "Greek/beta@90" gives "Greek/beta"."""
+    base, mark, angle = name.rpartition("@")
+    return base if mark and angle in ROTATIONS else name

@@ -1,0 +1,148 @@
+"""The book's pictures: a federation, a training, one step of adaptation, a gate map, what accuracy costs."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
+
+
+@page_style
+def show_federation(rows: Mapping[str, Tensor], held_out: Sequence[str], caption: str = "") -> Figure:
+    """Draw a few examples of each node, one row a node, those held out of training in the accent colour.
+
+    rows: a node's name and its examples, (example, height, width), 0 to 1.
+    """
+    drawing, axes = new_drawing(6.2, 0.42 * len(rows) + 0.1, nrows=len(rows))
+    for axis, (name, images) in zip(np.atleast_1d(axes), rows.items(), strict=True):
+        role = "accent" if name in held_out else "ink"
+        strip = np.concatenate([np.pad(image, ((0, 0), (2, 2))) for image in np.asarray(images)], axis=1)
+        stencil(bare(axis), strip, role)
+        axis.text(-8, strip.shape[0] / 2, name, ha="right", va="center", color=ACCENT if role == "accent" else INK)
+    trained = [name for name in rows if name not in held_out]
+    alt = (
+        f"Rows of small drawn characters, one row for each of {len(rows)} nodes. {', '.join(trained)} take part in "
+        f"the training; {', '.join(held_out)}, in another colour, are kept for the end."
+    )
+    return Figure(drawing, caption, alt)
+
+
+@page_style
+def show_training(history: Sequence[Mapping[str, float]], budget: Sequence[float], caption: str = "") -> Figure:
+    """Draw loss, accuracy and open share of a training against its rounds, each as a running mean.
+
+    history: a round's metrics: `loss`, `accuracy`, `macs_ratio`, after adaptation, over the sampled nodes.
+    budget: the budget in force in each round.
+    """
+    window = max(1, len(history) // 25)
+    panels = (("loss", "query loss", INK), ("accuracy", "query accuracy", ACCENT), ("macs_ratio", "MACs / dense", OPEN))
+    drawing, axes = new_drawing(6.2, 5.4, nrows=3, sharex=True)
+    ends = {}
+    for axis, (name, label, colour) in zip(axes, panels, strict=True):
+        values = np.array([metrics[name] for metrics in history])
+        smooth = np.convolve(values, np.ones(window) / window, mode="valid")
+        axis.plot(values, color=colour, linewidth=0.6, alpha=0.3)
+        axis.plot(np.arange(len(smooth)) + window - 1, smooth, color=colour)
+        axis.set_ylabel(label)
+        ends[name] = (smooth[0], smooth[-1])
+    axes[0].set_ylim(0, 1.3 * ends["loss"][0])
+    axes[1].set_ylim(0, 1)
+    axes[2].plot(budget, color=FAINT, linestyle="--", linewidth=1.5)
+    axes[2].annotate("budget", (len(budget) * 0.98, budget[-1]), color=INK, ha="right", va="bottom")
+    axes[2].set_ylim(0, 1.1)
+    axes[2].set_xlabel("round")
+    told = ", ".join(f"{label} from {ends[name][0]:.2f} to {ends[name][1]:.2f}" for name, label, _ in panels)
+    return Figure(drawing, caption, f"Three curves over {len(history)} rounds, running means: {told}.")
+
+
+@page_style
+def show_step(
+    support: Tensor, queries: Tensor, labels: Tensor, before: Tensor, after: Tensor, caption: str = ""
+) -> Figure:
+    """Draw what one step of adaptation changes: each query's probabilities for the task's classes, before and after.
+
+    support: (ways, height, width), one example a class; queries: (query, height, width).
+    labels: (query,); before, after: (query, ways), probabilities.
+    """
+    support, queries, labels = np.asarray(support), np.asarray(queries), np.asarray(labels)
+    ways = len(support)
+    drawing, axes = new_drawing(6.2, 0.5 * len(queries) + 1.1, ncols=3, width_ratios=[0.6, ways, ways])
+    size = queries.shape[1]
+    stencil(bare(axes[0]), np.concatenate(queries, axis=0), extent=(0, 1, len(queries), 0))
+    axes[0].set_title(" \n")
+    for axis, (title, probabilities) in zip(axes[1:], (("before", before), ("after one step", after)), strict=True):
+        probabilities = np.asarray(probabilities)
+        stencil(bare(axis), probabilities, "open", extent=(0, ways, len(queries), 0), aspect="auto")
+        header = np.concatenate([np.pad(image, 3) for image in support], axis=1)
+        stencil(axis, header, extent=(0, ways, 0, -header.shape[0] / size), aspect="auto")
+        right = int((probabilities.argmax(1) == labels).sum())
+        for row, label in enumerate(labels):
+            hit = probabilities[row].argmax() == label
+            axis.add_patch(_frame(label, row, ACCENT if not hit else INK))
+        axis.set_xlim(0, ways)
+        axis.set_ylim(len(queries), -1.3)
+        axis.set_title(f"{title}: {right} of {len(labels)} right")
+    scores = [int((np.asarray(p).argmax(1) == labels).sum()) for p in (before, after)]
+    alt = (
+        f"Two tables of shaded cells, a row for each of {len(labels)} query images and a column for each of {ways} "
+        f"classes; darker is more probable, a frame marks the true class. Before the step {scores[0]} rows are darkest in "
+        f"their frame, after it {scores[1]}."
+    )
+    return Figure(drawing, caption, alt)
+
+
+@page_style
+def show_gate_map(images: Tensor, gates: Sequence[Tensor], caption: str = "", groups: Sequence[str] = ()) -> Figure:
+    """Draw which filters open, a row for each input, a column for each filter, layer beside layer.
+
+    images: (input, height, width); gates: a gated layer, (input, filter) of zeros and ones.
+    groups: names of equally large groups of consecutive inputs, written beside them.
+    """
+    images = np.asarray(images)
+    rows = len(images)
+    widths = [gate.shape[1] for gate in gates]
+    drawing, axes = new_drawing(6.4, 0.19 * rows + 0.9, ncols=1 + len(gates), width_ratios=[4, *widths])
+    stencil(bare(axes[0]), np.concatenate(images, axis=0), extent=(0, 1, rows, 0))
+    for group, name in enumerate(groups):
+        axes[0].text(-0.3, (group + 0.5) * rows / len(groups), name, ha="right", va="center")
+    for index, (axis, gate) in enumerate(zip(axes[1:], gates, strict=True)):
+        cells = np.asarray(gate)
+        stencil(bare(axis), 0.1 + 0.9 * cells, "open", extent=(0, cells.shape[1], rows, 0), aspect="auto")
+        axis.set_title(f"layer {index + 1}\n{cells.mean():.0%} open", fontsize=10)
+    shares = ", ".join(f"{np.asarray(gate).mean():.0%} in layer {index + 1}" for index, gate in enumerate(gates))
+    alt = (
+        f"A grid of cells, a row for each of {rows} input characters, a column for each filter of {len(gates)} layers; "
+        f"filled cells are open filters: {shares}. Some columns are filled or empty for all rows, others change with the input."
+    )
+    return Figure(drawing, caption, alt)
+
+
+@page_style
+def show_frontier(points: Sequence[Mapping], caption: str = "") -> Figure:
+    """Draw accuracy against MACs, one mark a network with its 95 % interval.
+
+    points: records with `label`, `macs_ratio`, `accuracy`, `ci95`, `method`.
+    """
+    drawing, axis = new_drawing(6.2, 3.6)
+    for point in points:
+        colour = OPEN if point["method"] == "metagater" else INK
+        marker = "o" if point["method"] == "metagater" else "s"
+        axis.errorbar(
+            point["macs_ratio"], point["accuracy"], point["ci95"], color=colour, marker=marker, markersize=8, capsize=3
+        )
+        axis.annotate(
+            point["label"], (point["macs_ratio"], point["accuracy"]), (0, -14), textcoords="offset points", va="top", ha="center"
+        )
+    axis.set_xlabel("MACs / MACs of the dense network, gate heads included")
+    axis.set_ylabel("accuracy")
+    axis.set_xlim(0, 1.1)
+    axis.margins(y=0.35)
+    told = "; ".join(f"{p['label']}: {p['accuracy']:.0%} at {p['macs_ratio']:.0%} of the MACs" for p in points)
+    return Figure(drawing, caption, f"Accuracy against multiply-accumulates. {told}.")
+
+
+def _frame(column: int, row: int, colour: str):
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((column + 0.04, row + 0.06), 0.92, 0.88, fill=False, edgecolor=colour, linewidth=1.5)

@@ -1,0 +1,23 @@
+"""A small folder of images in the layout that `folder:` reads, easy enough to learn within seconds."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def write_alphabets(root: Path, alphabets: int = 4, characters: int = 6, examples: int = 8, size: int = 14) -> Path:
+    """Write `root/alphabet<i>/character<j>/<k>.png`: each character a random pattern, each example a noisy shift of it."""
+    generator = np.random.default_rng(0)
+    for alphabet in range(alphabets):
+        for character in range(characters):
+            folder = root / f"alphabet{alphabet}" / f"character{character}"
+            folder.mkdir(parents=True)
+            pattern = np.kron(generator.random((4, 4)) < 0.4, np.ones((3, 3)))
+            for example in range(examples):
+                canvas = np.zeros((size, size))
+                top, left = generator.integers(0, 3, 2)
+                canvas[top : top + 12, left : left + 12] = pattern
+                noisy = np.clip(canvas + 0.1 * generator.standard_normal(canvas.shape), 0, 1)
+                Image.fromarray((255 * noisy).astype(np.uint8)).save(folder / f"{example}.png")
+    return root
