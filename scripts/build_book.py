@@ -1,0 +1,81 @@
+"""Build the book into _build/html and fail on anything that a reader would stumble over.
+
+``--no-execute`` renders the outputs that the notebooks hold; without it every chapter is executed afresh. Warnings,
+failing cells and a missing start page end the build with exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "_build"
+HTML = BUILD / "html"
+
+
+def config(execute: bool) -> Path:
+    """Return the settings to build with; a copy with execution off where nothing shall run."""
+    path = ROOT / "_config.yml"
+    if execute:
+        return path
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    settings["execute"]["execute_notebooks"] = "off"
+    copy = BUILD / "config-without-execution.yml"
+    copy.write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    return copy
+
+
+def problems(toc: Path) -> list[str]:
+    """Return what is wrong with the built pages, apart from what Sphinx has already said."""
+    found = []
+    if not (HTML / "index.html").is_file():
+        found.append(f"{HTML / 'index.html'} is missing")
+    for report in sorted((HTML / "reports").rglob("*.log")):
+        found.append(f"a cell failed, {report.relative_to(ROOT)} says:\n{report.read_text(encoding='utf-8')}")
+    entries = yaml.safe_load(toc.read_text(encoding="utf-8"))
+    for name in documents(entries):
+        if not (HTML / f"{name}.html").is_file():
+            found.append(f"_toc.yml names {name}, but {HTML / name}.html is missing")
+    return found
+
+
+def documents(entry: object) -> list[str]:
+    """Return the documents that a table of contents names, the root first."""
+    if isinstance(entry, list):
+        return [name for item in entry for name in documents(item)]
+    if not isinstance(entry, dict):
+        return []
+    own = [Path(entry[key]).with_suffix("").as_posix() for key in ("root", "file") if key in entry]
+    return own + [name for value in entry.values() for name in documents(value)]
+
+
+def main() -> int:
+    """Build and check; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--no-execute", action="store_true", help="render the notebooks' committed outputs")
+    execute = not parser.parse_args().no_execute
+    # A warning about a page is printed only when the page is read, so every build reads every page.
+    for folder in (HTML, BUILD / ".doctrees"):
+        shutil.rmtree(folder, ignore_errors=True)
+    BUILD.mkdir(exist_ok=True)
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(ROOT)]
+    command += ["--all", "--warningiserror", "--keep-going", "--nitpick", "--config", str(config(execute))]
+    status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode
+    found = problems(ROOT / "_toc.yml")
+    for problem in found:
+        print(f"error: {problem}", file=sys.stderr)
+    if status or found:
+        print("The book was not built.", file=sys.stderr)
+        return 1
+    print(f"The book lies in {HTML / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
