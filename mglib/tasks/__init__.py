@@ -1,0 +1,22 @@
+"""What is learnt: tasks, the nodes that hold them, and the federations of nodes."""
+
+from mglib.tasks.datasets import DATA_NAMES, load_federation
+from mglib.tasks.episodes import Batch, Federation, Node, Task
+from mglib.tasks.folders import read_support
+from mglib.tasks.glyphs import GlyphSettings, glyph_federation
+from mglib.tasks.images import load_images
+from mglib.tasks.published import DataUnavailableError
+
+__all__ = [
+    "DATA_NAMES",
+    "Batch",
+    "DataUnavailableError",
+    "Federation",
+    "GlyphSettings",
+    "Node",
+    "Task",
+    "glyph_federation",
+    "load_federation",
+    "load_images",
+    "read_support",
+]

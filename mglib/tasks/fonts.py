@@ -61,9 +61,7 @@ def render(characters: str, face: str) -> np.ndarray:
     """
     inks = [_ink(character, face) for character in characters]
     if None in inks:
-        raise ValueError(
-            f"{face} has no ink for {characters[inks.index(None)]!r}; choose another character or face"
-        )
+        raise ValueError(f"{face} has no ink for {characters[inks.index(None)]!r}; choose another character or face")
     typical = float(np.median([max(ink.size) for ink in inks]))
     distances = []
     for ink in inks:

@@ -1,0 +1,82 @@
+"""load_federation: one name, one federation, whatever the images come from."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from mglib.tasks.assembly import LEAST_CLASSES, Images, Split, assemble, deal
+from mglib.tasks.cache import cache_folder
+from mglib.tasks.episodes import Federation
+from mglib.tasks.folders import read_folder
+from mglib.tasks.glyphs import GlyphSettings, glyph_federation
+from mglib.tasks.published import labelled_images, omniglot_folders
+from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
+
+FOLDER = "folder:"
+DATA_NAMES = ("glyphs", "omniglot", "cifar10", "cifar100", "fashion-mnist", f"{FOLDER}PATH")
+OMNIGLOT_VALIDATION = 5  # of the 30 background alphabets
+# Classes held out for (test, validation): by class as CIFAR-FS does for cifar100, half of the small sets.
+_HELD_OUT_CLASSES = {"cifar10": (5, 0), "cifar100": (20, 16), "fashion-mnist": (5, 0)}
+
+
+def load_federation(
+    data: str,
+    *,
+    image_size: int = 28,
+    channels: int | None = None,
+    held_out: Collection[str] = (),
+    validation: Collection[str] = (),
+    rotate: bool = False,
+    seed: int = 0,
+    root: Path | str | None = None,
+) -> Federation:
+    """Return the federation that `data` names.
+
+    data: one of DATA_NAMES.
+      glyphs: writers of scripts, generated; `held_out` names scripts, by default TEST and VALIDATION.
+      omniglot: alphabets; tested on the evaluation set, validated on five alphabets of the background set.
+      cifar10, cifar100, fashion-mnist: classes are dealt to nodes; `held_out` names classes.
+      folder:PATH: PATH/<node>/<class>/<image>, or PATH/<class>/<image> with classes dealt to nodes.
+        Tested by default on a quarter of the nodes (or classes, five at least), validated on none.
+    image_size: pixels a side to which images are resized.
+    channels: 1 grey, 3 colour, None as the images are.
+    held_out, validation: names of the nodes, scripts or classes kept for test and for validation.
+    rotate: training nodes also appear turned by 90, 180 and 270 degrees, with classes of their own.
+    seed: of every choice and of the glyphs.
+    root: where downloads and the glyph cache lie; by default $MGLIB_CACHE or the user's cache folder.
+
+    Raises ValueError for an unknown name (the message lists the allowed ones), images that cannot be read, or
+    too few nodes or classes; DataUnavailableError, a ValueError, for a download without a network.
+    """
+    if channels not in (None, 1, 3):
+        raise ValueError(f"channels must be 1 (grey), 3 (colour) or None (as the images are), got {channels}")
+    if image_size < 8:
+        raise ValueError(f"image_size must be at least 8 pixels, got {image_size}")
+    split = Split(held_out, validation, seed)
+    root = Path(root) if root else cache_folder()
+    if data == "glyphs":
+        test, checked = split.choose(SCRIPTS, TEST, VALIDATION)
+        settings = GlyphSettings(image_size=image_size, channels=channels or 1, seed=seed)
+        return glyph_federation(settings, held_out=test, validation=checked, rotate=rotate, cache=root)
+    if data == "omniglot":
+        background, evaluation = (read_folder(path, image_size, channels)[0] for path in omniglot_folders(root))
+        nodes = _qualified({**background, **evaluation})
+        chosen = split.choose(nodes, tuple(evaluation), OMNIGLOT_VALIDATION)
+        return assemble(data, nodes, *chosen, rotate=rotate)
+    if data in _HELD_OUT_CLASSES:
+        classes = labelled_images(data, root, image_size, channels)
+        return deal(data, classes, split.choose(classes, *_HELD_OUT_CLASSES[data]), seed=seed, rotate=rotate)
+    if data.startswith(FOLDER) and data != FOLDER:
+        path = Path(data.removeprefix(FOLDER)).expanduser()
+        images, has_nodes = read_folder(path, image_size, channels)
+        if has_nodes:
+            chosen = split.choose(images, max(1, round(len(images) / 4)), 0)
+            return assemble(data, _qualified(images), *chosen, rotate=rotate)
+        classes = images[""]
+        chosen = split.choose(classes, max(LEAST_CLASSES, round(len(classes) / 4)), 0)
+        return deal(data, classes, chosen, seed=seed, rotate=rotate)
+    raise ValueError(f"unknown data set {data!r}; allowed are {', '.join(DATA_NAMES)}")
+
+
+def _qualified(nodes: Images) -> Images:
+    """The same images, each class named after its node too: two alphabets may both hold a "character01"."""
+    return {node: {f"{node}/{name}": images for name, images in classes.items()} for node, classes in nodes.items()}

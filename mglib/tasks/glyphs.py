@@ -1,0 +1,185 @@
+"""The embedded federation: writers of fifteen scripts, drawn from the typefaces that ship with matplotlib."""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mglib.tasks import fonts
+from mglib.tasks.assembly import assemble, check_names
+from mglib.tasks.cache import cache_folder, read_cache, write_cache
+from mglib.tasks.episodes import Federation
+from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
+
+VERSION = 1  # raise it whenever the same settings give other pixels, so that old cache files are not read
+ALIKE_WITHIN = 0.90  # correlation above which two characters of one script are one class
+ALIKE_ACROSS = 0.85  # correlation above which a held-out character counts as seen in training
+_CHUNK = 1024  # examples drawn at once, which bounds memory
+
+
+@dataclass(frozen=True)
+class GlyphSettings:
+    """How many examples there are and how much they vary; `warp` scales every variation at once.
+
+    Strengths are standard deviations of one example around its writer; a writer deviates from the typeface
+    by `style` times as much. Lengths are shares of the image side.
+
+    Raises ValueError if a count is below 1 or a strength negative.
+    """
+
+    image_size: int = 28  # pixels a side
+    channels: int = 1  # 3 repeats the grey image, for networks that expect colour
+    examples: int = 20  # of each character by each writer
+    writers: int = 4  # of each training script
+    held_out_writers: int = 2  # of each validation and test script
+    warp: float = 1.0  # 0 draws clean type, 1 is the default difficulty
+    rotation: float = 9.0  # degrees
+    shear: float = 0.16  # sideways shift per unit of height
+    scale: float = 0.10  # of log size, width and height on their own
+    shift: float = 0.04  # image sides
+    elastic: float = 0.035  # image sides, length of the smooth displacement
+    stroke: float = 0.012  # image sides, change of the distance from the stroke's middle to its edge
+    blur: float = 0.5  # width of the edge ramp beyond one pixel, in pixels
+    noise: float = 0.04  # of the ink's brightness
+    style: float = 0.7  # writer's own deviation over that of an example
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse counts and strengths that mean nothing."""
+        for field in fields(self):
+            value, least = getattr(self, field.name), 8 if field.name == "image_size" else 1
+            if field.type is int and field.name != "seed" and value < least:
+                raise ValueError(f"{field.name} must be at least {least}, got {value}")
+            if field.name == "channels" and value not in (1, 3):
+                raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {value}")
+            if not value >= 0:  # also refuses nan
+                raise ValueError(f"{field.name} must not be negative, got {value}")
+
+
+def glyph_federation(
+    settings: GlyphSettings | None = None,
+    *,
+    held_out: Collection[str] = TEST,
+    validation: Collection[str] = VALIDATION,
+    scripts: Collection[str] = tuple(SCRIPTS),
+    rotate: bool = False,
+    cache: Path | None = None,
+) -> Federation:
+    """Return the federation whose nodes are writers, whose classes are characters.
+
+    A writer ("Greek/writer1") keeps to one typeface, slant, pen and warp; all writers of a script share its
+    classes ("Greek/α"). Held-out scripts lose the characters that look like a trained one, turned or not.
+    Pixels depend on `settings`, `scripts` and the splits only, and are kept in the folder `cache`.
+
+    Raises ValueError for a script that does not exist.
+    """
+    settings = settings or GlyphSettings()
+    check_names("scripts", scripts, SCRIPTS)
+    check_names("held_out", held_out, scripts)
+    check_names("validation", validation, scripts)
+    held = {*held_out, *validation}
+    recipe = json.dumps([VERSION, asdict(settings), sorted(held), sorted(scripts)])
+    path = (cache or cache_folder()) / f"glyphs-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}.safetensors"
+    nodes = read_cache(path)
+    if nodes is None:
+        nodes = _draw_all(settings, tuple(scripts), held)
+        write_cache(path, nodes)
+    script_of = {node: node.split("/")[0] for node in nodes}
+    named = {
+        node: {
+            f"{script_of[node]}/{character}": images.expand(-1, settings.channels, -1, -1)
+            for character, images in classes.items()
+        }
+        for node, classes in nodes.items()
+    }
+    tested = [node for node, script in script_of.items() if script in held_out]
+    validated = [node for node, script in script_of.items() if script in validation]
+    return assemble("glyphs", named, tested, validated, rotate=rotate)
+
+
+def kept_characters(scripts: Collection[str], held_out: Collection[str]) -> dict[str, str]:
+    """Return, for each script, its characters that can be told apart and, if held out, were never trained on."""
+    kept = {script: fonts.distinct(SCRIPTS[script], ALIKE_WITHIN) for script in scripts}
+    trained = "".join(characters for script, characters in kept.items() if script not in held_out)
+    return {
+        script: fonts.unlike(characters, trained, ALIKE_ACROSS) if script in held_out and trained else characters
+        for script, characters in kept.items()
+    }
+
+
+def _draw_all(settings: GlyphSettings, scripts: Collection[str], held: set[str]) -> dict[str, dict[str, Tensor]]:
+    """Images of every character by every writer of every script."""
+    nodes = {}
+    for script, characters in kept_characters(scripts, held).items():
+        faces = fonts.covering_faces(characters)
+        for writer in range(settings.held_out_writers if script in held else settings.writers):
+            generator = np.random.default_rng([settings.seed, zlib.crc32(script.encode()), writer])
+            clean = torch.from_numpy(fonts.render(characters, faces[writer % len(faces)]))
+            images = draw(clean, settings, generator)
+            nodes[f"{script}/writer{writer + 1}"] = dict(zip(characters, images, strict=True))
+    return nodes
+
+
+def draw(clean: Tensor, settings: GlyphSettings, generator: np.random.Generator) -> Tensor:
+    """Return one writer's examples of each character.
+
+    clean: (character, side, side), signed distances to the outline in image sides, negative inside.
+    Returns (character, example, 1, image_size, image_size), uint8, background 0 and ink 255.
+    """
+    count = len(clean) * settings.examples
+    size, strength = settings.image_size, settings.warp
+    style = _variation(1, generator)
+    own = _variation(count, generator)
+    affine, elastic, stroke, blur = (
+        torch.from_numpy((each + settings.style * common) * strength).float()
+        for each, common in zip(own, style, strict=True)
+    )
+    noise = torch.from_numpy(generator.standard_normal((count, 1, size, size), dtype=np.float32))
+    source = clean.repeat_interleave(settings.examples, dim=0)[:, None]
+    pieces = []
+    for start in range(0, count, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        grid, enlargement = _grid(affine[part], elastic[part], settings)
+        distance = functional.grid_sample(source[part], grid, padding_mode="border", align_corners=False)
+        pen = settings.stroke * stroke[part, :, None, None].clamp(-1.5, 3)
+        ramp = 1 + settings.blur * blur[part, :, None, None].abs()  # pixels over which ink fades out
+        ink = (0.5 - (distance * enlargement - pen) * size / ramp).clamp(0, 1)
+        pieces.append((ink + settings.noise * strength * noise[part]).clamp(0, 1))
+    drawn = torch.cat(pieces).mul(255).round().to(torch.uint8)
+    return drawn.view(len(clean), settings.examples, 1, size, size)
+
+
+def _variation(count: int, generator: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Standard normal numbers for: 6 of the affine map, 2 x 5 x 5 displacements, the stroke, the blur."""
+    return tuple(generator.standard_normal((count, *shape)) for shape in ((6,), (2, 5, 5), (1,), (1,)))
+
+
+def _grid(affine: Tensor, elastic: Tensor, settings: GlyphSettings) -> tuple[Tensor, Tensor]:
+    """Where each output pixel is read from, and by how much each example is enlarged.
+
+    affine: (example, 6): rotation, shear, log width, log height, shift right, shift down, in strengths.
+    elastic: (example, 2, 5, 5), displacements at 25 points of the image, in strengths.
+    Returns (example, image_size, image_size, 2) in the units of grid_sample, and (example, 1, 1, 1).
+    """
+    angle = torch.deg2rad(affine[:, 0] * settings.rotation)
+    shear, shift = affine[:, 1] * settings.shear, affine[:, 4:] * settings.shift * 2  # the grid is 2 wide
+    width, height = torch.exp(-affine[:, 2:4].clamp(-2.5, 2.5) * settings.scale).unbind(1)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    rows = torch.stack([width * cos + shear * sin, -width * sin + shear * cos, height * sin, height * cos], dim=1).view(
+        -1, 2, 2
+    )
+    offset = -(rows @ shift[:, :, None])
+    grid = functional.affine_grid(
+        torch.cat([rows, offset], dim=2),
+        (len(affine), 1, settings.image_size, settings.image_size),
+        align_corners=False,
+    )
+    smooth = functional.interpolate(elastic, size=settings.image_size, mode="bicubic", align_corners=True)
+    return grid + 2 * settings.elastic * smooth.permute(0, 2, 3, 1), (width * height).rsqrt()[:, None, None, None]
