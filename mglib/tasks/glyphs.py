@@ -19,8 +19,7 @@ from mglib.tasks.episodes import Federation
 from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
 
 VERSION = 1  # raise it whenever the same settings give other pixels, so that old cache files are not read
-ALIKE_WITHIN = 0.90  # correlation above which two characters of one script are one class
-ALIKE_ACROSS = 0.85  # correlation above which a held-out character counts as seen in training
+ALIKE = 0.90  # correlation of clean renderings above which two characters count as one
 _CHUNK = 1024  # examples drawn at once, which bounds memory
 
 
@@ -106,10 +105,10 @@ def glyph_federation(
 
 def kept_characters(scripts: Collection[str], held_out: Collection[str]) -> dict[str, str]:
     """Return, for each script, its characters that can be told apart and, if held out, were never trained on."""
-    kept = {script: fonts.distinct(SCRIPTS[script], ALIKE_WITHIN) for script in scripts}
+    kept = {script: fonts.distinct(SCRIPTS[script], ALIKE) for script in scripts}
     trained = "".join(characters for script, characters in kept.items() if script not in held_out)
     return {
-        script: fonts.unlike(characters, trained, ALIKE_ACROSS) if script in held_out and trained else characters
+        script: fonts.unlike(characters, trained, ALIKE) if script in held_out and trained else characters
         for script, characters in kept.items()
     }
 
