@@ -1,0 +1,72 @@
+"""mglib: federated meta-learning of networks that choose their filters, as the MetaGater book builds it.
+
+The folders are the parts of the book: `nets` (a network that chooses), `tasks` (what is learnt), `meta` (learning to
+learn), `federated` (many nodes), `experiments` (where the parts meet) and `show` (pictures).
+"""
+
+from mglib.experiments import (
+    Experiment,
+    NodeNetwork,
+    Recipe,
+    Run,
+    adapt_to_folder,
+    evaluate,
+    evaluate_run,
+    set_up,
+    summarise,
+    train,
+)
+from mglib.federated import FedAdam, LocalEngine, Round, Update, average, run_rounds
+from mglib.meta import Stage, adapt, meta_gradient
+from mglib.nets import (
+    GatedConvNet,
+    GatedResidualNet,
+    Objective,
+    annealed_budget,
+    dense_macs,
+    gumbel,
+    macs_per_layer,
+    macs_ratio,
+    make_net,
+    straight_through,
+)
+from mglib.params import Params
+from mglib.tasks import Batch, Federation, Node, Task, load_federation
+
+__all__ = [
+    "Batch",
+    "Experiment",
+    "FedAdam",
+    "Federation",
+    "GatedConvNet",
+    "GatedResidualNet",
+    "LocalEngine",
+    "Node",
+    "NodeNetwork",
+    "Objective",
+    "Params",
+    "Recipe",
+    "Round",
+    "Run",
+    "Stage",
+    "Task",
+    "Update",
+    "adapt",
+    "adapt_to_folder",
+    "annealed_budget",
+    "average",
+    "dense_macs",
+    "evaluate",
+    "evaluate_run",
+    "gumbel",
+    "load_federation",
+    "macs_per_layer",
+    "macs_ratio",
+    "make_net",
+    "meta_gradient",
+    "run_rounds",
+    "set_up",
+    "straight_through",
+    "summarise",
+    "train",
+]

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from mglib.experiments import NodeNetwork, Recipe, Run, adapt_to_folder, evaluate_run, train
+from mglib.experiments import NodeNetwork, Recipe, Run, adapt_to_folder, evaluate_run, train, with_provenance
 from mglib.nets import macs_ratio
 from mglib.tasks import load_images
 
@@ -94,9 +94,11 @@ def evaluate_command(
         progress=lambda scores: tqdm(scores, total=tasks, unit="task", disable=not sys.stderr.isatty()),
     )
     if json_:
-        print(json.dumps(evaluation, indent=2))
+        print(json.dumps(with_provenance(evaluation, Recipe.load(Run(run).recipe_file)), indent=2))
         return
-    print(f"{tasks} tasks of {evaluation['ways']} classes, {evaluation['shots']} example(s) each, from nodes never seen:")
+    print(
+        f"{tasks} tasks of {evaluation['ways']} classes, {evaluation['shots']} example(s) each, from nodes never seen:"
+    )
     print(f"  {', '.join(evaluation['nodes'])}")
     print(f"accuracy after one step  {evaluation['accuracy']:.1%} ± {evaluation['ci95']:.1%}")
     print(f"accuracy before it       {evaluation['accuracy_zero_step']:.1%}")
@@ -139,7 +141,12 @@ def predict_command(
     probabilities = prediction.logits[:, : len(own.classes)].softmax(1)
     ratios = macs_ratio(own.net.costs, prediction.gates, len(images))
     rows = [
-        {"image": str(image), "class": own.classes[int(p.argmax())], "probability": float(p.max()), "macs_ratio": float(r)}
+        {
+            "image": str(image),
+            "class": own.classes[int(p.argmax())],
+            "probability": float(p.max()),
+            "macs_ratio": float(r),
+        }
         for image, p, r in zip(images, probabilities, ratios, strict=True)
     ]
     if json_:

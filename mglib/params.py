@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 Params = dict[str, Tensor]
+PART = ".part"  # suffix of a file that is being written
 
 
 def split(params: Params, names: Iterable[str]) -> tuple[Params, Params]:
@@ -50,8 +51,7 @@ def weighted_mean(several: Sequence[Params], weights: Sequence[float]) -> Params
         raise ValueError("the sets of parameters have different names")
     shares = [weight / sum(weights) for weight in weights]
     return {
-        name: sum(share * params[name] for share, params in zip(shares, several, strict=True))
-        for name in several[0]
+        name: sum(share * params[name] for share, params in zip(shares, several, strict=True)) for name in several[0]
     }
 
 
@@ -92,7 +92,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: if the disk refuses (full, read-only); the temporary file is removed.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}{PART}")
     try:
         with open(temporary, "wb") as file:
             file.write(content)

@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def write_alphabets(root: Path, alphabets: int = 4, characters: int = 6, examples: int = 8, size: int = 14) -> Path:
-    """Write `root/alphabet<i>/character<j>/<k>.png`: each character a random pattern, each example a noisy shift of it."""
+    """Write `root/alphabet<i>/character<j>/<k>.png`: a random pattern a character, a noisy shift of it an example."""
     generator = np.random.default_rng(0)
     for alphabet in range(alphabets):
         for character in range(characters):

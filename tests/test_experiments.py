@@ -126,7 +126,7 @@ def rounds_in(out):
 
 
 def test_training_learns_to_adapt(recipe, tmp_path):
-    """On an easy federation a few hundred rounds lift one-step accuracy far above chance, before the step there is none."""
+    """A few hundred rounds on an easy federation lift one-step accuracy far above chance."""
     train(dataclasses.replace(recipe, rounds=300), tmp_path / "run")
     evaluation = evaluate_run(Run(tmp_path / "run"), tasks=60)
     assert evaluation["nodes"] == ["alphabet3"]
@@ -160,7 +160,12 @@ def test_evaluation_of_a_run(finished):
     evaluation = evaluate_run(finished, tasks=6)
     needed = {"accuracy", "ci95", "macs_ratio", "accuracy_zero_step", "tasks", "ways", "shots", "budget"}
     assert needed <= evaluation.keys()
-    assert (evaluation["tasks"], evaluation["ways"], evaluation["shots"], evaluation["budget"]) == (6, 3, 1, 0.5)
+    assert (evaluation["tasks"], evaluation["ways"], evaluation["shots"], evaluation["budget"]) == (
+        6,
+        3,
+        1,
+        0.5,
+    )
     validation = evaluate_run(finished, tasks=6, split="validation")
     assert validation["nodes"] == ["alphabet2"]
     elsewhere = evaluate_run(finished, data=evaluation["data"], nodes=["alphabet0"], tasks=2)
@@ -324,7 +329,7 @@ def test_a_truncated_checkpoint_is_refused_by_name(recipe, tmp_path):
         train(recipe, tmp_path / "run", on_round=stop)
     checkpoint = Run(tmp_path / "run").checkpoint_file
     checkpoint.write_bytes(checkpoint.read_bytes()[:50])
-    with pytest.raises(ValueError, match="checkpoint.safetensors is not a whole"):
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is not a whole"):
         train(recipe, tmp_path / "run", resume=True)
 
 

@@ -3,8 +3,9 @@
 from mglib.experiments.evaluation import TaskScore, evaluate, evaluate_run, score, summarise
 from mglib.experiments.node import NodeNetwork, adapt_to_folder
 from mglib.experiments.recipes import Recipe
+from mglib.experiments.results import read_results, with_provenance
 from mglib.experiments.runs import Run
-from mglib.experiments.training import Experiment, set_up, train
+from mglib.experiments.training import Experiment, round_metrics, set_up, train
 
 __all__ = [
     "Experiment",
@@ -15,8 +16,11 @@ __all__ = [
     "adapt_to_folder",
     "evaluate",
     "evaluate_run",
+    "read_results",
+    "round_metrics",
     "score",
     "set_up",
     "summarise",
     "train",
+    "with_provenance",
 ]

@@ -77,13 +77,12 @@ class MetaUpdate:
             start = params
             for _ in range(recipe.tasks_per_step):
                 task = node.sample_task(recipe.ways, recipe.shots, recipe.queries, generator).to(self.device)
-                gradient, metrics = meta_gradient(
-                    objective, start, task, self.stages, second_order=recipe.second_order
-                )
+                gradient, metrics = meta_gradient(objective, start, task, self.stages, second_order=recipe.second_order)
                 rate = recipe.node_learning_rate / recipe.tasks_per_step
                 params = {name: value - rate * gradient[name] for name, value in params.items()}
                 history.append(metrics)
         means = {name: float(np.mean([float(metrics[name]) for metrics in history])) for name in history[0]}
+        means["budget"] = objective.budget
         return Update(node.name, {name: value.cpu() for name, value in params.items()}, node.weight, means)
 
     def objective(self, progress: float, generator: np.random.Generator) -> Objective:

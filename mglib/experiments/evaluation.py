@@ -11,7 +11,7 @@ from mglib.experiments.runs import Run, check_fit
 from mglib.experiments.training import check_device, set_up
 from mglib.federated.engines import one_thread
 from mglib.meta import Stage, adapt
-from mglib.nets import Objective
+from mglib.nets import Objective, dense_macs
 from mglib.params import Params
 from mglib.tasks import Batch, Node, Task
 
@@ -134,9 +134,12 @@ def evaluate_run(
     }
     chosen = _by_name(candidates, nodes)
     scores = evaluate(experiment.objective, params, chosen, experiment.stages, device=device, **setting)
+    record, dense = summarise(list(progress(scores))), dense_macs(experiment.net.costs)
     return {
-        **summarise(list(progress(scores))),
+        **record,
         **setting,
+        "macs": record["macs_ratio"] * dense,
+        "dense_macs": dense,
         "budget": recipe.budget,
         "method": recipe.method,
         "data": data or recipe.data,

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from mglib.experiments.recipes import Recipe
 from mglib.experiments.algorithms import final_objective, network_of, stages_of
+from mglib.experiments.recipes import Recipe
 from mglib.experiments.runs import Run, check_fit
 from mglib.meta import adapt
 from mglib.nets import Prediction, Statistics
@@ -37,7 +37,9 @@ class NodeNetwork:
             ValueError: if there are more classes than the network can name, or a pixel is not a finite number.
         """
         if not 2 <= len(classes) <= recipe.ways:
-            raise ValueError(f"{len(classes)} classes {list(classes)}: the network was trained to tell 2 to {recipe.ways}")
+            raise ValueError(
+                f"{len(classes)} classes {list(classes)}: the network was trained to tell 2 to {recipe.ways}"
+            )
         if not torch.isfinite(support.images).all():
             raise ValueError("the support images hold pixels that are not finite numbers")
         own = adapt(final_objective(recipe, net), params, support, stages_of(recipe, net))

@@ -83,7 +83,16 @@ class Recipe:
         _check_choice("method", self.method, Method)
         _check_choice("architecture", self.architecture, Architecture)
         _check_choice("estimator", self.estimator, Estimator)
-        for name in ("image_size", "width", "ways", "shots", "queries", "rounds", "nodes_per_round", "local_steps"):
+        for name in (
+            "image_size",
+            "width",
+            "ways",
+            "shots",
+            "queries",
+            "rounds",
+            "nodes_per_round",
+            "local_steps",
+        ):
             _check_at_least(name, getattr(self, name), 1)
         _check_at_least("tasks_per_step", self.tasks_per_step, 1)
         _check_at_least("seed", self.seed, 0)
@@ -123,7 +132,9 @@ class Recipe:
 
     def differences(self, other: "Recipe") -> str:
         """Return as text in what `other` departs from this recipe; a field that is None here asks for nothing."""
-        pairs = ((field.name, getattr(self, field.name), getattr(other, field.name)) for field in dataclasses.fields(self))
+        pairs = (
+            (field.name, getattr(self, field.name), getattr(other, field.name)) for field in dataclasses.fields(self)
+        )
         return ", ".join(
             f"{name}={mine!r} where it has {theirs!r}" for name, mine, theirs in pairs if mine not in (None, theirs)
         )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mglib.experiments.recipes import Recipe
 from mglib.federated import RoundResult
-from mglib.params import Params, load, save, write_atomically
+from mglib.params import PART, Params, load, save, write_atomically
 
 
 class Run:
@@ -28,7 +28,7 @@ class Run:
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"{self.folder} is a file; `--out` names a folder")
         if not self.recipe_file.exists():
-            if self.folder.exists() and any(self.folder.iterdir()):
+            if self.folder.exists() and any(file.suffix != PART for file in self.folder.iterdir()):
                 raise ValueError(f"{self.folder} holds other files and no run; choose an empty or a new folder")
             return
         if not resume:
@@ -62,6 +62,10 @@ class Run:
     def finish(self, params: Params) -> None:
         """Write the trained parameters and drop the checkpoint."""
         save(self.params_file, params)
+        self.drop_checkpoint()
+
+    def drop_checkpoint(self) -> None:
+        """Remove the checkpoint of a finished run; a kill between the two lines of `finish` leaves it behind."""
         self.checkpoint_file.unlink(missing_ok=True)
 
     def load(self) -> tuple[Recipe, Params]:

@@ -81,16 +81,15 @@ def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
     return Experiment(recipe, federation, net, initial, stages_of(recipe, net))
 
 
-def load_data(recipe: Recipe, data: str | None = None) -> Federation:
-    """Return the federation that a recipe names, or another one cut to the same image size and channels."""
+def load_data(recipe: Recipe) -> Federation:
+    """Return the federation that a recipe names."""
     return load_federation(
-        data or recipe.data,
+        recipe.data,
         image_size=recipe.image_size,
         channels=recipe.channels,
-        held_out=recipe.held_out if data is None else (),
-        validation=recipe.validation if data is None else (),
+        held_out=recipe.held_out,
+        validation=recipe.validation,
         rotate=recipe.rotate,
-        seed=0,
     )
 
 
@@ -115,6 +114,7 @@ def train(
     run = Run(out)
     run.check_free(recipe, resume)
     if run.finished:
+        run.drop_checkpoint()
         return run.load()[1]
     check_device(device)
     experiment = set_up(recipe)

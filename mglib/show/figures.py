@@ -4,6 +4,7 @@ import hashlib
 import html
 import io
 import re
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -19,6 +20,7 @@ ROLES = {
     "accent": ("#010205", "var(--mg-accent, #d9730d)"),
     "faint": ("#010206", "var(--mg-faint, #8a93a0)"),
 }
+_FALLBACK_INK = "#7d8590"
 INK, OPEN, ACCENT, FAINT = (stand_in for stand_in, _ in ROLES.values())
 _STENCIL = "stencil"
 
@@ -60,6 +62,13 @@ class Figure:
         if not alt.strip():
             raise ValueError("a figure needs a text alternative: say what is seen")
         self.caption, self.alt, self.svg = caption, alt, _themed_svg(drawing, alt)
+
+    def save(self, path: Path) -> None:
+        """Write an SVG file in tones that read on white and on black, for where no page sets the colours."""
+        svg = self.svg.replace("currentColor", _FALLBACK_INK).replace(
+            "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1
+        )
+        path.write_text(re.sub(r"var\(--[\w-]+, (#\w+)\)", r"\1", svg))
 
     def _repr_html_(self) -> str:
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""

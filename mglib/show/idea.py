@@ -25,8 +25,8 @@ def show_idea(nodes: Mapping[str, Tensor], newcomer: tuple[str, Tensor], caption
     _draw_training(axes, nodes)
     _draw_adaptation(axes, *newcomer)
     alt = (
-        "A drawing in two parts. Above: a server holds a network, its backbone theta and gates phi, and exchanges it with "
-        f"three nodes, {', '.join(nodes)}, each with its own handwritten characters; every node sends back a better start and "
+        "A drawing in two parts. Above: a server holds a network, its backbone theta and gates phi, and exchanges it "
+        f"with three nodes, {', '.join(nodes)}, each with its own characters; every node returns a better start, and "
         "the server averages. Below: a new node with five labelled characters receives the start, adapts first the "
         "backbone, then the gates, and owns a small network in which each character opens only some of the filters."
     )
@@ -75,11 +75,17 @@ def _draw_adaptation(axes: Axes, name: str, images: Tensor) -> None:
 
 def _box(axes: Axes, left: float, top: float, width: float, height: float, colour: str) -> None:
     style = "round,pad=0,rounding_size=2"
-    axes.add_patch(FancyBboxPatch((left, top), width, height, boxstyle=style, fill=False, edgecolor=colour, linewidth=1.5))
+    axes.add_patch(
+        FancyBboxPatch((left, top), width, height, boxstyle=style, fill=False, edgecolor=colour, linewidth=1.5)
+    )
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str) -> None:
-    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=12, color=colour, linewidth=1.3, shrinkA=0, shrinkB=0))
+    axes.add_patch(
+        FancyArrowPatch(
+            start, end, arrowstyle="-|>", mutation_scale=12, color=colour, linewidth=1.3, shrinkA=0, shrinkB=0
+        )
+    )
 
 
 def _glyphs(axes: Axes, images: np.ndarray, left: float, top: float, size: float, role: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
@@ -36,7 +37,11 @@ def show_training(history: Sequence[Mapping[str, float]], budget: Sequence[float
     budget: the budget in force in each round.
     """
     window = max(1, len(history) // 25)
-    panels = (("loss", "query loss", INK), ("accuracy", "query accuracy", ACCENT), ("macs_ratio", "MACs / dense", OPEN))
+    panels = (
+        ("loss", "query loss", INK),
+        ("accuracy", "query accuracy", ACCENT),
+        ("macs_ratio", "MACs / dense", OPEN),
+    )
     drawing, axes = new_drawing(6.2, 5.4, nrows=3, sharex=True)
     ends = {}
     for axis, (name, label, colour) in zip(axes, panels, strict=True):
@@ -86,63 +91,68 @@ def show_step(
     scores = [int((np.asarray(p).argmax(1) == labels).sum()) for p in (before, after)]
     alt = (
         f"Two tables of shaded cells, a row for each of {len(labels)} query images and a column for each of {ways} "
-        f"classes; darker is more probable, a frame marks the true class. Before the step {scores[0]} rows are darkest in "
-        f"their frame, after it {scores[1]}."
+        f"classes; stronger is more probable, a frame marks the true class. Before the step {scores[0]} rows are "
+        f"strongest in their frame, after it {scores[1]}."
     )
     return Figure(drawing, caption, alt)
 
 
 @page_style
-def show_gate_map(images: Tensor, gates: Sequence[Tensor], caption: str = "", groups: Sequence[str] = ()) -> Figure:
+def show_gate_map(images: Tensor, gates: Sequence[Tensor], caption: str = "", groups: int = 1) -> Figure:
     """Draw which filters open, a row for each input, a column for each filter, layer beside layer.
 
     images: (input, height, width); gates: a gated layer, (input, filter) of zeros and ones.
-    groups: names of equally large groups of consecutive inputs, written beside them.
+    groups: number of equally large groups of consecutive inputs, set apart by a gap.
     """
-    images = np.asarray(images)
-    rows = len(images)
-    widths = [gate.shape[1] for gate in gates]
-    drawing, axes = new_drawing(6.4, 0.19 * rows + 0.9, ncols=1 + len(gates), width_ratios=[4, *widths])
-    stencil(bare(axes[0]), np.concatenate(images, axis=0), extent=(0, 1, rows, 0))
-    for group, name in enumerate(groups):
-        axes[0].text(-0.3, (group + 0.5) * rows / len(groups), name, ha="right", va="center")
+    images, gates = np.asarray(images), [np.asarray(gate) for gate in gates]
+    rows, each = len(images), len(images) // groups
+    tops = np.arange(rows) + 0.6 * (np.arange(rows) // each)  # a gap after each group
+    drawing, axes = new_drawing(
+        6.4, 0.19 * (tops[-1] + 1) + 0.6, ncols=1 + len(gates), width_ratios=[4, *(gate.shape[1] for gate in gates)]
+    )
+    for first in range(0, rows, each):
+        top, bottom = tops[first] + each, tops[first]
+        strip = np.concatenate(images[first : first + each], axis=0)
+        stencil(bare(axes[0]), strip, extent=(0, each / len(strip) * strip.shape[1], top, bottom))
+        for axis, gate in zip(axes[1:], gates, strict=True):
+            cells = gate[first : first + each]
+            stencil(bare(axis), 0.1 + 0.9 * cells, "open", extent=(0, cells.shape[1], top, bottom), aspect="auto")
     for index, (axis, gate) in enumerate(zip(axes[1:], gates, strict=True)):
-        cells = np.asarray(gate)
-        stencil(bare(axis), 0.1 + 0.9 * cells, "open", extent=(0, cells.shape[1], rows, 0), aspect="auto")
-        axis.set_title(f"layer {index + 1}\n{cells.mean():.0%} open", fontsize=10)
-    shares = ", ".join(f"{np.asarray(gate).mean():.0%} in layer {index + 1}" for index, gate in enumerate(gates))
+        axis.set_title(f"layer {index + 1}\n{gate.mean():.0%} open", fontsize=10)
+    for axis in axes:
+        axis.set_ylim(tops[-1] + 1, 0)
+    shares = ", ".join(f"{gate.mean():.0%} in layer {index + 1}" for index, gate in enumerate(gates))
     alt = (
         f"A grid of cells, a row for each of {rows} input characters, a column for each filter of {len(gates)} layers; "
-        f"filled cells are open filters: {shares}. Some columns are filled or empty for all rows, others change with the input."
+        f"filled cells are open filters: {shares}. Some columns are filled or empty for all rows, others change with "
+        "the input."
     )
     return Figure(drawing, caption, alt)
 
 
 @page_style
-def show_frontier(points: Sequence[Mapping], caption: str = "") -> Figure:
+def show_frontier(points: Sequence[Mapping], dense_macs: float, caption: str = "") -> Figure:
     """Draw accuracy against MACs, one mark a network with its 95 % interval.
 
-    points: records with `label`, `macs_ratio`, `accuracy`, `ci95`, `method`.
+    points: records with `label`, `macs` (of one example), `accuracy`, `ci95` and `method`.
+    dense_macs: MACs of the network that counts as one.
     """
-    drawing, axis = new_drawing(6.2, 3.6)
+    styles = {"metagater": (OPEN, "o"), "maml": (INK, "s")}
+    drawing, axis = new_drawing(6.2, 4)
     for point in points:
-        colour = OPEN if point["method"] == "metagater" else INK
-        marker = "o" if point["method"] == "metagater" else "s"
-        axis.errorbar(
-            point["macs_ratio"], point["accuracy"], point["ci95"], color=colour, marker=marker, markersize=8, capsize=3
-        )
+        colour, marker = styles.get(point["method"], (ACCENT, "D"))
+        x, y = point["macs"] / dense_macs, point["accuracy"]
+        axis.errorbar(x, y, point["ci95"], color=colour, marker=marker, markersize=8, capsize=3)
         axis.annotate(
-            point["label"], (point["macs_ratio"], point["accuracy"]), (0, -14), textcoords="offset points", va="top", ha="center"
+            point["label"], (x, y), (9, 0), textcoords="offset points", va="center", fontsize=10, color=colour
         )
     axis.set_xlabel("MACs / MACs of the dense network, gate heads included")
     axis.set_ylabel("accuracy")
-    axis.set_xlim(0, 1.1)
-    axis.margins(y=0.35)
-    told = "; ".join(f"{p['label']}: {p['accuracy']:.0%} at {p['macs_ratio']:.0%} of the MACs" for p in points)
+    axis.set_xlim(0, 1.25)
+    axis.margins(y=0.2)
+    told = "; ".join(f"{p['label']}: {p['accuracy']:.0%} at {p['macs'] / dense_macs:.0%} of the MACs" for p in points)
     return Figure(drawing, caption, f"Accuracy against multiply-accumulates. {told}.")
 
 
-def _frame(column: int, row: int, colour: str):
-    from matplotlib.patches import Rectangle
-
+def _frame(column: int, row: int, colour: str) -> Rectangle:
     return Rectangle((column + 0.04, row + 0.06), 0.92, 0.88, fill=False, edgecolor=colour, linewidth=1.5)
