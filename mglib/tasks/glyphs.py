@@ -7,18 +7,18 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from mglib.tasks import fonts
-from mglib.tasks.assembly import assemble, check_names
+from mglib.tasks.assembly import LEAST_CLASSES, assemble, check_names
 from mglib.tasks.cache import cache_folder, read_cache, write_cache
 from mglib.tasks.episodes import Federation
 from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
 
-VERSION = 1  # raise it whenever the same settings give other pixels, so that old cache files are not read
 ALIKE = 0.90  # correlation of clean renderings above which two characters count as one
 _CHUNK = 1024  # examples drawn at once, which bounds memory
 
@@ -77,18 +77,17 @@ def glyph_federation(
     classes ("Greek/α"). Held-out scripts lose the characters that look like a trained one, turned or not.
     Pixels depend on `settings`, `scripts` and the splits only, and are kept in the folder `cache`.
 
-    Raises ValueError for a script that does not exist.
+    Raises ValueError for a script that does not exist, or one held out that has hardly a shape of its own.
     """
     settings = settings or GlyphSettings()
     check_names("scripts", scripts, SCRIPTS)
     check_names("held_out", held_out, scripts)
     check_names("validation", validation, scripts)
     held = {*held_out, *validation}
-    recipe = json.dumps([VERSION, asdict(settings), sorted(held), sorted(scripts)])
-    path = (cache or cache_folder()) / f"glyphs-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}.safetensors"
+    path = (cache or cache_folder()) / f"glyphs-{_fingerprint(settings, scripts, held)}.safetensors"
     nodes = read_cache(path)
     if nodes is None:
-        nodes = _draw_all(settings, tuple(scripts), held)
+        nodes = _draw_all(settings, [script for script in SCRIPTS if script in scripts], held)
         write_cache(path, nodes)
     script_of = {node: node.split("/")[0] for node in nodes}
     named = {
@@ -101,6 +100,13 @@ def glyph_federation(
     tested = [node for node, script in script_of.items() if script in held_out]
     validated = [node for node, script in script_of.items() if script in validation]
     return assemble("glyphs", named, tested, validated, rotate=rotate)
+
+
+def _fingerprint(settings: GlyphSettings, scripts: Collection[str], held: set[str]) -> str:
+    """A name for everything that decides the pixels: the choices, the typefaces' version and this very code."""
+    choices = json.dumps([asdict(settings), sorted(scripts), sorted(held), matplotlib.__version__, torch.__version__])
+    code = b"".join((Path(__file__).parent / name).read_bytes() for name in ("glyphs.py", "fonts.py", "scripts.py"))
+    return hashlib.sha256(choices.encode() + code).hexdigest()[:16]
 
 
 def kept_characters(scripts: Collection[str], held_out: Collection[str]) -> dict[str, str]:
@@ -117,6 +123,11 @@ def _draw_all(settings: GlyphSettings, scripts: Collection[str], held: set[str])
     """Images of every character by every writer of every script."""
     nodes = {}
     for script, characters in kept_characters(scripts, held).items():
+        if len(characters) < LEAST_CLASSES:
+            raise ValueError(
+                f"script {script} cannot be held out: {len(characters)} of its characters look unlike those trained "
+                f"on, at least {LEAST_CLASSES} are needed; hold out the scripts it resembles too"
+            )
         faces = fonts.covering_faces(characters)
         for writer in range(settings.held_out_writers if script in held else settings.writers):
             generator = np.random.default_rng([settings.seed, zlib.crc32(script.encode()), writer])
@@ -147,7 +158,7 @@ def draw(clean: Tensor, settings: GlyphSettings, generator: np.random.Generator)
         part = slice(start, start + _CHUNK)
         grid, enlargement = _grid(affine[part], elastic[part], settings)
         distance = functional.grid_sample(source[part], grid, padding_mode="border", align_corners=False)
-        pen = settings.stroke * stroke[part, :, None, None].clamp(-1.5, 3)
+        pen = settings.stroke * stroke[part, :, None, None].clamp(-1, 3)
         ramp = 1 + settings.blur * blur[part, :, None, None].abs()  # pixels over which ink fades out
         ink = (0.5 - (distance * enlargement - pen) * size / ramp).clamp(0, 1)
         pieces.append((ink + settings.noise * strength * noise[part]).clamp(0, 1))
