@@ -199,9 +199,7 @@ def widget_problems(notebook: NotebookNode) -> Iterator[str]:
             yield from html_problems(model.state.get("value", ""))
         elif model.model_name == "ImageModel":
             yield "widgets.Image has no text alternative: use widgets.HTML with an <img alt=…> or an <svg>"
-    shown = any(
-        WIDGET_VIEW in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ())
-    )
+    shown = any(WIDGET_VIEW in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ()))
     if shown and not state:
         yield "a widget is shown, but its state was not saved; run `make notebooks`"
 

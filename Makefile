@@ -1,0 +1,75 @@
+# `make book` builds the book, `make test` tests everything; both set up .venv by themselves.
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= auto
+NBVAL = --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 120
+PARALLEL = -n $(WORKERS) --maxprocesses 8 --dist loadscope
+
+ifeq ($(OS),Windows_NT)
+BIN = $(VENV)/Scripts
+else
+BIN = $(VENV)/bin
+endif
+SOURCES = $(wildcard assets/*) _config.yml _toc.yml package.json package-lock.json .npmrc \
+	$(wildcard scripts/*.py) $(shell find book -type f -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help book html test lint lock notebooks clean
+
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+book: $(VENV)/.book-stamp ## execute every chapter and render the book into _build/html
+	$(BIN)/python scripts/fetch_page_assets.py
+	$(BIN)/python scripts/build_book.py
+	@touch _build/html.stamp
+
+html: _build/html.stamp ## render the book from the notebooks' committed outputs, which takes seconds
+	@echo "The book lies in $(CURDIR)/_build/html/index.html"
+
+_build/html.stamp: $(VENV)/.book-stamp $(SOURCES)
+	$(BIN)/python scripts/fetch_page_assets.py
+	$(BIN)/python scripts/build_book.py --no-execute
+	@touch $@
+
+test: $(VENV)/.test-stamp _build/html.stamp ## run the unit, property, browser and notebook tests
+	@status=0; \
+	$(BIN)/python -m pytest $(PARALLEL) tests || status=1; \
+	$(BIN)/python -m pytest $(PARALLEL) $(NBVAL) book/ || status=1; \
+	exit $$status
+
+lint: $(VENV)/.test-stamp ## check style, spelling and that the notebooks are as `make notebooks` leaves them
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/codespell
+	$(BIN)/python scripts/notebooks.py check
+
+notebooks: $(VENV)/.test-stamp ## format and re-execute the notebooks in place
+	$(BIN)/ruff format book
+	$(BIN)/python scripts/notebooks.py run
+
+lock: $(VENV)/.test-stamp ## bring requirements.lock up to date; LOCK_FLAGS=--upgrade takes the newest versions
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python scripts/lock.py $(LOCK_FLAGS)
+
+clean: ## remove what was built, but not the virtual environment
+	rm -rf _build assets/vendor
+
+$(VENV)/bin/python $(VENV)/Scripts/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is missing or older than Python 3.11; name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; \
+		exit 1; }
+	$(PYTHON) -m venv $(VENV) || { \
+		echo "no virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv"; \
+		rm -rf $(VENV); exit 1; }
+
+# The stamps make pip run again when the packages asked for have changed.
+$(VENV)/.book-stamp: pyproject.toml requirements.lock | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[book]"
+	@touch $@
+
+$(VENV)/.test-stamp: $(VENV)/.book-stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[book,test]"
+	@touch $@
