@@ -54,7 +54,9 @@ class LocalEngine:
                 return [self._client_update(params, self._nodes[p], p, round) for p in positions]
         sent = safetensors.torch.save(params)
         replies = self._pool.map(_run_on_worker, [(sent, position, round) for position in positions])
-        return [Update(node, safetensors.torch.load(params), weight, metrics) for node, params, weight, metrics in replies]
+        return [
+            Update(node, safetensors.torch.load(params), weight, metrics) for node, params, weight, metrics in replies
+        ]
 
     def close(self) -> None:
         """End the worker processes."""

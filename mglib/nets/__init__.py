@@ -2,7 +2,15 @@
 
 from mglib.nets.gates import GateHead, gumbel, straight_through
 from mglib.nets.macs import LayerCost, dense_macs, macs_per_layer, macs_ratio
-from mglib.nets.models import ARCHITECTURES, GatedConv, GatedConvNet, GatedResidualNet, Prediction, Statistics, make_net
+from mglib.nets.models import (
+    ARCHITECTURES,
+    GatedConv,
+    GatedConvNet,
+    GatedResidualNet,
+    Prediction,
+    Statistics,
+    make_net,
+)
 from mglib.nets.objective import Objective, annealed_budget
 
 __all__ = [

@@ -29,7 +29,14 @@ class GatedConv(nn.Module):
     """`gate(x) · relu(norm(conv(x)))`, or without the gate, or without the relu."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, stride: int = 2, gated: bool, grid: int = 1, relu: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int = 2,
+        gated: bool,
+        grid: int = 1,
+        relu: bool = True,
     ):
         """Make a 3×3 convolution, its normalisation and, if `gated`, the head that opens its filters."""
         super().__init__()
