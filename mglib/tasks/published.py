@@ -40,9 +40,10 @@ def _from_disk_or_network(name: str, root: Path, make: Callable):
         with _impatient_sockets():
             return make(download=True)
     except (RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())  # torchvision's may run over several lines
         raise DataUnavailableError(
-            f"{name} was not found in {root} and could not be fetched ({error}); it needs a network once, "
-            f"or give images of your own as folder:PATH"
+            f"{name} is not (complete) in {root} and could not be fetched ({reason}); "
+            f"it needs a network once, or give images of your own as folder:PATH"
         ) from error
 
 
