@@ -31,6 +31,27 @@ def config(execute: bool) -> Path:
     return copy
 
 
+def write_start_page(toc: Path) -> None:
+    """Replace the bare redirect of Jupyter Book by one that has a title, an icon and a link to click on."""
+    first = documents(yaml.safe_load(toc.read_text(encoding="utf-8")))[0]
+    title = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
+    (HTML / "index.html").write_text(
+        f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="0; url={first}.html">
+<link rel="icon" href="_static/favicon.svg">
+<title>{title}</title>
+</head>
+<body><p><a href="{first}.html">{title}</a></p></body>
+</html>
+""",
+        encoding="utf-8",
+    )
+
+
 def problems(toc: Path) -> list[str]:
     """Return what is wrong with the built pages, apart from what Sphinx has already said."""
     found = []
@@ -67,7 +88,10 @@ def main() -> int:
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(ROOT)]
     command += ["--all", "--warningiserror", "--keep-going", "--nitpick", "--config", str(config(execute))]
     status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode
-    found = problems(ROOT / "_toc.yml")
+    toc = ROOT / "_toc.yml"
+    if (HTML / "index.html").is_file() and documents(yaml.safe_load(toc.read_text(encoding="utf-8")))[0] != "index":
+        write_start_page(toc)
+    found = problems(toc)
     for problem in found:
         print(f"error: {problem}", file=sys.stderr)
     if status or found:
