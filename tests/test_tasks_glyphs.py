@@ -91,12 +91,12 @@ def test_similarity_sees_through_shift_and_turn_but_tells_letters_apart():
 
 
 def test_examples_have_ink_on_a_dark_ground_and_stay_inside_the_image(federation):
-    for node in (*federation.train, *federation.validation, *federation.test):
-        images = node.images.float() / 255
-        assert (images.amax(dim=(1, 2, 3)) > 0.5).float().mean() > 0.98  # thin pens may be pale
-        assert images.median() < 0.1
-        edge = torch.cat([images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1]], dim=-1)
-        assert ((edge > 0.5).float().sum(dim=-1) > 3).float().mean() < 0.1  # few are clipped, none by half
+    nodes = (*federation.train, *federation.validation, *federation.test)
+    images = torch.cat([node.images for node in nodes]).float() / 255
+    assert images.amax(dim=(1, 2, 3)).min() > 0.4  # a thin pen may be pale
+    assert images.flatten(1).median(dim=1).values.max() < 0.1
+    edge = torch.cat([images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1]], dim=-1)
+    assert ((edge > 0.5).sum(dim=-1) > 3).float().mean() < 0.06  # few touch the border
 
 
 def test_warp_zero_draws_every_example_alike(tmp_path):

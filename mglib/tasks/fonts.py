@@ -20,7 +20,7 @@ FACES = (
     "STIXGeneralItalic",
 )
 CANVAS = 96  # pixels a side of a clean rendering
-INK = 0.66  # share of the canvas that the larger side of a character fills
+INK = 0.62  # share of the canvas that the larger side of a character fills
 ENLARGEMENT = 1.7  # how far a small character (a comma-like one) may be enlarged beyond its script's scale
 _POINTS = 80  # font size at which outlines are drawn before scaling
 _TEMPLATE = 24  # pixels a side at which characters are compared

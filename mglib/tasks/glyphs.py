@@ -42,7 +42,7 @@ class GlyphSettings:
     rotation: float = 9.0  # degrees
     shear: float = 0.16  # sideways shift per unit of height
     scale: float = 0.10  # of log size, width and height on their own
-    shift: float = 0.04  # image sides
+    shift: float = 0.03  # image sides
     elastic: float = 0.035  # image sides, length of the smooth displacement
     stroke: float = 0.012  # image sides, change of the distance from the stroke's middle to its edge
     blur: float = 0.5  # width of the edge ramp beyond one pixel, in pixels
