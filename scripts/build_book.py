@@ -32,7 +32,7 @@ def config(execute: bool) -> Path:
 
 
 def write_start_page(toc: Path) -> None:
-    """Replace the bare redirect of Jupyter Book by one that has a title, an icon and a link to click on."""
+    """Replace the bare redirect of Jupyter Book by one that has a title and a link to click on."""
     first = documents(yaml.safe_load(toc.read_text(encoding="utf-8")))[0]
     title = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
     (HTML / "index.html").write_text(
@@ -42,7 +42,7 @@ def write_start_page(toc: Path) -> None:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="refresh" content="0; url={first}.html">
-<link rel="icon" href="_static/favicon.svg">
+<link rel="icon" href="data:,">
 <title>{title}</title>
 </head>
 <body><p><a href="{first}.html">{title}</a></p></body>

@@ -51,6 +51,8 @@ def chromium() -> str:
     """Return the path of the browser."""
     named = os.environ.get("MGLIB_CHROMIUM")
     found = shutil.which(named) if named else next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    if named and not found:
+        lacking(f"no browser: MGLIB_CHROMIUM={named} is no program")
     if not found:
-        lacking(f"no browser: MGLIB_CHROMIUM is {named!r}, and none of {', '.join(CHROMIUM_NAMES)} is on the PATH")
+        lacking(f"no browser: MGLIB_CHROMIUM is not set and none of {', '.join(CHROMIUM_NAMES)} is on the PATH")
     return found

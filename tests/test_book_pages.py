@@ -132,8 +132,11 @@ def layout_problems(page) -> list[str]:
           const page = document.scrollingElement, found = [];
           if (page.scrollWidth <= innerWidth) return found;
           found.push(`page is ${{page.scrollWidth}} px wide in a window of ${{innerWidth}}`);
-          for (const e of document.querySelectorAll("main *"))
-            if (e.getBoundingClientRect().right > innerWidth + 1) found.push("sticks out: " + name(e));
+          const clipped = e => e && (getComputedStyle(e).overflowX != "visible" || clipped(e.parentElement));
+          for (const e of document.querySelectorAll("article *")) {{
+            const right = e.getBoundingClientRect().right;
+            if (right > innerWidth + 1 && !clipped(e.parentElement)) found.push("sticks out: " + name(e));
+          }}
           return found.slice(0, 5);
         }}"""
     )
