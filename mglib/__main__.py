@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from mglib.experiments import NodeNetwork, Recipe, Run, adapt_to_folder, evaluate_run, train, with_provenance
 from mglib.nets import macs_ratio
-from mglib.tasks import load_images
 
 Positional = tyro.conf.Positional
 
@@ -105,14 +104,14 @@ def evaluate_command(
     print(f"MACs, gates included     {evaluation['macs_ratio']:.1%} of the dense network's")
 
 
-def adapt_command(run: Positional[Path], support: Path, out: Path, invert: bool = False) -> None:
+def adapt_command(run: Positional[Path], support: Path, out: Path, invert: bool | None = None) -> None:
     """Make a network of your own from a few labelled images: FOLDER/<class>/<image>.
 
     Args:
         run: folder of a finished training.
         support: folder with one sub-folder of images a class, or one image a class, named after it.
         out: folder for the adapted network.
-        invert: turn dark on light into light on dark (or back) before anything else.
+        invert: turn dark on light into light on dark; by default if most of the images is bright, as in training.
     """
     network, support_batch = adapt_to_folder(Run(run), support, invert=invert)
     network.save(out)
@@ -124,7 +123,6 @@ def adapt_command(run: Positional[Path], support: Path, out: Path, invert: bool 
 def predict_command(
     network: Positional[Path],
     images: Positional[tuple[Path, ...]],
-    invert: bool = False,
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> None:
     """Name the class of images with a network that `adapt` made.
@@ -132,12 +130,10 @@ def predict_command(
     Args:
         network: folder that `adapt` wrote.
         images: image files.
-        invert: as for `adapt`.
         json_: print one JSON object.
     """
     own = NodeNetwork.load(network)
-    pixels = load_images(images, own.recipe.image_size, own.recipe.channels, invert=invert)
-    prediction = own(pixels.float() / 255)
+    prediction = own(own.read(images))
     probabilities = prediction.logits[:, : len(own.classes)].softmax(1)
     ratios = macs_ratio(own.net.costs, prediction.gates, len(images))
     rows = [

@@ -1,6 +1,8 @@
 """NodeNetwork: what a node owns once it has adapted, on disk and at work."""
 
+import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from mglib.experiments.runs import Run, check_fit
 from mglib.meta import adapt
 from mglib.nets import Prediction, Statistics
 from mglib.params import Params, load, save
-from mglib.tasks import Batch, read_support
+from mglib.tasks import Batch, load_images, read_support
+from mglib.tasks.images import has_bright_background
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class NodeNetwork:
     params: Params
     statistics: Statistics  # of the support images, by which every later image is normalised
     classes: tuple[str, ...]  # name of each label
+    inverted: bool = False  # whether the support images were dark on light and had to be turned
 
     @classmethod
     def adapted(
@@ -47,6 +51,15 @@ class NodeNetwork:
             statistics = functional_call(net, own, (support.images,)).statistics
         return cls(recipe, net, own, statistics, classes)
 
+    def read(self, paths: Sequence[Path]) -> Tensor:
+        """Return image files as this network takes them: (image, channel, height, width), 0 to 1.
+
+        Raises:
+            ValueError: naming the file that is missing, truncated or no image.
+        """
+        pixels = load_images(paths, self.recipe.image_size, self.recipe.channels, invert=self.inverted)
+        return pixels.float() / 255
+
     def __call__(self, images: Tensor) -> Prediction:
         """Answer for images (batch, channel, height, width), float32 from 0 (background) to 1 (ink)."""
         with torch.no_grad():
@@ -65,7 +78,11 @@ class NodeNetwork:
         for index, (mean, variance) in enumerate(self.statistics):
             tensors |= {f"statistics/{index}/mean": mean, f"statistics/{index}/variance": variance}
         self.recipe.save(folder / "recipe.json")
-        save(folder / "network.safetensors", tensors, {"classes": json.dumps(self.classes)})
+        save(
+            folder / "network.safetensors",
+            tensors,
+            {"classes": json.dumps(self.classes), "inverted": json.dumps(self.inverted)},
+        )
 
     @classmethod
     def load(cls, folder: Path) -> "NodeNetwork":
@@ -81,14 +98,19 @@ class NodeNetwork:
         params = {name.removeprefix("params/"): v for name, v in tensors.items() if name.startswith("params/")}
         check_fit(params, initial, file)
         layers = range((len(tensors) - len(params)) // 2)
-        statistics = tuple((tensors[f"statistics/{i}/mean"], tensors[f"statistics/{i}/variance"]) for i in layers)
-        return cls(recipe, net, params, statistics, tuple(json.loads(metadata["classes"])))
+        try:
+            statistics = tuple((tensors[f"statistics/{i}/mean"], tensors[f"statistics/{i}/variance"]) for i in layers)
+            classes, inverted = (json.loads(metadata[key]) for key in ("classes", "inverted"))
+        except (KeyError, json.JSONDecodeError) as error:
+            raise ValueError(f"{file} is not a network that `adapt` wrote ({error})") from error
+        return cls(recipe, net, params, statistics, tuple(classes), inverted)
 
 
-def adapt_to_folder(run: Run, folder: Path, *, invert: bool = False) -> tuple[NodeNetwork, Batch]:
+def adapt_to_folder(run: Run, folder: Path, *, invert: bool | None = None) -> tuple[NodeNetwork, Batch]:
     """Adapt a finished run to the images in `folder`; return the network and the support batch it was made from.
 
     folder: one sub-folder of images a class, or one image a class, named after it.
+    invert: whether to turn dark on light into light on dark; None: if the median pixel is bright, as in training.
 
     Raises:
         ValueError: if the run is not finished, or the images cannot be read or are not a task for it.
@@ -96,6 +118,8 @@ def adapt_to_folder(run: Run, folder: Path, *, invert: bool = False) -> tuple[No
     recipe, params = run.load()
     net, initial = network_of(recipe)
     check_fit(params, initial, run.params_file)
-    images, labels, classes = read_support(folder, recipe.image_size, recipe.channels, invert=invert)
-    support = Batch(images.float() / 255, labels)
-    return NodeNetwork.adapted(recipe, net, params, support, classes), support
+    images, labels, classes = read_support(folder, recipe.image_size, recipe.channels)
+    invert = has_bright_background(images) if invert is None else invert
+    support = Batch((255 - images if invert else images).float() / 255, labels)
+    network = NodeNetwork.adapted(recipe, net, params, support, classes)
+    return dataclasses.replace(network, inverted=invert), support

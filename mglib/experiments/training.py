@@ -15,6 +15,7 @@ from mglib.experiments.algorithms import MetaUpdate, final_objective, network_of
 from mglib.experiments.recipes import Recipe
 from mglib.experiments.runs import Run, check_fit
 from mglib.federated import FedAdam, LocalEngine, RoundResult, run_rounds
+from mglib.federated.engines import check_workers
 from mglib.meta import Stage
 from mglib.nets import Objective
 from mglib.params import Params
@@ -117,6 +118,7 @@ def train(
         run.drop_checkpoint()
         return run.load()[1]
     check_device(device)
+    check_workers(workers)
     experiment = set_up(recipe)
     done, params, server_state = run.begin(experiment.recipe)
     if params is not None:

@@ -34,8 +34,7 @@ class LocalEngine:
         """
         if len(nodes) == 0:
             raise ValueError("a federation needs at least one node")
-        if workers < 1:
-            raise ValueError(f"`workers` (={workers}) must be at least 1")
+        check_workers(workers)
         self._client_update, self._nodes = client_update, nodes
         self._pool = None
         if workers > 1:
@@ -70,6 +69,12 @@ class LocalEngine:
     def __exit__(self, *_: object) -> None:
         """End the worker processes."""
         self.close()
+
+
+def check_workers(workers: int) -> None:
+    """Raise ValueError unless `workers` is a number of processes."""
+    if workers < 1:
+        raise ValueError(f"`workers` (={workers}) must be at least 1")
 
 
 @contextmanager

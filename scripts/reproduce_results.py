@@ -1,0 +1,82 @@
+"""Train and evaluate the networks behind the README's table and the book's frontier; one result file each.
+
+What has a result file is not run again; a training that was stopped goes on where it was. The omniglot rows need the
+five alphabets of the small background set as a folder, named by --omniglot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+OMNIGLOT = "runs/omniglot-small1"
+
+# Result file, and the options of `train`; everything else is the default recipe.
+RUNS = {
+    "glyphs/gated, half": "--data glyphs",
+    "glyphs/dense": "--data glyphs --method maml",
+    "glyphs/gated, quarter": "--data glyphs --budget 0.25",
+    "glyphs/gated, three quarters": "--data glyphs --budget 0.75",
+    "glyphs/slim dense": "--data glyphs --method maml --width 22",
+    "omniglot/gated, half": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --budget 0.5",
+    "omniglot/dense": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --method maml",
+}
+EVALUATE = "--tasks 400 --json"
+
+
+def mglib(*arguments: str) -> str:
+    """Run a command of the library and return what it prints; its notes and progress stay on the terminal."""
+    command = [sys.executable, "-m", "mglib", *arguments]
+    print("python -m mglib", shlex.join(arguments), flush=True)
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def reproduce(name: str, options: str) -> None:
+    """Train and evaluate one row, and write its result file."""
+    result = ROOT / "results" / f"{name}.json"
+    if result.exists():
+        return
+    run = ROOT / "runs" / name
+    started = time.monotonic()
+    mglib("train", "--out", str(run.relative_to(ROOT)), *shlex.split(options), *(["--resume"] if run.exists() else []))
+    seconds = time.monotonic() - started
+    record = json.loads(mglib("evaluate", str(run.relative_to(ROOT)), *EVALUATE.split()))
+    record["training_seconds"] = round(seconds)
+    record["commands"] = [f"python -m mglib train {options}", f"python -m mglib evaluate RUN {EVALUATE}"]
+    result.parent.mkdir(parents=True, exist_ok=True)
+    result.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def main() -> None:
+    """Make every result file that is missing, or those whose name starts with a given word."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="only rows whose name starts so")
+    parser.add_argument("--omniglot", type=Path, help="folder with the five alphabets")
+    options = parser.parse_args()
+    for name, train in RUNS.items():
+        if not name.startswith(options.only):
+            continue
+        if OMNIGLOT in train and not link_to(options.omniglot):
+            print(f"{name}: left out, --omniglot names no folder")
+            continue
+        reproduce(name, train)
+
+
+def link_to(omniglot: Path | None) -> bool:
+    """Give the folder the name that the recipes know it by, wherever it lies; return whether there is one."""
+    link = ROOT / OMNIGLOT
+    if omniglot is not None and not link.exists():
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(omniglot.resolve())
+    return link.exists()
+
+
+if __name__ == "__main__":
+    main()
