@@ -10,22 +10,7 @@ from small_data import write_alphabets
 
 from mglib.__main__ import main
 
-TINY = [
-    "--image-size",
-    "14",
-    "--width",
-    "8",
-    "--depth",
-    "3",
-    "--ways",
-    "3",
-    "--queries",
-    "4",
-    "--rounds",
-    "12",
-    "--nodes-per-round",
-    "2",
-]
+TINY = ["--image-size=14", "--width=8", "--depth=3", "--ways=3", "--queries=4", "--rounds=12", "--nodes-per-round=2"]
 
 
 @pytest.fixture(scope="module")

@@ -52,9 +52,9 @@ class Recipe:
     """Share of the rounds over which the budget falls from 1 to its value."""
     estimator: Estimator = "straight-through"
     """How the gates get a gradient: straight-through, or gumbel for noise in training."""
-    backbone_learning_rate: float = 0.2
+    backbone_learning_rate: float = 0.4
     """α: the one step on the backbone."""
-    gate_learning_rate: float = 0.05
+    gate_learning_rate: float = 0.5
     """β: the one step on the gates."""
     second_order: bool = True
     """The exact meta-gradient; otherwise its first-order part."""

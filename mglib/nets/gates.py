@@ -34,7 +34,11 @@ def gumbel(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
 
 class GateHead(nn.Module):
-    """From a layer's input to one logit a filter: average pool to a small grid, then one linear map.
+    """From a layer's input to one logit a filter: average pool to a small grid, normalise, one linear map.
+
+    The pooled values of an example are normalised among themselves (arXiv 1607.06450): what is left is how the
+    input's maps differ from each other, not how bright it is. Without it the gates that we trained hardly
+    looked at the input, and decided by their bias.
 
     The weights start at zero and the bias at `open_bias`, so every gate is open, for every input, until
     training gives it a reason to close.

@@ -39,14 +39,14 @@ class GlyphSettings:
     writers: int = 4  # of each training script
     held_out_writers: int = 2  # of each validation and test script
     warp: float = 1.0  # 0 draws clean type, 1 is the default difficulty
-    rotation: float = 9.0  # degrees
-    shear: float = 0.16  # sideways shift per unit of height
-    scale: float = 0.10  # of log size, width and height on their own
-    shift: float = 0.03  # image sides
-    elastic: float = 0.035  # image sides, length of the smooth displacement
-    stroke: float = 0.012  # image sides, change of the distance from the stroke's middle to its edge
-    blur: float = 0.5  # width of the edge ramp beyond one pixel, in pixels
-    noise: float = 0.04  # of the ink's brightness
+    rotation: float = 7.2  # degrees
+    shear: float = 0.128  # sideways shift per unit of height
+    scale: float = 0.08  # of log size, width and height on their own
+    shift: float = 0.024  # image sides
+    elastic: float = 0.028  # image sides, length of the smooth displacement
+    stroke: float = 0.0096  # image sides, change of the distance from the stroke's middle to its edge
+    blur: float = 0.4  # width of the edge ramp beyond one pixel, in pixels
+    noise: float = 0.032  # of the ink's brightness
     style: float = 0.7  # writer's own deviation over that of an example
     seed: int = 0
 
