@@ -14,8 +14,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
+from mglib import Run, adapt, set_up
+from mglib.show import show_gate_map
+
 ROOT = Path(__file__).resolve().parent.parent
 
+README = ROOT / "README.md"
+MARKS = ("<!-- results -->", "<!-- /results -->")
 OMNIGLOT = "runs/omniglot-small1"
 
 # Result file, and the options of `train`; everything else is the default recipe.
@@ -54,6 +61,50 @@ def reproduce(name: str, options: str) -> None:
     result.write_text(json.dumps(record, indent=2) + "\n")
 
 
+def draw_picture() -> None:
+    """Draw the README's gate map: what the glyph network opens for a script that it never saw."""
+    run = Run(ROOT / "runs" / "glyphs" / "gated, half")
+    if not run.finished:
+        return
+    recipe, params = run.load()
+    experiment = set_up(recipe)
+    task = experiment.federation.test[0].sample_task(5, 1, 15, np.random.default_rng(7))
+    adapted = adapt(experiment.objective, params, task.support, experiment.stages)
+    gates = experiment.objective.predict(adapted, task.query).gates
+    rows = [15 * label + example for label in range(5) for example in range(4)]
+    images = task.query.images[rows, 0]
+    show_gate_map(images, [gate[rows].detach() for gate in gates], groups=5).save(ROOT / "assets" / "gate-map.svg")
+
+
+def table() -> str:
+    """Return the README's table, made of the result files alone."""
+    lines = [
+        "| data, held out | network | accuracy | before | MACs | training | date |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in RUNS:
+        record = json.loads((ROOT / "results" / f"{name}.json").read_text())
+        dense = json.loads((ROOT / "results" / f"{name.split('/')[0]}/dense.json").read_text())["dense_macs"]
+        held_out = ", ".join(dict.fromkeys(node.split("/")[0] for node in record["nodes"]))
+        cells = [
+            f"{name.split('/')[0]}: {held_out}",
+            f"[{name.split('/')[1]}](<results/{name}.json>)",
+            f"{100 * record['accuracy']:.1f} ± {100 * record['ci95']:.1f} %",
+            f"{100 * record['accuracy_zero_step']:.1f} %",
+            f"{100 * record['macs'] / dense:.1f} %",
+            f"{record['training_seconds'] / 60:.1f} min",
+            record["date"],
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def write_table() -> None:
+    """Put the table between its marks in the README."""
+    before, rest = README.read_text().split(MARKS[0])
+    README.write_text(f"{before}{MARKS[0]}\n{table()}\n{MARKS[1]}{rest.split(MARKS[1])[1]}")
+
+
 def main() -> None:
     """Make every result file that is missing, or those whose name starts with a given word."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -67,6 +118,9 @@ def main() -> None:
             print(f"{name}: left out, --omniglot names no folder")
             continue
         reproduce(name, train)
+    if all((ROOT / "results" / f"{name}.json").exists() for name in RUNS):
+        write_table()
+    draw_picture()
 
 
 def link_to(omniglot: Path | None) -> bool:

@@ -125,7 +125,7 @@ def _themed_svg(drawing: Drawing, alt: str) -> str:
         body = body.replace(stand_in, colour)
     return (
         f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {width} {height}" '
-        f'style="width: 100%; max-width: {float(width) * 4 / 3:.0f}px; stroke-linejoin: round" '
+        f'style="width: 100%; max-width: {1.6 * float(width):.0f}px; stroke-linejoin: round" '
         f'font-family="sans-serif" xmlns:xlink="http://www.w3.org/1999/xlink">{body}</svg>'
     )
 

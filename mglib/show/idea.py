@@ -17,7 +17,7 @@ def show_idea(nodes: Mapping[str, Tensor], newcomer: tuple[str, Tensor], caption
     nodes: three nodes' names and examples, (example, height, width), 0 to 1.
     newcomer: name and examples of the node that takes no part in the training.
     """
-    drawing, axes = new_drawing(6.2, 7.4)
+    drawing, axes = new_drawing(5.2, 6.3)
     bare(axes)
     axes.set_xlim(0, 100)
     axes.set_ylim(120, 0)
@@ -47,7 +47,7 @@ def _draw_training(axes: Axes, nodes: Mapping[str, Tensor]) -> None:
         _arrow(axes, (start - 1.5, 21.5), (left + 12, 38.5), INK)
         _arrow(axes, (left + 17, 38.5), (start + 1.5, 21.5), OPEN)
     axes.text(14, 29, "θ, φ", ha="right")
-    axes.text(88, 27, "after steps down\nthe meta-gradient", ha="center", va="center", color=OPEN, fontsize=10)
+    axes.text(88, 27, "a step down the\nmeta-gradient", ha="center", va="center", color=OPEN, fontsize=10)
 
 
 def _draw_adaptation(axes: Axes, name: str, images: Tensor) -> None:

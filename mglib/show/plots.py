@@ -15,7 +15,7 @@ def show_federation(rows: Mapping[str, Tensor], held_out: Sequence[str], caption
 
     rows: a node's name and its examples, (example, height, width), 0 to 1.
     """
-    drawing, axes = new_drawing(6.2, 0.42 * len(rows) + 0.1, nrows=len(rows))
+    drawing, axes = new_drawing(5.4, 0.38 * len(rows) + 0.1, nrows=len(rows))
     for axis, (name, images) in zip(np.atleast_1d(axes), rows.items(), strict=True):
         role = "accent" if name in held_out else "ink"
         strip = np.concatenate([np.pad(image, ((0, 0), (2, 2))) for image in np.asarray(images)], axis=1)
@@ -42,7 +42,7 @@ def show_training(history: Sequence[Mapping[str, float]], budget: Sequence[float
         ("accuracy", "query accuracy", ACCENT),
         ("macs_ratio", "MACs / dense", OPEN),
     )
-    drawing, axes = new_drawing(6.2, 5.4, nrows=3, sharex=True)
+    drawing, axes = new_drawing(5.4, 5.4, nrows=3, sharex=True)
     ends = {}
     for axis, (name, label, colour) in zip(axes, panels, strict=True):
         values = np.array([metrics[name] for metrics in history])
@@ -72,7 +72,7 @@ def show_step(
     """
     support, queries, labels = np.asarray(support), np.asarray(queries), np.asarray(labels)
     ways = len(support)
-    drawing, axes = new_drawing(6.2, 0.5 * len(queries) + 1.1, ncols=3, width_ratios=[0.6, ways, ways])
+    drawing, axes = new_drawing(5.4, 0.45 * len(queries) + 1.1, ncols=3, width_ratios=[0.6, ways, ways])
     size = queries.shape[1]
     stencil(bare(axes[0]), np.concatenate(queries, axis=0), extent=(0, 1, len(queries), 0))
     axes[0].set_title(" \n")
@@ -108,7 +108,7 @@ def show_gate_map(images: Tensor, gates: Sequence[Tensor], caption: str = "", gr
     rows, each = len(images), len(images) // groups
     tops = np.arange(rows) + 0.6 * (np.arange(rows) // each)  # a gap after each group
     drawing, axes = new_drawing(
-        6.4, 0.19 * (tops[-1] + 1) + 0.6, ncols=1 + len(gates), width_ratios=[4, *(gate.shape[1] for gate in gates)]
+        5.4, 0.17 * (tops[-1] + 1) + 0.6, ncols=1 + len(gates), width_ratios=[4, *(gate.shape[1] for gate in gates)]
     )
     for first in range(0, rows, each):
         top, bottom = tops[first] + each, tops[first]
@@ -138,7 +138,7 @@ def show_frontier(points: Sequence[Mapping], dense_macs: float, caption: str = "
     dense_macs: MACs of the network that counts as one.
     """
     styles = {"metagater": (OPEN, "o"), "maml": (INK, "s")}
-    drawing, axis = new_drawing(6.2, 4)
+    drawing, axis = new_drawing(5.4, 4)
     for point in points:
         colour, marker = styles.get(point["method"], (ACCENT, "D"))
         x, y = point["macs"] / dense_macs, point["accuracy"]
