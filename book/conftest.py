@@ -1,7 +1,7 @@
-"""What nbval does not compare when it runs the chapters: markup, whose text stands beside it, and warnings."""
+"""What nbval does not compare: markup, whose text stands beside it, and warnings."""
 
 
 def pytest_collectstart(collector):
-    """Extend what nbval leaves out for notebooks by the kinds of output that hold drawings or machine details."""
+    """Leave out, for notebooks, what holds drawings or details of the machine."""
     if type(collector).__name__ == "IPyNbFile":
         collector.skip_compare += ("text/html", "image/svg+xml", "stderr")

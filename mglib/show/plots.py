@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
@@ -72,21 +74,20 @@ def show_step(
     """
     support, queries, labels = np.asarray(support), np.asarray(queries), np.asarray(labels)
     ways = len(support)
-    drawing, axes = new_drawing(5.4, 0.45 * len(queries) + 1.1, ncols=3, width_ratios=[0.6, ways, ways])
-    size = queries.shape[1]
-    stencil(bare(axes[0]), np.concatenate(queries, axis=0), extent=(0, 1, len(queries), 0))
-    axes[0].set_title(" \n")
+    drawing, axes = new_drawing(5.4, 0.45 * len(queries) + 1.1, ncols=3, width_ratios=[1, ways, ways])
+    _column(bare(axes[0]), queries, np.arange(len(queries)))
+    axes[0].set_ylim(len(queries), -1.1)
     for axis, (title, probabilities) in zip(axes[1:], (("before", before), ("after one step", after)), strict=True):
         probabilities = np.asarray(probabilities)
         stencil(bare(axis), probabilities, "open", extent=(0, ways, len(queries), 0), aspect="auto")
         header = np.concatenate([np.pad(image, 3) for image in support], axis=1)
-        stencil(axis, header, extent=(0, ways, 0, -header.shape[0] / size), aspect="auto")
+        stencil(axis, header, extent=(0, ways, -0.05, -1.05), aspect="auto")
         right = int((probabilities.argmax(1) == labels).sum())
         for row, label in enumerate(labels):
             hit = probabilities[row].argmax() == label
             axis.add_patch(_frame(label, row, ACCENT if not hit else INK))
         axis.set_xlim(0, ways)
-        axis.set_ylim(len(queries), -1.3)
+        axis.set_ylim(len(queries), -1.1)
         axis.set_title(f"{title}: {right} of {len(labels)} right")
     scores = [int((np.asarray(p).argmax(1) == labels).sum()) for p in (before, after)]
     alt = (
@@ -108,15 +109,14 @@ def show_gate_map(images: Tensor, gates: Sequence[Tensor], caption: str = "", gr
     rows, each = len(images), len(images) // groups
     tops = np.arange(rows) + 0.6 * (np.arange(rows) // each)  # a gap after each group
     drawing, axes = new_drawing(
-        5.4, 0.17 * (tops[-1] + 1) + 0.6, ncols=1 + len(gates), width_ratios=[4, *(gate.shape[1] for gate in gates)]
+        5.4, 0.24 * (tops[-1] + 1) + 0.6, ncols=1 + len(gates), width_ratios=[7, *(gate.shape[1] for gate in gates)]
     )
-    for first in range(0, rows, each):
-        top, bottom = tops[first] + each, tops[first]
-        strip = np.concatenate(images[first : first + each], axis=0)
-        stencil(bare(axes[0]), strip, extent=(0, each / len(strip) * strip.shape[1], top, bottom))
-        for axis, gate in zip(axes[1:], gates, strict=True):
-            cells = gate[first : first + each]
-            stencil(bare(axis), 0.1 + 0.9 * cells, "open", extent=(0, cells.shape[1], top, bottom), aspect="auto")
+    _column(bare(axes[0]), images, tops)
+    for axis, gate in zip(axes[1:], gates, strict=True):
+        for first in range(0, rows, each):
+            cells, top = gate[first : first + each], tops[first]
+            extent = (0, cells.shape[1], top + len(cells), top)
+            stencil(bare(axis), 0.1 + 0.9 * cells, "open", extent=extent, aspect="auto")
     for index, (axis, gate) in enumerate(zip(axes[1:], gates, strict=True)):
         axis.set_title(f"layer {index + 1}\n{gate.mean():.0%} open", fontsize=10)
     for axis in axes:
@@ -146,12 +146,21 @@ def show_frontier(points: Sequence[Mapping], dense_macs: float, caption: str = "
         axis.annotate(
             point["label"], (x, y), (9, 0), textcoords="offset points", va="center", fontsize=10, color=colour
         )
-    axis.set_xlabel("MACs / MACs of the dense network, gate heads included")
-    axis.set_ylabel("accuracy")
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set_xlabel("share of the dense network's MACs, gates included")
+    axis.set_ylabel("accuracy after one step")
     axis.set_xlim(0, 1.25)
     axis.margins(y=0.2)
     told = "; ".join(f"{p['label']}: {p['accuracy']:.0%} at {p['macs'] / dense_macs:.0%} of the MACs" for p in points)
     return Figure(drawing, caption, f"Accuracy against multiply-accumulates. {told}.")
+
+
+def _column(axes: Axes, images: np.ndarray, tops: Sequence[float]) -> None:
+    """Draw images (image, height, width) below each other, each one unit high from its top."""
+    for image, top in zip(images, tops, strict=True):
+        stencil(axes, image, extent=(0, 1, top + 1, top), aspect="auto")
+    axes.set_xlim(0, 1)
 
 
 def _frame(column: int, row: int, colour: str) -> Rectangle:

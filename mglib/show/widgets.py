@@ -96,4 +96,5 @@ def _draw_answer(axis, probabilities: np.ndarray, label: int, support: np.ndarra
     axis.plot(-0.4, label, marker=">", color=INK, clip_on=False)
     bare(axis).set_xlim(-0.42, 1)
     axis.set_ylim(ways - 0.4, -0.6)
+    axis.set_box_aspect(1.1)
     axis.set_title("answer")
