@@ -66,7 +66,7 @@ def draw_picture() -> None:
     run = Run(ROOT / "runs" / "glyphs" / "gated, half")
     if not run.finished:
         return
-    recipe, params = run.load()
+    recipe, _, params = run.load()
     experiment = set_up(recipe)
     task = experiment.federation.test[0].sample_task(5, 1, 15, np.random.default_rng(7))
     adapted = adapt(experiment.objective, params, task.support, experiment.stages)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,8 +169,20 @@ def test_evaluation_of_a_run(finished):
     )
     validation = evaluate_run(finished, tasks=6, split="validation")
     assert validation["nodes"] == ["alphabet2"]
-    elsewhere = evaluate_run(finished, data=evaluation["data"], nodes=["alphabet0"], tasks=2)
-    assert elsewhere["nodes"] == ["alphabet0"]
+    named = evaluate_run(finished, data=f"{evaluation['data']}/../{Path(evaluation['data']).name}", tasks=6)
+    assert named["nodes"] == ["alphabet3"], "the run's own data by another path: still the held-out nodes alone"
+
+
+def test_evaluation_on_another_folder_takes_all_of_it(finished, tmp_path):
+    evaluation = evaluate_run(finished, data=f"folder:{write_alphabets(tmp_path / 'two', alphabets=2)}", tasks=4)
+    assert evaluation["nodes"] == ["alphabet0", "alphabet1"]
+    flat = write_alphabets(tmp_path / "one", alphabets=1) / "alphabet0"
+    assert evaluate_run(finished, data=f"folder:{flat}", tasks=2)["nodes"] == ["alphabet0"]
+
+
+def test_a_trained_node_cannot_be_evaluated_as_if_it_were_new(finished):
+    with pytest.raises(ValueError, match=r"no held-out nodes \['alphabet0'\]; there are alphabet3"):
+        evaluate_run(finished, nodes=["alphabet0"], tasks=1)
 
 
 def test_method_names_and_algorithms_are_the_same(folder):

@@ -7,13 +7,14 @@ from typing import Literal
 import numpy as np
 import torch
 
-from mglib.experiments.runs import Run, check_fit
-from mglib.experiments.training import check_device, set_up
+from mglib.experiments.algorithms import final_objective, stages_of
+from mglib.experiments.runs import Run
+from mglib.experiments.training import check_device, load_data
 from mglib.federated.engines import one_thread
 from mglib.meta import Stage, adapt
 from mglib.nets import Objective, dense_macs
 from mglib.params import Params
-from mglib.tasks import Batch, Node, Task
+from mglib.tasks import Batch, Node, Task, load_nodes, same_data
 
 
 @dataclass(frozen=True)
@@ -113,15 +114,13 @@ def evaluate_run(
     Raises:
         ValueError: if the run is not finished, or the nodes cannot give such tasks.
     """
-    recipe, params = run.load()
+    recipe, net, params = run.load()
     check_device(device)
-    experiment = set_up(recipe)
-    check_fit(params, experiment.initial, run.params_file)
-    federation = experiment.federation
-    if data is None:
+    if data is None or same_data(data, recipe.data):
+        federation = load_data(recipe)
         candidates = federation.test if split == "test" else federation.validation
     else:
-        candidates = [*federation.train, *federation.validation, *federation.test]
+        candidates = load_nodes(data, image_size=recipe.image_size, channels=recipe.channels)
     ways = recipe.ways if ways is None else ways
     if ways > recipe.ways:
         raise ValueError(f"`ways` (={ways}) is more than the {recipe.ways} classes that the network can name")
@@ -133,8 +132,9 @@ def evaluate_run(
         "seed": seed,
     }
     chosen = _by_name(candidates, nodes)
-    scores = evaluate(experiment.objective, params, chosen, experiment.stages, device=device, **setting)
-    record, dense = summarise(list(progress(scores))), dense_macs(experiment.net.costs)
+    objective, stages = final_objective(recipe, net), stages_of(recipe, net)
+    scores = evaluate(objective, params, chosen, stages, device=device, **setting)
+    record, dense = summarise(list(progress(scores))), dense_macs(net.costs)
     return {
         **record,
         **setting,

@@ -115,9 +115,7 @@ def adapt_to_folder(run: Run, folder: Path, *, invert: bool | None = None) -> tu
     Raises:
         ValueError: if the run is not finished, or the images cannot be read or are not a task for it.
     """
-    recipe, params = run.load()
-    net, initial = network_of(recipe)
-    check_fit(params, initial, run.params_file)
+    recipe, net, params = run.load()
     images, labels, classes = read_support(folder, recipe.image_size, recipe.channels)
     invert = has_bright_background(images) if invert is None else invert
     support = Batch((255 - images if invert else images).float() / 255, labels)

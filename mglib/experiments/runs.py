@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from torch import nn
+
+from mglib.experiments.algorithms import network_of
 from mglib.experiments.recipes import Recipe
 from mglib.federated import RoundResult
 from mglib.params import PART, Params, load, save, write_atomically
@@ -68,16 +71,19 @@ class Run:
         """Remove the checkpoint of a finished run; a kill between the two lines of `finish` leaves it behind."""
         self.checkpoint_file.unlink(missing_ok=True)
 
-    def load(self) -> tuple[Recipe, Params]:
-        """Return the recipe and the parameters of a finished run.
+    def load(self) -> tuple[Recipe, nn.Module, Params]:
+        """Return the recipe, the network and the trained parameters of a finished run.
 
         Raises:
-            ValueError: if there is no run, it is not finished, or a file is not whole.
+            ValueError: if there is no run, it is not finished, a file is not whole, or is of another architecture.
         """
         recipe = Recipe.load(self.recipe_file)
         if not self.finished:
             raise ValueError(f"the run in {self.folder} is not finished; go on with train --resume")
-        return recipe, load(self.params_file)[0]
+        params, _ = load(self.params_file)
+        net, initial = network_of(recipe)
+        check_fit(params, initial, self.params_file)
+        return recipe, net, params
 
     def _keep_metrics(self, rounds: int) -> None:
         """Cut the metrics to the rounds that the checkpoint knows of; the others will be trained again."""

@@ -116,7 +116,7 @@ def train(
     run.check_free(recipe, resume)
     if run.finished:
         run.drop_checkpoint()
-        return run.load()[1]
+        return run.load()[2]
     check_device(device)
     check_workers(workers)
     experiment = set_up(recipe)

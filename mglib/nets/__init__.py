@@ -1,10 +1,10 @@
 """A network that chooses: gates, gated networks, what they cost, and the objective that asks them to save."""
 
 from mglib.nets.gates import GateHead, gumbel, straight_through
+from mglib.nets.layers import GatedConv
 from mglib.nets.macs import LayerCost, dense_macs, macs_per_layer, macs_ratio
 from mglib.nets.models import (
     ARCHITECTURES,
-    GatedConv,
     GatedConvNet,
     GatedResidualNet,
     Prediction,

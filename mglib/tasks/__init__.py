@@ -1,6 +1,6 @@
 """What is learnt: tasks, the nodes that hold them, and the federations of nodes."""
 
-from mglib.tasks.datasets import DATA_NAMES, load_federation
+from mglib.tasks.datasets import DATA_NAMES, load_federation, load_nodes, same_data
 from mglib.tasks.episodes import Batch, Federation, Node, Task
 from mglib.tasks.folders import read_support
 from mglib.tasks.glyphs import GlyphSettings, glyph_federation
@@ -18,5 +18,7 @@ __all__ = [
     "glyph_federation",
     "load_federation",
     "load_images",
+    "load_nodes",
     "read_support",
+    "same_data",
 ]

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from mglib.tasks.assembly import LEAST_CLASSES, Images, Split, assemble, deal
+from mglib.tasks.assembly import LEAST_CLASSES, Images, Split, assemble, deal, make_node
 from mglib.tasks.cache import cache_folder
-from mglib.tasks.episodes import Federation
+from mglib.tasks.episodes import Federation, Node
 from mglib.tasks.folders import read_folder
 from mglib.tasks.glyphs import GlyphSettings, glyph_federation
 from mglib.tasks.published import labelled_images, omniglot_folders
@@ -75,6 +75,31 @@ def load_federation(
         chosen = split.choose(classes, max(LEAST_CLASSES, round(len(classes) / 4)), 0)
         return deal(data, classes, chosen, seed=seed, rotate=rotate)
     raise ValueError(f"unknown data set {data!r}; allowed are {', '.join(DATA_NAMES)}")
+
+
+def load_nodes(
+    data: str, *, image_size: int = 28, channels: int | None = None, root: Path | str | None = None
+) -> list[Node]:
+    """Return every node of a data set, for a network that has trained on none of them.
+
+    The arguments mean what they do in `load_federation`; a flat folder of classes is one node.
+
+    Raises ValueError as `load_federation` does.
+    """
+    if data.startswith(FOLDER) and data != FOLDER:
+        path = Path(data.removeprefix(FOLDER)).expanduser()
+        images, has_nodes = read_folder(path, image_size, channels)
+        named = images if has_nodes else {path.resolve().name: images[""]}
+        return [make_node(node, classes) for node, classes in _qualified(named).items()]
+    federation = load_federation(data, image_size=image_size, channels=channels, root=root)
+    return [*federation.train, *federation.validation, *federation.test]
+
+
+def same_data(first: str, second: str) -> bool:
+    """Say whether two names stand for the same data; a folder may be named by several paths."""
+    if first.startswith(FOLDER) and second.startswith(FOLDER):
+        first, second = (str(Path(name.removeprefix(FOLDER)).expanduser().resolve()) for name in (first, second))
+    return first == second
 
 
 def _qualified(nodes: Images) -> Images:

@@ -1,0 +1,54 @@
+"""The library's cut: who may know whom, how long a file may be, and that it stays silent."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+LIBRARY = Path(__file__).resolve().parent.parent / "mglib"
+FILES = sorted(LIBRARY.rglob("*.py"))
+# A room knows the ground, itself, and what stands here; `experiments` sees all but the pictures, `__main__` everything.
+KNOWS = {"nets": set(), "tasks": set(), "meta": set(), "federated": set(), "show": set()}
+KNOWS["experiments"] = {"nets", "tasks", "meta", "federated"}
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """The first-level parts of mglib that a file imports."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return {name.split(".")[1] for name in names if name.startswith("mglib.")}
+
+
+@pytest.mark.parametrize("room", KNOWS)
+def test_dependencies_point_one_way(room):
+    for path in (LIBRARY / room).rglob("*.py"):
+        strangers = imported_rooms(path) - {"params", room} - KNOWS[room]
+        assert not strangers, f"{path.name} must not know {strangers}"
+
+
+def test_the_ground_knows_nothing():
+    assert imported_rooms(LIBRARY / "params.py") == set()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_a_file_is_read_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= 250
+
+
+def test_the_library_prints_nothing():
+    for path in FILES:
+        if path.name != "__main__.py":
+            calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+            assert not any(isinstance(call, ast.Name) and call.id == "print" for call in calls), path
+
+
+def test_the_public_face_is_flat_and_whole():
+    import mglib
+
+    for name in mglib.__all__:
+        assert getattr(mglib, name).__doc__ or name == "Params", name
