@@ -34,10 +34,11 @@ _build/html.stamp: $(VENV)/.book-stamp $(SOURCES)
 	$(BIN)/python scripts/build_book.py --no-execute
 	@touch $@
 
-test: $(VENV)/.test-stamp _build/html.stamp ## run the unit, property, browser and notebook tests
+test: $(VENV)/.test-stamp _build/html.stamp ## run the unit, property, browser and notebook tests, and lint
 	@status=0; \
 	$(BIN)/python -m pytest $(PARALLEL) tests || status=1; \
 	$(BIN)/python -m pytest $(PARALLEL) $(NBVAL) book/ || status=1; \
+	$(MAKE) --no-print-directory lint || status=1; \
 	exit $$status
 
 lint: $(VENV)/.test-stamp ## check style, spelling and that the notebooks are as `make notebooks` leaves them

@@ -27,12 +27,12 @@ OMNIGLOT = "runs/omniglot-small1"
 
 # Result file, and the options of `train`; everything else is the default recipe.
 RUNS = {
-    "glyphs/gated, half": "--data glyphs",
+    "glyphs/gated-half": "--data glyphs",
     "glyphs/dense": "--data glyphs --method maml",
-    "glyphs/gated, quarter": "--data glyphs --budget 0.25",
-    "glyphs/gated, three quarters": "--data glyphs --budget 0.75",
-    "glyphs/slim dense": "--data glyphs --method maml --width 22",
-    "omniglot/gated, half": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --budget 0.5",
+    "glyphs/gated-quarter": "--data glyphs --budget 0.25",
+    "glyphs/gated-three-quarters": "--data glyphs --budget 0.75",
+    "glyphs/slim-dense": "--data glyphs --method maml --width 22",
+    "omniglot/gated-half": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --budget 0.5",
     "omniglot/dense": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --method maml",
 }
 EVALUATE = "--tasks 400 --json"
@@ -63,7 +63,7 @@ def reproduce(name: str, options: str) -> None:
 
 def draw_picture() -> None:
     """Draw the README's gate map: what the glyph network opens for a script that it never saw."""
-    run = Run(ROOT / "runs" / "glyphs" / "gated, half")
+    run = Run(ROOT / "runs" / "glyphs" / "gated-half")
     if not run.finished:
         return
     recipe, _, params = run.load()
@@ -71,7 +71,7 @@ def draw_picture() -> None:
     task = experiment.federation.test[0].sample_task(5, 1, 15, np.random.default_rng(7))
     adapted = adapt(experiment.objective, params, task.support, experiment.stages)
     gates = experiment.objective.predict(adapted, task.query).gates
-    rows = [15 * label + example for label in range(5) for example in range(4)]
+    rows = [15 * label + example for label in range(5) for example in range(2)]
     images = task.query.images[rows, 0]
     show_gate_map(images, [gate[rows].detach() for gate in gates], groups=5).save(ROOT / "assets" / "gate-map.svg")
 
@@ -88,7 +88,7 @@ def table() -> str:
         held_out = ", ".join(dict.fromkeys(node.split("/")[0] for node in record["nodes"]))
         cells = [
             f"{name.split('/')[0]}: {held_out}",
-            f"[{name.split('/')[1]}](<results/{name}.json>)",
+            f"[{name.split('/')[1].replace('-', ' ')}](results/{name}.json)",
             f"{100 * record['accuracy']:.1f} ± {100 * record['ci95']:.1f} %",
             f"{100 * record['accuracy_zero_step']:.1f} %",
             f"{100 * record['macs'] / dense:.1f} %",
