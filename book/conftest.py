@@ -1,4 +1,4 @@
-"""What nbval does not compare: markup, whose text stands beside it, and warnings."""
+"""What nbval does not compare: markup, whose text stands beside it; warnings."""
 
 
 def pytest_collectstart(collector):
