@@ -67,7 +67,7 @@ def _frame(
     caption: str,
 ) -> Figure:
     """Return one input's way through the network, from the image on the left to the answer on the right."""
-    drawing, axes = new_drawing(4.6, 2.1, ncols=2 + len(gates), width_ratios=[2.2, *[1] * len(gates), 2.6])
+    drawing, axes = new_drawing(4.6, 1.7, ncols=2 + len(gates), width_ratios=[2.2, *[1] * len(gates), 2.6])
     stencil(bare(axes[0]), image)
     axes[0].set_title("input")
     for index, (axis, gate) in enumerate(zip(axes[1:-1], gates, strict=True)):
