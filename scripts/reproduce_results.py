@@ -27,12 +27,12 @@ OMNIGLOT = "runs/omniglot-small1"
 
 # Result file, and the options of `train`; everything else is the default recipe.
 RUNS = {
-    "glyphs/gated-half": "--data glyphs",
+    "glyphs/gated-50": "--data glyphs",
     "glyphs/dense": "--data glyphs --method maml",
-    "glyphs/gated-quarter": "--data glyphs --budget 0.25",
-    "glyphs/gated-three-quarters": "--data glyphs --budget 0.75",
+    "glyphs/gated-25": "--data glyphs --budget 0.25",
+    "glyphs/gated-75": "--data glyphs --budget 0.75",
     "glyphs/slim-dense": "--data glyphs --method maml --width 22",
-    "omniglot/gated-half": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --budget 0.5",
+    "omniglot/gated-50": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --budget 0.5",
     "omniglot/dense": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --method maml",
 }
 EVALUATE = "--tasks 400 --json"
@@ -63,7 +63,7 @@ def reproduce(name: str, options: str) -> None:
 
 def draw_picture() -> None:
     """Draw the README's gate map: what the glyph network opens for a script that it never saw."""
-    run = Run(ROOT / "runs" / "glyphs" / "gated-half")
+    run = Run(ROOT / "runs" / "glyphs" / "gated-50")
     if not run.finished:
         return
     recipe, _, params = run.load()

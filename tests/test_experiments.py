@@ -58,7 +58,7 @@ def test_a_run_leaves_recipe_metrics_and_parameters_and_nothing_else(finished, r
     assert Recipe.load(finished.recipe_file) == dataclasses.replace(recipe, channels=1)
     lines = [json.loads(line) for line in finished.metrics_file.read_text().splitlines()]
     assert [line["round"] for line in lines] == list(range(23))
-    assert {"loss", "accuracy", "macs_ratio", "budget", "nodes"} <= lines[0].keys()
+    assert {"loss", "accuracy", "macs_ratio", "open_rate", "budget", "nodes"} <= lines[0].keys()
 
 
 def test_same_recipe_same_bits_and_another_seed_others(finished, recipe, tmp_path):

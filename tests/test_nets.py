@@ -217,6 +217,16 @@ def test_budget_hinge_charges_what_is_over_and_nothing_below():
     assert torch.equal(slack, free)
 
 
+def test_the_open_rate_is_the_share_of_open_filters():
+    net, params = make_net("conv", 0, width=4, depth=2)
+    batch = Batch(images_for(net, 5), torch.arange(5))
+    assert Objective(net)(params, batch)[1]["open_rate"] == 1
+    params["layers.1.gate.linear.bias"][:3] = -1.0
+    assert Objective(net)(params, batch)[1]["open_rate"] == 5 / 8
+    dense, backbone = make_net("conv", 0, width=4, depth=2, gated=False)
+    assert Objective(dense)(backbone, batch)[1]["open_rate"] == 1
+
+
 def test_the_budget_reaches_every_gate_with_a_gradient():
     net, params = make_net("conv", 0)
     leaves = {name: value.requires_grad_() for name, value in params.items()}

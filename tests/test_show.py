@@ -35,11 +35,14 @@ def gates(count):
 @cache
 def every_figure():
     probabilities = torch.rand(4, 5).softmax(1)
-    history = [{"loss": 2 / (1 + r), "accuracy": r / 50, "macs_ratio": 1 - r / 100} for r in range(50)]
+    history = [
+        {"loss": 2 / (1 + r), "accuracy": r / 50, "macs_ratio": 1 - r / 100, "open_rate": 1 - r / 200, "budget": 0.5}
+        for r in range(50)
+    ]
     point = {"label": "net", "macs": 5e5, "accuracy": 0.8, "ci95": 0.01, "method": "metagater"}
     return {
         "federation": show_federation({"Greek": glyphs(6), "Lao": glyphs(6)}, ["Lao"], "A caption."),
-        "training": show_training(history, [1.0] * 50, "A caption."),
+        "training": show_training(history, "A caption."),
         "step": show_step(glyphs(5), glyphs(4), torch.arange(4), probabilities, probabilities, "A caption."),
         "gate map": show_gate_map(glyphs(6), gates(6), "A caption.", groups=2),
         "frontier": show_frontier([point], 1e6, "A caption."),

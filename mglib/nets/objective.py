@@ -41,14 +41,16 @@ class Objective:
         return functional_call(self.net, params, (batch.images, statistics, self.noise))
 
     def __call__(self, params: Params, batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss, a scalar, and what to watch beside it: accuracy and MACs ratio, detached."""
+        """Return the loss, a scalar, and what to watch beside it, detached: accuracy, MACs, open filters."""
         prediction = self.predict(params, batch)
         loss = F.cross_entropy(prediction.logits, batch.labels)
         ratio = macs_ratio(self.net.costs, prediction.gates).mean()
         if prediction.gates:
             loss = loss + self.penalty * F.relu(ratio - self.budget)
         accuracy = (prediction.logits.argmax(1) == batch.labels).float().mean()
-        return loss, {"loss": loss.detach(), "accuracy": accuracy, "macs_ratio": ratio.detach()}
+        open_rate = torch.cat(prediction.gates, 1).detach().mean() if prediction.gates else torch.ones(())
+        metrics = {"accuracy": accuracy, "macs_ratio": ratio.detach(), "open_rate": open_rate}
+        return loss, {"loss": loss.detach(), **metrics}
 
 
 def annealed_budget(budget: float, progress: float, share: float = 0.5) -> float:

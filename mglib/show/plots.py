@@ -32,35 +32,35 @@ def show_federation(rows: Mapping[str, Tensor], held_out: Sequence[str], caption
 
 
 @page_style
-def show_training(history: Sequence[Mapping[str, float]], budget: Sequence[float], caption: str = "") -> Figure:
-    """Draw loss, accuracy and open share of a training against its rounds, each as a running mean.
+def show_training(history: Sequence[Mapping[str, float]], caption: str = "") -> Figure:
+    """Draw loss, accuracy, open filters and MACs of a training against its rounds, each as a running mean.
 
-    history: a round's metrics: `loss`, `accuracy`, `macs_ratio`, after adaptation, over the sampled nodes.
-    budget: the budget in force in each round.
+    history: a round's metrics after adaptation, over the sampled nodes: `loss`, `accuracy`, `open_rate`,
+        `macs_ratio` and the `budget` in force.
     """
     window = max(1, len(history) // 25)
-    panels = (
-        ("loss", "query loss", INK),
-        ("accuracy", "query accuracy", ACCENT),
-        ("macs_ratio", "MACs / dense", OPEN),
-    )
-    drawing, axes = new_drawing(5.4, 5.4, nrows=3, sharex=True)
+    curves = (("loss", 0, INK), ("accuracy", 1, INK), ("open_rate", 2, ACCENT), ("macs_ratio", 2, OPEN))
+    drawing, axes = new_drawing(5.4, 5.8, nrows=3, sharex=True, height_ratios=[1, 1, 1.3])
     ends = {}
-    for axis, (name, label, colour) in zip(axes, panels, strict=True):
+    for name, row, colour in curves:
         values = np.array([metrics[name] for metrics in history])
         smooth = np.convolve(values, np.ones(window) / window, mode="valid")
-        axis.plot(values, color=colour, linewidth=0.6, alpha=0.3)
-        axis.plot(np.arange(len(smooth)) + window - 1, smooth, color=colour)
-        axis.set_ylabel(label)
+        axes[row].plot(values, color=colour, linewidth=0.6, alpha=0.3)
+        axes[row].plot(np.arange(len(smooth)) + window - 1, smooth, color=colour)
         ends[name] = (smooth[0], smooth[-1])
-    axes[0].set_ylim(0, 1.3 * ends["loss"][0])
-    axes[1].set_ylim(0, 1)
-    axes[2].plot(budget, color=FAINT, linestyle="--", linewidth=1.5)
-    axes[2].annotate("budget", (len(budget) * 0.98, budget[-1]), color=INK, ha="right", va="bottom")
-    axes[2].set_ylim(0, 1.1)
+    axes[2].plot([metrics["budget"] for metrics in history], color=FAINT, linestyle="--", linewidth=1.5)
+    for row, (label, top) in enumerate((("query loss", 1.3 * ends["loss"][0]), ("query accuracy", 1), ("share", 1.1))):
+        axes[row].set_ylabel(label)
+        axes[row].set_ylim(0, top)
+    last = len(history) - 1
+    for label, y, colour, side in (
+        ("open filters", ends["open_rate"][1], ACCENT, "bottom"),
+        ("MACs, and the budget dashed", ends["macs_ratio"][1] - 0.06, OPEN, "top"),
+    ):
+        axes[2].annotate(label, (last, y), color=colour, ha="right", va=side)
     axes[2].set_xlabel("round")
-    told = ", ".join(f"{label} from {ends[name][0]:.2f} to {ends[name][1]:.2f}" for name, label, _ in panels)
-    return Figure(drawing, caption, f"Three curves over {len(history)} rounds, running means: {told}.")
+    told = ", ".join(f"{name.replace('_', ' ')} from {ends[name][0]:.2f} to {ends[name][1]:.2f}" for name in ends)
+    return Figure(drawing, caption, f"Four curves over {len(history)} rounds, running means: {told}.")
 
 
 @page_style
