@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -13,7 +14,18 @@ import pytest
 import torch
 from small_data import write_alphabets
 
-from mglib.experiments import NodeNetwork, Recipe, Run, adapt_to_folder, evaluate, evaluate_run, set_up, train
+from mglib.experiments import (
+    NodeNetwork,
+    Recipe,
+    Run,
+    TaskScore,
+    adapt_to_folder,
+    evaluate,
+    evaluate_run,
+    set_up,
+    summarise,
+    train,
+)
 from mglib.experiments.algorithms import ALGORITHMS
 from mglib.nets import macs_ratio
 from mglib.params import load, save
@@ -182,7 +194,7 @@ def test_evaluation_on_another_folder_takes_all_of_it(finished, tmp_path):
 
 def test_a_trained_node_cannot_be_evaluated_as_if_it_were_new(finished):
     with pytest.raises(ValueError, match=r"no held-out nodes \['alphabet0'\]; there are alphabet3"):
-        evaluate_run(finished, nodes=["alphabet0"], tasks=1)
+        evaluate_run(finished, nodes=["alphabet0"], tasks=2)
 
 
 def test_method_names_and_algorithms_are_the_same(folder):
@@ -309,28 +321,28 @@ def test_parameters_that_are_truncated_or_foreign_are_refused(finished, tmp_path
     truncated = copy_of(finished, tmp_path / "truncated")
     truncated.params_file.write_bytes(finished.params_file.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"params.safetensors is not a whole safetensors file"):
-        evaluate_run(truncated, tasks=1)
+        evaluate_run(truncated, tasks=2)
     foreign = copy_of(finished, tmp_path / "foreign")
     torch.save({"weights": torch.zeros(3)}, foreign.params_file)
     with pytest.raises(ValueError, match="not a whole safetensors file"):
-        evaluate_run(foreign, tasks=1)
+        evaluate_run(foreign, tasks=2)
     other = copy_of(finished, tmp_path / "other")
     save(other.params_file, {name: value[:1] for name, value in load(finished.params_file)[0].items()})
     with pytest.raises(ValueError, match="another architecture"):
-        evaluate_run(other, tasks=1)
+        evaluate_run(other, tasks=2)
 
 
 def test_a_run_that_is_missing_unfinished_or_not_a_recipe_is_refused(finished, recipe, tmp_path):
     with pytest.raises(ValueError, match="holds no run"):
-        evaluate_run(Run(tmp_path / "nowhere"), tasks=1)
+        evaluate_run(Run(tmp_path / "nowhere"), tasks=2)
     broken = copy_of(finished, tmp_path / "broken")
     broken.recipe_file.write_text("{")
     with pytest.raises(ValueError, match="is not a recipe"):
-        evaluate_run(broken, tasks=1)
+        evaluate_run(broken, tasks=2)
     unfinished = copy_of(finished, tmp_path / "unfinished")
     unfinished.params_file.unlink()
     with pytest.raises(ValueError, match="not finished"):
-        evaluate_run(unfinished, tasks=1)
+        evaluate_run(unfinished, tasks=2)
 
 
 def test_a_truncated_checkpoint_is_refused_by_name(recipe, tmp_path):
@@ -383,7 +395,7 @@ def test_more_classes_than_the_network_can_name_are_refused(finished, folder, tm
     with pytest.raises(ValueError, match=r"4 classes.*2 to 3"):
         adapt_to_folder(finished, tmp_path / "own")
     with pytest.raises(ValueError, match=r"`ways` \(=4\)"):
-        evaluate_run(finished, tasks=1, ways=4)
+        evaluate_run(finished, tasks=2, ways=4)
 
 
 def test_a_folder_in_use_is_not_overwritten_by_adapt(finished, folder, tmp_path):
@@ -398,3 +410,23 @@ def folder_of_two(folder, target):
         (target / f"c{index}").mkdir(parents=True)
         (target / f"c{index}" / "a.png").write_bytes((folder / f"alphabet3/character{index}/0.png").read_bytes())
     return target
+
+
+def test_an_interval_needs_two_tasks(finished):
+    with pytest.raises(ValueError, match=r"`tasks` \(=1\)"):
+        evaluate_run(finished, tasks=1)
+
+
+def test_the_interval_is_that_of_the_mean():
+    scores = [TaskScore("node", accuracy, 0.2, 0.5, 0.5) for accuracy in (0.4, 0.6, 0.8, 0.6)]
+    summary = summarise(scores)
+    assert summary["accuracy"] == pytest.approx(0.6)
+    assert summary["ci95"] == pytest.approx(1.96 * statistics.stdev([0.4, 0.6, 0.8, 0.6]) / 2)
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(recipe, tmp_path):
+    run = Run(tmp_path / "run")
+    run.begin(dataclasses.replace(recipe, channels=1))
+    save(run.checkpoint_file, {"weights": torch.zeros(2)})
+    with pytest.raises(ValueError, match="is not a checkpoint"):
+        train(recipe, run.folder, resume=True)

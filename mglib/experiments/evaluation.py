@@ -78,12 +78,17 @@ def score(objective: Objective, params: Params, task: Task, stages: Sequence[Sta
 
 
 def summarise(scores: Sequence[TaskScore]) -> dict[str, float]:
-    """Return the means over tasks, and the half width of the accuracy's 95 % interval (normal, over tasks)."""
+    """Return the means over tasks, and the half width of the accuracy's 95 % interval (normal, over tasks).
+
+    Raises:
+        ValueError: if there are fewer than two tasks.
+    """
+    if len(scores) < 2:
+        raise ValueError(f"{len(scores)} tasks have no spread: an interval needs at least 2")
     accuracies = np.array([score.accuracy for score in scores])
-    spread = float(accuracies.std(ddof=1)) if len(scores) > 1 else float("nan")
     return {
         "accuracy": float(accuracies.mean()),
-        "ci95": 1.96 * spread / len(scores) ** 0.5,
+        "ci95": float(1.96 * accuracies.std(ddof=1) / len(scores) ** 0.5),
         "macs_ratio": float(np.mean([score.macs_ratio for score in scores])),
         "accuracy_zero_step": float(np.mean([score.accuracy_zero_step for score in scores])),
         "accuracy_transductive": float(np.mean([score.accuracy_transductive for score in scores])),
@@ -114,6 +119,8 @@ def evaluate_run(
     Raises:
         ValueError: if the run is not finished, or the nodes cannot give such tasks.
     """
+    if tasks < 2:
+        raise ValueError(f"`tasks` (={tasks}) must be at least 2: one has no spread and gives no interval")
     recipe, net, params = run.load()
     check_device(device)
     if data is None or same_data(data, recipe.data):

@@ -43,7 +43,7 @@ class Run:
         """Make the folder, or return to it: the rounds done, the parameters and the server's state then.
 
         Raises:
-            ValueError: if the checkpoint is not whole.
+            ValueError: if the checkpoint is not whole, or is something else.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.recipe_file.exists():
@@ -52,6 +52,8 @@ class Run:
             self._keep_metrics(0)
             return 0, None, None
         tensors, metadata = load(self.checkpoint_file)
+        if "rounds_done" not in metadata:
+            raise ValueError(f"{self.checkpoint_file} is not a checkpoint: it does not say how many rounds are done")
         done = int(metadata["rounds_done"])
         self._keep_metrics(done)
         return done, _strip("params/", tensors), _strip("server/", tensors)
