@@ -6,7 +6,6 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 Params = dict[str, Tensor]
@@ -55,10 +54,14 @@ def weighted_mean(several: Sequence[Params], weights: Sequence[float]) -> Params
     }
 
 
-def distance(first: Params, second: Params) -> float:
-    """Return the Euclidean distance between two sets of parameters, seen as two long vectors."""
-    squares = [(first[name] - second[name]).double().square().sum() for name in first]
-    return float(torch.stack(squares).sum().sqrt())
+def with_prefix(prefix: str, params: Params) -> Params:
+    """Return `params` with `prefix` before every name, so that several sets fit into one file."""
+    return {f"{prefix}{name}": value for name, value in params.items()}
+
+
+def under_prefix(prefix: str, params: Params) -> Params:
+    """Return what `with_prefix` put under `prefix`, by its own names."""
+    return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
 
 
 def save(path: Path, params: Params, metadata: Mapping[str, str] | None = None) -> None:

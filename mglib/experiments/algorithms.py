@@ -72,13 +72,12 @@ class MetaUpdate:
         recipe, generator = self.recipe, round.generator(1 + position)
         objective = self.objective(round.progress, generator)
         params = {name: value.to(self.device) for name, value in params.items()}
-        history = []
+        rate, history = recipe.node_learning_rate / recipe.tasks_per_step, []
         for _ in range(recipe.local_steps):
             start = params
             for _ in range(recipe.tasks_per_step):
                 task = node.sample_task(recipe.ways, recipe.shots, recipe.queries, generator).to(self.device)
                 gradient, metrics = meta_gradient(objective, start, task, self.stages, second_order=recipe.second_order)
-                rate = recipe.node_learning_rate / recipe.tasks_per_step
                 params = {name: value - rate * gradient[name] for name, value in params.items()}
                 history.append(metrics)
         means = {name: float(np.mean([float(metrics[name]) for metrics in history])) for name in history[0]}

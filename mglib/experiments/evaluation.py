@@ -57,7 +57,8 @@ def evaluate(
         node = nodes[index % len(nodes)]
         task = node.sample_task(ways, shots, queries, np.random.default_rng([seed, index])).to(device)
         with one_thread():
-            yield score(objective, params, task, stages)
+            scored = score(objective, params, task, stages)
+        yield scored  # outside: what the caller does between tasks keeps its threads
 
 
 def score(objective: Objective, params: Params, task: Task, stages: Sequence[Stage]) -> TaskScore:

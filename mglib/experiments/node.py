@@ -1,6 +1,5 @@
 """NodeNetwork: what a node owns once it has adapted, on disk and at work."""
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from mglib.experiments.recipes import Recipe
 from mglib.experiments.runs import Run, check_fit
 from mglib.meta import adapt
 from mglib.nets import Prediction, Statistics
-from mglib.params import Params, load, save
+from mglib.params import Params, load, save, under_prefix, with_prefix
 from mglib.tasks import Batch, load_images, read_support
 from mglib.tasks.images import has_bright_background
 
@@ -33,7 +32,13 @@ class NodeNetwork:
 
     @classmethod
     def adapted(
-        cls, recipe: Recipe, net: nn.Module, params: Params, support: Batch, classes: tuple[str, ...]
+        cls,
+        recipe: Recipe,
+        net: nn.Module,
+        params: Params,
+        support: Batch,
+        classes: tuple[str, ...],
+        inverted: bool = False,
     ) -> "NodeNetwork":
         """Adapt `params` to a support batch, (ways · shots, channel, height, width) with labels 0 to ways - 1.
 
@@ -49,7 +54,7 @@ class NodeNetwork:
         own = adapt(final_objective(recipe, net), params, support, stages_of(recipe, net))
         with torch.no_grad():
             statistics = functional_call(net, own, (support.images,)).statistics
-        return cls(recipe, net, own, statistics, classes)
+        return cls(recipe, net, own, statistics, classes, inverted)
 
     def read(self, paths: Sequence[Path]) -> Tensor:
         """Return image files as this network takes them: (image, channel, height, width), 0 to 1.
@@ -74,7 +79,7 @@ class NodeNetwork:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(f"{folder} is not an empty folder; choose a new one")
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {f"params/{name}": value for name, value in self.params.items()}
+        tensors = with_prefix("params/", self.params)
         for index, (mean, variance) in enumerate(self.statistics):
             tensors |= {f"statistics/{index}/mean": mean, f"statistics/{index}/variance": variance}
         self.recipe.save(folder / "recipe.json")
@@ -95,7 +100,7 @@ class NodeNetwork:
         file = folder / "network.safetensors"
         tensors, metadata = load(file)
         net, initial = network_of(recipe)
-        params = {name.removeprefix("params/"): v for name, v in tensors.items() if name.startswith("params/")}
+        params = under_prefix("params/", tensors)
         check_fit(params, initial, file)
         layers = range((len(tensors) - len(params)) // 2)
         try:
@@ -119,5 +124,4 @@ def adapt_to_folder(run: Run, folder: Path, *, invert: bool | None = None) -> tu
     images, labels, classes = read_support(folder, recipe.image_size, recipe.channels)
     invert = has_bright_background(images) if invert is None else invert
     support = Batch((255 - images if invert else images).float() / 255, labels)
-    network = NodeNetwork.adapted(recipe, net, params, support, classes)
-    return dataclasses.replace(network, inverted=invert), support
+    return NodeNetwork.adapted(recipe, net, params, support, classes, invert), support

@@ -7,7 +7,7 @@ from torch import nn
 from mglib.experiments.algorithms import network_of
 from mglib.experiments.recipes import Recipe
 from mglib.federated import RoundResult
-from mglib.params import PART, Params, load, save, write_atomically
+from mglib.params import PART, Params, load, save, under_prefix, with_prefix, write_atomically
 
 
 class Run:
@@ -56,12 +56,11 @@ class Run:
             raise ValueError(f"{self.checkpoint_file} is not a checkpoint: it does not say how many rounds are done")
         done = int(metadata["rounds_done"])
         self._keep_metrics(done)
-        return done, _strip("params/", tensors), _strip("server/", tensors)
+        return done, under_prefix("params/", tensors), under_prefix("server/", tensors)
 
     def checkpoint(self, result: RoundResult) -> None:
         """Write all that a resumed training needs."""
-        tensors = {f"params/{name}": value for name, value in result.params.items()}
-        tensors |= {f"server/{name}": value for name, value in result.server_state.items()}
+        tensors = with_prefix("params/", result.params) | with_prefix("server/", result.server_state)
         save(self.checkpoint_file, tensors, {"rounds_done": str(result.round.index + 1)})
 
     def finish(self, params: Params) -> None:
@@ -105,7 +104,3 @@ def check_fit(params: Params, expected: Params, source: Path) -> None:
         f"{source} is of another architecture: {name} is {shapes.get(name, 'missing')} there and "
         f"{needed.get(name, 'unknown')} in the recipe's network ({len(wrong)} such parameters)"
     )
-
-
-def _strip(prefix: str, tensors: Params) -> Params:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

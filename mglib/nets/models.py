@@ -42,10 +42,6 @@ class _GatedNet(nn.Module):
             for name, _ in module.named_parameters()
         )
 
-    def head_names(self) -> frozenset[str]:
-        """Return the names of the parameters of the linear layer that names the class."""
-        return frozenset(f"head.{name}" for name, _ in self.head.named_parameters())
-
     def _check_images(self, images: Tensor) -> None:
         expected = (self.channels, self.image_size, self.image_size)
         if images.ndim != 4 or images.shape[1:] != expected:

@@ -73,7 +73,7 @@ def show_step(
     labels: (query,); before, after: (query, ways), probabilities.
     """
     support, queries, labels = np.asarray(support), np.asarray(queries), np.asarray(labels)
-    ways = len(support)
+    ways, right = len(support), []
     drawing, axes = new_drawing(5.4, 0.45 * len(queries) + 1.1, ncols=3, width_ratios=[1, ways, ways])
     _column(bare(axes[0]), queries, np.arange(len(queries)))
     axes[0].set_ylim(len(queries), -1.1)
@@ -82,18 +82,17 @@ def show_step(
         stencil(bare(axis), probabilities, "open", extent=(0, ways, len(queries), 0), aspect="auto")
         header = np.concatenate([np.pad(image, 3) for image in support], axis=1)
         stencil(axis, header, extent=(0, ways, -0.05, -1.05), aspect="auto")
-        right = int((probabilities.argmax(1) == labels).sum())
-        for row, label in enumerate(labels):
-            hit = probabilities[row].argmax() == label
-            axis.add_patch(_frame(label, row, ACCENT if not hit else INK))
+        hits = probabilities.argmax(1) == labels
+        right.append(int(hits.sum()))
+        for row, (label, hit) in enumerate(zip(labels, hits, strict=True)):
+            axis.add_patch(_frame(label, row, INK if hit else ACCENT))
         axis.set_xlim(0, ways)
         axis.set_ylim(len(queries), -1.1)
-        axis.set_title(f"{title}: {right} of {len(labels)} right")
-    scores = [int((np.asarray(p).argmax(1) == labels).sum()) for p in (before, after)]
+        axis.set_title(f"{title}: {right[-1]} of {len(labels)} right")
     alt = (
         f"Two tables of shaded cells, a row for each of {len(labels)} query images and a column for each of {ways} "
-        f"classes; stronger is more probable, a frame marks the true class. Before the step {scores[0]} rows are "
-        f"strongest in their frame, after it {scores[1]}."
+        f"classes; stronger is more probable, a frame marks the true class. Before the step {right[0]} rows are "
+        f"strongest in their frame, after it {right[1]}."
     )
     return Figure(drawing, caption, alt)
 
@@ -112,13 +111,12 @@ def show_gate_map(images: Tensor, gates: Sequence[Tensor], caption: str = "", gr
         5.4, 0.24 * (tops[-1] + 1) + 0.6, ncols=1 + len(gates), width_ratios=[7, *(gate.shape[1] for gate in gates)]
     )
     _column(bare(axes[0]), images, tops)
-    for axis, gate in zip(axes[1:], gates, strict=True):
+    for index, (axis, gate) in enumerate(zip(axes[1:], gates, strict=True)):
+        axis.set_title(f"layer {index + 1}\n{gate.mean():.0%} open", fontsize=10)
         for first in range(0, rows, each):
             cells, top = gate[first : first + each], tops[first]
             extent = (0, cells.shape[1], top + len(cells), top)
             stencil(bare(axis), 0.1 + 0.9 * cells, "open", extent=extent, aspect="auto")
-    for index, (axis, gate) in enumerate(zip(axes[1:], gates, strict=True)):
-        axis.set_title(f"layer {index + 1}\n{gate.mean():.0%} open", fontsize=10)
     for axis in axes:
         axis.set_ylim(tops[-1] + 1, 0)
     shares = ", ".join(f"{gate.mean():.0%} in layer {index + 1}" for index, gate in enumerate(gates))

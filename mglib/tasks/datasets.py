@@ -65,8 +65,7 @@ def load_federation(
     if data in _HELD_OUT_CLASSES:
         classes = labelled_images(data, root, image_size, channels)
         return deal(data, classes, split.choose(classes, *_HELD_OUT_CLASSES[data]), seed=seed, rotate=rotate)
-    if data.startswith(FOLDER) and data != FOLDER:
-        path = Path(data.removeprefix(FOLDER)).expanduser()
+    if path := _folder_of(data):
         images, has_nodes = read_folder(path, image_size, channels)
         if has_nodes:
             chosen = split.choose(images, max(1, round(len(images) / 4)), 0)
@@ -86,8 +85,7 @@ def load_nodes(
 
     Raises ValueError as `load_federation` does.
     """
-    if data.startswith(FOLDER) and data != FOLDER:
-        path = Path(data.removeprefix(FOLDER)).expanduser()
+    if path := _folder_of(data):
         images, has_nodes = read_folder(path, image_size, channels)
         named = images if has_nodes else {path.resolve().name: images[""]}
         return [make_node(node, classes) for node, classes in _qualified(named).items()]
@@ -97,9 +95,13 @@ def load_nodes(
 
 def same_data(first: str, second: str) -> bool:
     """Say whether two names stand for the same data; a folder may be named by several paths."""
-    if first.startswith(FOLDER) and second.startswith(FOLDER):
-        first, second = (str(Path(name.removeprefix(FOLDER)).expanduser().resolve()) for name in (first, second))
-    return first == second
+    folders = _folder_of(first), _folder_of(second)
+    return folders[0].resolve() == folders[1].resolve() if all(folders) else first == second
+
+
+def _folder_of(data: str) -> Path | None:
+    """The path in "folder:PATH"; None if `data` names no folder."""
+    return Path(data.removeprefix(FOLDER)).expanduser() if data.startswith(FOLDER) and data != FOLDER else None
 
 
 def _qualified(nodes: Images) -> Images:
