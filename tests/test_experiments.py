@@ -430,3 +430,16 @@ def test_a_file_that_is_no_checkpoint_is_refused(recipe, tmp_path):
     save(run.checkpoint_file, {"weights": torch.zeros(2)})
     with pytest.raises(ValueError, match="is not a checkpoint"):
         train(recipe, run.folder, resume=True)
+
+
+def test_evaluation_leaves_the_callers_threads_alone(recipe):
+    experiment = set_up(recipe)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        nodes = experiment.federation.test
+        settings = {"tasks": 2, "ways": 3, "shots": 1, "queries": 4}
+        for _ in evaluate(experiment.objective, experiment.initial, nodes, experiment.stages, **settings):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,64 @@
+"""Parameters as a whole: taking apart, averaging, and files that are whole or not there."""
+
+import pytest
+import torch
+
+from mglib.params import load, merge, save, split, under_prefix, weighted_mean, with_prefix, write_atomically
+
+PARAMS = {"a": torch.arange(3.0), "b": torch.ones(2, 2)}
+
+
+def test_split_and_merge_undo_each_other():
+    inside, outside = split(PARAMS, {"b"})
+    assert (list(inside), list(outside)) == (["b"], ["a"])
+    merged = merge(PARAMS, {"b": torch.zeros(2, 2)})
+    assert list(merged) == ["a", "b"]
+    assert torch.equal(merged["a"], PARAMS["a"])
+    assert not merged["b"].any()
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match=r"\['c'\]; there are \['a', 'b'\]"):
+        split(PARAMS, {"c"})
+
+
+def test_the_mean_weighs_by_share():
+    other = {name: value + 4 for name, value in PARAMS.items()}
+    torch.testing.assert_close(weighted_mean([PARAMS, other], [3, 1]), {n: v + 1 for n, v in PARAMS.items()})
+
+
+@pytest.mark.parametrize(
+    ("several", "weights", "message"),
+    [
+        ([], [], "at least one"),
+        ([PARAMS], [1, 2], "1 sets of parameters and 2 weights"),
+        ([PARAMS, PARAMS], [1, 0], "must all be positive"),
+        ([PARAMS], [float("nan")], "must all be positive"),
+        ([PARAMS, {"a": PARAMS["a"]}], [1, 1], "different names"),
+    ],
+)
+def test_a_mean_that_has_no_meaning_is_refused(several, weights, message):
+    with pytest.raises(ValueError, match=message):
+        weighted_mean(several, weights)
+
+
+def test_two_sets_share_a_file_under_prefixes(tmp_path):
+    save(tmp_path / "both", with_prefix("x/", PARAMS) | with_prefix("y/", {"a": torch.zeros(1)}), {"of": "two"})
+    tensors, metadata = load(tmp_path / "both")
+    assert metadata == {"of": "two"}
+    assert under_prefix("x/", tensors).keys() == PARAMS.keys()
+    assert all(torch.equal(value, PARAMS[name]) for name, value in under_prefix("x/", tensors).items())
+    assert under_prefix("y/", tensors)["a"].shape == (1,)
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path):
+    write_atomically(tmp_path / "file", b"old")
+    with pytest.raises(TypeError):
+        write_atomically(tmp_path / "file", "no bytes")
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match="nothing does not exist"):
+        load(tmp_path / "nothing")
