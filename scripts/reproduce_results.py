@@ -1,7 +1,8 @@
 """Train and evaluate the networks behind the README's table and the book's frontier; one result file each.
 
-What has a result file is not run again; a training that was stopped goes on where it was. The omniglot rows need the
-five alphabets of the small background set as a folder, named by --omniglot.
+What has a result file is not run again; a training that was stopped goes on where it was. The runs that chapters start
+from are kept as well, recipe and parameters, in results/runs. The omniglot rows need the five alphabets of the small
+background set as a folder, named by --omniglot.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -36,6 +38,7 @@ RUNS = {
     "omniglot/dense": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --method maml",
 }
 EVALUATE = "--tasks 400 --json"
+KEPT = ("glyphs/gated-50", "glyphs/dense")  # chapters load their parameters from results/runs
 
 
 def mglib(*arguments: str) -> str:
@@ -59,6 +62,11 @@ def reproduce(name: str, options: str) -> None:
     record["commands"] = [f"python -m mglib train {options}", f"python -m mglib evaluate RUN {EVALUATE}"]
     result.parent.mkdir(parents=True, exist_ok=True)
     result.write_text(json.dumps(record, indent=2) + "\n")
+    if name in KEPT:
+        kept = ROOT / "results" / "runs" / name
+        kept.mkdir(parents=True, exist_ok=True)
+        for file in ("recipe.json", "params.safetensors"):
+            shutil.copy(run / file, kept / file)
 
 
 def draw_picture() -> None:

@@ -443,3 +443,15 @@ def test_evaluation_leaves_the_callers_threads_alone(recipe):
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", ["gated-50", "dense"])
+def test_a_run_that_chapters_start_from_is_the_one_in_the_table(name):
+    """The parameters kept beside the result files score, on a few of the table's own tasks, what the table says."""
+    results = Path(__file__).resolve().parent.parent / "results"
+    record = json.loads((results / "glyphs" / f"{name}.json").read_text())
+    again = evaluate_run(Run(results / "runs" / "glyphs" / name), tasks=40, seed=record["seed"])
+    recipe = Recipe.load(results / "runs" / "glyphs" / name / "recipe.json")
+    assert not Recipe(**record["recipe"]).differences(dataclasses.replace(recipe, held_out=[], validation=[]))
+    assert abs(again["accuracy"] - record["accuracy"]) < 0.06
+    assert abs(again["macs_ratio"] - record["macs_ratio"]) < 0.01
