@@ -2,17 +2,31 @@
 
 from mglib.show.figures import Figure
 from mglib.show.idea import show_idea
+from mglib.show.live import Live, play_bowls
 from mglib.show.plots import show_federation, show_frontier, show_gate_map, show_step, show_training
+from mglib.show.stages import show_agreement, show_flips, show_graph, show_staircase
+from mglib.show.surfaces import Surface, show_correction, show_descents, show_steps, show_surface
 from mglib.show.widgets import flip_book, gate_explorer
 
 __all__ = [
     "Figure",
+    "Live",
+    "Surface",
     "flip_book",
     "gate_explorer",
+    "play_bowls",
+    "show_agreement",
+    "show_correction",
+    "show_descents",
     "show_federation",
+    "show_flips",
     "show_frontier",
     "show_gate_map",
+    "show_graph",
     "show_idea",
+    "show_staircase",
     "show_step",
+    "show_steps",
+    "show_surface",
     "show_training",
 ]

@@ -1,0 +1,167 @@
+"""Pictures of adaptation in two stages: its graph, its path over a surface, what its gradient predicts, what it moves."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle, FancyArrowPatch
+from scipy import ndimage
+from torch import Tensor
+
+from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
+
+_PLACES = {"θ": (0, 1), "φ": (0, 0), "θ′": (1.5, 1), "φ′": (3.0, 0), "F": (4.3, 0.5)}
+
+
+@page_style
+def show_graph(caption: str = "") -> Figure:
+    """Draw what depends on what in two stages, and along which arrows the gradient walks back."""
+    drawing, axis = new_drawing(5.4, 2.9)
+    bare(axis)
+    axis.set_aspect("equal")
+    axis.set_xlim(-0.5, 4.75)
+    axis.set_ylim(-0.75, 1.6)
+    for tail, head, bend in (
+        ("θ", "θ′", 0),
+        ("φ", "θ′", 0),
+        ("φ", "φ′", 0),
+        ("θ′", "φ′", 0),
+        ("θ′", "F", 0),
+        ("φ′", "F", 0),
+    ):
+        _edge(axis, tail, head, INK, bend)
+    for name, (x, y) in _PLACES.items():
+        axis.add_patch(Circle((x, y), 0.24, facecolor="none", edgecolor=OPEN, linewidth=2))
+        axis.text(x, y - 0.02, name, ha="center", va="center", fontsize=14)
+    notes = (
+        (0.75, 1.36, "stage one, rate α", INK),
+        (1.5, -0.42, "stage two, rate β", INK),
+        (4.3, 0.98, "$L_Q$", INK),
+        (0.58, 0.36, "the trap", ACCENT),
+    )
+    for x, y, words, colour in notes:
+        axis.text(x, y, words, ha="center", va="center", color=colour)
+    _edge(axis, "φ", "θ′", ACCENT, 0, width=2.6)
+    alt = (
+        "A graph. Theta and phi lead to theta prime, stage one. Phi and theta prime lead to phi prime, stage two. Theta "
+        "prime and phi prime lead to F, the query loss. The arrow from phi to theta prime is marked as the trap: stage two "
+        "must not follow it, the meta-gradient must."
+    )
+    return Figure(drawing, caption, alt)
+
+
+@page_style
+def show_staircase(
+    grid: tuple[Tensor, Tensor, Tensor], paths: Mapping[str, Sequence[tuple[float, float]]], caption: str = ""
+) -> Figure:
+    """Draw ways of adapting two numbers, θ across and φ up, on the map of the support loss; bluer is lower.
+
+    grid: θ (column,), φ (row,), loss (row, column); paths: two ways by name, each a sequence of points (θ, φ).
+    """
+    across, up, loss = (np.asarray(values, float) for values in grid)
+    drawing, axis = new_drawing(5.4, 4.2)
+    extent = (across[0], across[-1], up[0], up[-1])
+    depth = ndimage.zoom(np.sqrt(loss), 4, order=1)
+    columns, rows = (np.linspace(values[0], values[-1], 4 * len(values)) for values in (across, up))
+    stencil(axis, np.clip(0.9 * (1 - depth / 1.3), 0, 1), "open", extent=extent, origin="lower", aspect="equal")
+    axis.contour(columns, rows, depth, np.arange(0.1, 1.4, 0.15), colors=[INK], linewidths=0.5, alpha=0.35)
+    told = []
+    for (name, points), colour in zip(paths.items(), (ACCENT, INK), strict=True):
+        points = np.asarray(points, float)
+        for tail, head in zip(points[:-1], points[1:], strict=True):
+            arrow = {
+                "arrowstyle": "-|>",
+                "color": colour,
+                "linewidth": 2.4,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "mutation_scale": 15,
+            }
+            axis.annotate("", head, tail, arrowprops=arrow)
+        axis.plot(*points[-1], "o", color=colour, markersize=6)
+        axis.annotate(name, points[-1], (-8, -2), textcoords="offset points", color=colour, ha="right", va="top")
+        told.append(
+            f"{name}: from ({points[0][0]:.1f}, {points[0][1]:.1f}) to ({points[-1][0]:.2f}, {points[-1][1]:.2f})"
+        )
+    axis.plot(*points[0], "o", color=INK, markersize=8)
+    axis.set_xlabel("backbone θ")
+    axis.set_ylabel("gates φ")
+    alt = f"A map of a loss with a curved valley, and two ways to adapt on it. {'; '.join(told)}."
+    return Figure(drawing, caption, alt)
+
+
+@page_style
+def show_agreement(measured: Tensor, predicted: Mapping[str, Tensor], caption: str = "") -> Figure:
+    """Draw slopes that gradients predict against slopes measured by finite differences; right is the diagonal.
+
+    measured: (direction,); predicted: three ways by name, (direction,) each, the exact one first.
+    """
+    measured = np.asarray(measured)
+    drawing, axis = new_drawing(5.4, 4.2)
+    reach = 1.1 * max(np.abs(np.asarray(values)).max() for values in (measured, *predicted.values()))
+    axis.plot([-reach, reach], [-reach, reach], color=FAINT, linewidth=1)
+    told = []
+    for row, ((name, values), colour, mark) in enumerate(
+        zip(predicted.items(), (OPEN, ACCENT, FAINT), ("o", "x", "."), strict=True)
+    ):
+        values = np.asarray(values)
+        axis.plot(measured, values, mark, color=colour, markersize=7, markeredgewidth=2)
+        error = np.abs(values - measured).mean() / np.abs(measured).mean()
+        axis.text(
+            0.03,
+            0.96 - 0.09 * row,
+            f"{mark} {name}".replace("o ", "● "),
+            color=colour,
+            transform=axis.transAxes,
+            va="top",
+        )
+        told.append(f"{name} misses by {error:.1%} on average")
+    axis.set_xlabel("measured by finite differences")
+    axis.set_ylabel("predicted by the gradient")
+    axis.set_aspect("equal")
+    axis.set_xlim(-reach, reach)
+    axis.set_ylim(-reach, reach)
+    alt = f"Predicted slopes against measured ones for {len(measured)} directions. {'; '.join(told)}."
+    return Figure(drawing, caption, alt)
+
+
+@page_style
+def show_flips(images: Tensor, before: Sequence[Tensor], after: Sequence[Tensor], caption: str = "") -> Figure:
+    """Draw which filters a stage opens and closes: a row an input, a column a filter, layer beside layer.
+
+    images: (input, height, width); before, after: a gated layer, (input, filter) of zeros and ones each.
+    Blue is open before and after; an orange mark is a gate that the stage closed, an orange frame one it opened.
+    """
+    images = np.asarray(images)
+    before, after = ([np.asarray(gate) for gate in gates] for gates in (before, after))
+    rows = len(images)
+    widths = [4, *(gate.shape[1] for gate in before)]
+    drawing, axes = new_drawing(5.4, 0.23 * rows + 0.6, ncols=1 + len(before), width_ratios=widths)
+    for row, image in enumerate(images):
+        stencil(bare(axes[0]), image, extent=(0, 1, row + 1, row), aspect="auto")
+    axes[0].set_xlim(0, 1)
+    closed = opened = 0
+    for index, (axis, old, new) in enumerate(zip(axes[1:], before, after, strict=True)):
+        extent = (0, old.shape[1], rows, 0)
+        stencil(bare(axis), 0.1 + 0.7 * (old * new), "open", extent=extent, aspect="auto")
+        stencil(axis, (old > new).astype(float), "accent", extent=extent, aspect="auto")
+        where = np.argwhere(new > old)
+        axis.plot(where[:, 1] + 0.5, where[:, 0] + 0.5, "o", color=ACCENT, markersize=3.2)
+        closed, opened = closed + int((old > new).sum()), opened + len(where)
+        axis.set_title(f"layer {index + 1}\n{new.mean():.0%} open", fontsize=10)
+        axis.set_ylim(rows, 0)
+    axes[0].set_ylim(rows, 0)
+    total = sum(gate.size for gate in before)
+    alt = (
+        f"A grid of cells, a row for each of {rows} inputs, a column for each filter of {len(before)} layers. Of {total} "
+        f"gates the stage closes {closed} and opens {opened}."
+    )
+    return Figure(drawing, caption, alt)
+
+
+def _edge(axis: Axes, tail: str, head: str, colour: str, bend: float, width: float = 1.6) -> None:
+    style = {"arrowstyle": "-|>", "mutation_scale": 15, "color": colour, "linewidth": width}
+    connection = f"arc3,rad={bend}"
+    axis.add_patch(
+        FancyArrowPatch(_PLACES[tail], _PLACES[head], shrinkA=19, shrinkB=19, connectionstyle=connection, **style)
+    )

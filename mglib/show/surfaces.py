@@ -1,0 +1,186 @@
+"""Pictures of adaptation: the loss surface that a step crosses, what curvature adds to a gradient, steps taken."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from scipy import ndimage
+from torch import Tensor
+
+from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
+
+_LEVELS = 0.2  # nats between two level lines
+
+
+class Surface(NamedTuple):
+    """The query loss on a plane through a start, spanned by the step (across, 1 is the whole step) and another way."""
+
+    title: str
+    across: Tensor  # (column,), where the step leads from 0 to 1
+    up: Tensor  # (row,)
+    loss: Tensor  # (row, column), nats
+    before: float  # query accuracy at the start
+    after: float  # and after the step
+
+
+@page_style
+def show_surface(surfaces: Sequence[Surface], caption: str = "", top: float = 2.4) -> Figure:
+    """Draw loss surfaces seen from above beside each other, bluer is lower, with one step of adaptation on each.
+
+    top: loss, in nats, above which all is drawn as ground.
+    """
+    drawing, axes = new_drawing(5.4, 3.2, ncols=len(surfaces), sharey=True)
+    told = []
+    for axis, surface in zip(np.atleast_1d(axes), surfaces, strict=True):
+        across, up, loss = (np.asarray(values, float) for values in (surface.across, surface.up, surface.loss))
+        extent = (across[0], across[-1], up[0], up[-1])
+        fine = ndimage.zoom(np.minimum(loss, top + 0.6), 6, order=3)  # smooth between the measured points
+        stencil(bare(axis), np.clip(1.05 * (1 - fine / top), 0, 1) ** 1.2, "open", extent=extent, origin="lower")
+        columns, rows = (np.linspace(values[0], values[-1], 6 * len(values)) for values in (across, up))
+        levels = np.arange(_LEVELS, top, _LEVELS)
+        axis.contour(columns, rows, fine, levels, colors=[INK], linewidths=0.6, alpha=0.5)
+        arrow = {
+            "arrowstyle": "-|>",
+            "color": ACCENT,
+            "linewidth": 2.5,
+            "shrinkA": 0,
+            "shrinkB": 0,
+            "mutation_scale": 15,
+        }
+        axis.annotate("", (1, 0), (0, 0), arrowprops=arrow)
+        axis.plot(0, 0, "o", color=ACCENT, markersize=7)
+        axis.set_aspect("auto")
+        axis.set_xlim(extent[:2])
+        axis.set_ylim(extent[2:])
+        axis.set_title(f"{surface.title}\n{surface.before:.0%} → {surface.after:.0%} right", fontsize=11)
+        step = np.interp([0, 1], across, loss[np.abs(up).argmin()])
+        told.append(
+            f"{surface.title}: the step leads from a loss of {step[0]:.1f} to {step[1]:.1f} nats, from "
+            f"{surface.before:.0%} to {surface.after:.0%} of the queries right"
+        )
+    alt = f"Maps of the query loss, a level line every {_LEVELS} nats, an arrow for one step. {'; '.join(told)}."
+    return Figure(drawing, caption, alt)
+
+
+@page_style
+def show_correction(
+    start: Tensor, stepped: Tensor, gradient: Tensor, correction: Tensor, bowl: tuple[Tensor, Tensor], caption: str = ""
+) -> Figure:
+    """Draw for one task in the plane what the second-order term does to the gradient.
+
+    start, stepped: (2,), before and after the step; gradient: (2,), of the loss at `stepped`.
+    correction: (2,), what the exact gradient adds to it; bowl: the task's minimum (2,) and curvature (2, 2).
+    """
+    start, stepped, gradient, correction = (np.asarray(v, float) for v in (start, stepped, gradient, correction))
+    centre, curvature = (np.asarray(v, float) for v in bowl)
+    drawing, axis = new_drawing(5.4, 3.1)
+    _levels(bare(axis), centre, curvature, (0.03, 0.12, 0.3, 0.6, 1.0, 1.5, 2.1, 2.8))
+    axis.plot(*centre, "+", color=FAINT, markersize=10)
+    axis.plot(*start, "o", color=INK, markersize=7)
+    _arrow(axis, start, stepped, INK)
+    axis.annotate("the step", (start + stepped) / 2, (8, 4), textcoords="offset points")
+    axis.annotate("start", start, (-8, 6), textcoords="offset points", ha="right")
+    for base, vector, colour, words, offset in (
+        (stepped, -gradient, ACCENT, "downhill after the step:\nfirst order", (8, -2)),
+        (start, -(gradient + correction), OPEN, "downhill for the start:\nexact", (-10, -8)),
+    ):
+        _arrow(axis, base, base + vector, colour)
+        side = "left" if offset[0] > 0 else "right"
+        axis.annotate(words, base + vector, offset, textcoords="offset points", color=colour, ha=side, va="top")
+    _arrow(axis, start, start - gradient, ACCENT, dashed=True)
+    axis.plot(*np.stack([start - gradient, start - gradient - correction]).T, color=FAINT, linewidth=1.5, linestyle=":")
+    axis.set_aspect("equal")
+    points = np.stack([start, stepped, centre, stepped - gradient, start - gradient, start - gradient - correction])
+    middle, reach = (points.min(0) + points.max(0)) / 2, 0.62 * np.ptp(points[:, 1])
+    axis.set_ylim(middle[1] - reach, middle[1] + reach)
+    axis.set_xlim(middle[0] - 1.75 * reach, middle[0] + 1.75 * reach)
+    cosine = gradient @ (gradient + correction) / np.linalg.norm(gradient) / np.linalg.norm(gradient + correction)
+    alt = (
+        "Level lines of one task's bowl, a start and one step down. From where it lands an arrow points downhill. Put "
+        "at the start, dashed, it differs from the exact direction, another arrow: the angle between them is "
+        f"{np.degrees(np.arccos(np.clip(cosine, -1, 1))):.0f} degrees."
+    )
+    return Figure(drawing, caption, alt)
+
+
+@page_style
+def show_descents(
+    paths: Mapping[str, Sequence[Tensor]], grid: tuple[Tensor, Tensor, Tensor], centres: Tensor, caption: str = ""
+) -> Figure:
+    """Draw where descents of the plane end, on the map of the loss after one step; bluer is lower.
+
+    paths: for two methods, several paths, (step, 2) each; grid: across (column,), up (row,), loss (row, column).
+    centres: (task, 2), minima of the tasks' own losses.
+    """
+    across, up, loss = (np.asarray(values, float) for values in grid)
+    drawing, axis = new_drawing(5.4, 3.9)
+    extent = (across[0], across[-1], up[0], up[-1])
+    depth = ndimage.zoom(np.sqrt(loss / loss.max()), 4, order=1)
+    columns, rows = (np.linspace(values[0], values[-1], 4 * len(values)) for values in (across, up))
+    stencil(bare(axis), 0.7 * (1 - depth), "open", extent=extent, origin="lower", aspect="equal")
+    axis.contour(columns, rows, depth, 12, colors=[INK], linewidths=0.5, alpha=0.25)
+    for letter, centre in zip("ABCDEFGH", np.asarray(centres), strict=False):
+        axis.annotate(letter, centre, ha="center", va="center", color=INK, fontsize=13)
+    ends = []
+    for (name, several), (colour, mark, width, offset) in zip(
+        paths.items(), ((OPEN, "P", 1.6, (0, 12)), (ACCENT, "D", 1.2, (0, -16))), strict=True
+    ):
+        for path in several:
+            axis.plot(*np.asarray(path).T, color=colour, linewidth=width, alpha=0.8)
+        end = np.asarray(several[0])[-1]
+        axis.plot(*end, mark, color=colour, markersize=10)
+        axis.annotate(
+            name, end, offset, textcoords="offset points", ha="center", va="center", color=colour, weight="bold"
+        )
+        ends.append(f"those of {name} end at ({end[0]:.1f}, {end[1]:.1f})")
+    axis.set_xlim(extent[:2])
+    axis.set_ylim(extent[2:])
+    alt = f"A map of the mean loss after one step, with paths of descent from several starts: {'; '.join(ends)}."
+    return Figure(drawing, caption, alt)
+
+
+@page_style
+def show_steps(curves: Mapping[str, Sequence[float]], caption: str = "") -> Figure:
+    """Draw accuracy against the number of gradient steps from several starts.
+
+    curves: up to three starts by name and the query accuracy after 0, 1, 2, … steps; the first is drawn in blue.
+    """
+    drawing, axis = new_drawing(5.4, 3.4)
+    lowest = 2.0
+    for name, colour, mark in sorted(
+        zip(curves, (OPEN, INK, ACCENT), "osD", strict=False), key=lambda entry: -curves[entry[0]][-1]
+    ):
+        values = curves[name]
+        axis.plot(values, color=colour, marker=mark, markersize=6)
+        lowest = min(values[-1], lowest - 0.07)  # labels keep a line's height apart
+        axis.annotate(name, (len(values) - 0.9, lowest), color=colour, va="center")
+    steps = max(len(values) for values in curves.values())
+    axis.set_ylim(0, 1)
+    axis.set_xlim(-0.2, 1.45 * (steps - 1))
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_xticks(range(steps))
+    axis.set_xlabel("gradient steps on five labelled examples")
+    axis.set_ylabel("query accuracy")
+    told = "; ".join(
+        f"{name}: {values[0]:.0%} before, {values[1]:.0%} after one step, {values[-1]:.0%} after {len(values) - 1}"
+        for name, values in curves.items()
+    )
+    return Figure(drawing, caption, f"Accuracy against gradient steps from {len(curves)} starts. {told}.")
+
+
+def _levels(axis: Axes, centre: np.ndarray, curvature: np.ndarray, levels: Sequence[float]) -> None:
+    """Draw the ellipses on which `½ (p − c)ᵀ H (p − c)` has the given values."""
+    angles = np.linspace(0, 2 * np.pi, 90)
+    values, vectors = np.linalg.eigh(curvature)
+    for level in levels:
+        radii = np.sqrt(2 * level / values)
+        ring = (vectors * radii) @ np.stack([np.cos(angles), np.sin(angles)])
+        axis.plot(*(centre[:, None] + ring), color=FAINT, linewidth=0.8)
+
+
+def _arrow(axis: Axes, tail: np.ndarray, head: np.ndarray, colour: str, dashed: bool = False) -> None:
+    style = {"arrowstyle": "-|>", "color": colour, "linewidth": 2, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 14}
+    axis.annotate("", head, tail, arrowprops=style | ({"linestyle": "--", "linewidth": 1.2} if dashed else {}))
