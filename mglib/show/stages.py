@@ -1,6 +1,7 @@
-"""Pictures of adaptation in two stages: its graph, its path over a surface, what its gradient predicts, what it moves."""
+"""Pictures of two-stage adaptation: its graph, its path over a surface, the slopes it predicts, the gates it moves."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -37,15 +38,15 @@ def show_graph(caption: str = "") -> Figure:
         (0.75, 1.36, "stage one, rate α", INK),
         (1.5, -0.42, "stage two, rate β", INK),
         (4.3, 0.98, "$L_Q$", INK),
-        (0.58, 0.36, "the trap", ACCENT),
+        (1.12, 0.46, "the trap", ACCENT),
     )
     for x, y, words, colour in notes:
         axis.text(x, y, words, ha="center", va="center", color=colour)
     _edge(axis, "φ", "θ′", ACCENT, 0, width=2.6)
     alt = (
-        "A graph. Theta and phi lead to theta prime, stage one. Phi and theta prime lead to phi prime, stage two. Theta "
-        "prime and phi prime lead to F, the query loss. The arrow from phi to theta prime is marked as the trap: stage two "
-        "must not follow it, the meta-gradient must."
+        "A graph. Theta and phi lead to theta prime, stage one; phi and theta prime to phi prime, stage two. Theta "
+        "prime and phi prime lead to F, the query loss. The arrow from phi to theta prime is marked as a trap: stage "
+        "two must not follow it, the meta-gradient must."
     )
     return Figure(drawing, caption, alt)
 
@@ -68,7 +69,7 @@ def show_staircase(
     told = []
     for (name, points), colour in zip(paths.items(), (ACCENT, INK), strict=True):
         points = np.asarray(points, float)
-        for tail, head in zip(points[:-1], points[1:], strict=True):
+        for tail, head in pairwise(points):
             arrow = {
                 "arrowstyle": "-|>",
                 "color": colour,
@@ -135,7 +136,7 @@ def show_flips(images: Tensor, before: Sequence[Tensor], after: Sequence[Tensor]
     images = np.asarray(images)
     before, after = ([np.asarray(gate) for gate in gates] for gates in (before, after))
     rows = len(images)
-    widths = [4, *(gate.shape[1] for gate in before)]
+    widths = [8, *(gate.shape[1] for gate in before)]
     drawing, axes = new_drawing(5.4, 0.23 * rows + 0.6, ncols=1 + len(before), width_ratios=widths)
     for row, image in enumerate(images):
         stencil(bare(axes[0]), image, extent=(0, 1, row + 1, row), aspect="auto")
@@ -153,8 +154,8 @@ def show_flips(images: Tensor, before: Sequence[Tensor], after: Sequence[Tensor]
     axes[0].set_ylim(rows, 0)
     total = sum(gate.size for gate in before)
     alt = (
-        f"A grid of cells, a row for each of {rows} inputs, a column for each filter of {len(before)} layers. Of {total} "
-        f"gates the stage closes {closed} and opens {opened}."
+        f"A grid of cells, a row for each of {rows} inputs, a column for each filter of {len(before)} layers. Of "
+        f"{total} gates the stage closes {closed} and opens {opened}."
     )
     return Figure(drawing, caption, alt)
 
