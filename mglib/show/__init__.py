@@ -1,5 +1,6 @@
 """Pictures of networks that choose: figures that follow the page's theme, and widgets that need no kernel."""
 
+from mglib.show.costs import show_areas, show_shares, show_window
 from mglib.show.figures import Figure
 from mglib.show.idea import show_idea
 from mglib.show.plots import show_federation, show_frontier, show_gate_map, show_step, show_training
@@ -9,10 +10,13 @@ __all__ = [
     "Figure",
     "flip_book",
     "gate_explorer",
+    "show_areas",
     "show_federation",
     "show_frontier",
     "show_gate_map",
     "show_idea",
+    "show_shares",
     "show_step",
     "show_training",
+    "show_window",
 ]
