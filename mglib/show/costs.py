@@ -11,7 +11,7 @@ from matplotlib.path import Path
 from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
 
 GAP = 0.16  # of a cell's side, between cells
-SMALL = 10  # points
+SMALL = 12  # points: still read where a phone shows the drawing at three quarters of its size
 
 
 class Cost(Protocol):
@@ -54,11 +54,11 @@ def show_window(image: np.ndarray, filters: np.ndarray, maps: np.ndarray, step: 
     _ring(axes, width + 1.2, 4.5 * now, 3, ACCENT)
     _ring(axes, width + 5.4 + column, 4.5 * now + row, 1, ACCENT)
     for x, sign in ((width + 0.6, "×"), (width + 4.8, "=")):
-        axes.text(x, 4.5 * now + 1.5, sign, ha="center", va="center", fontsize=14)
+        axes.text(x, 4.5 * now + 1.5, sign, ha="center", va="center", fontsize=15)
     for x, words in ((width / 2, "image in its padding"), (width + 2.7, "filters"), (width + 6.9, "maps")):
         axes.text(x, -0.35, words, ha="center", va="bottom", fontsize=SMALL)
     value, count = int(maps[now, row, column]), 9 * (step + 1)
-    axes.text(0, 8.5, f"{count} multiply-accumulates so far, of {9 * maps.size}", va="top")
+    axes.text(0, 8.5, f"{count} multiply-accumulates so far, of {9 * maps.size}", va="top", fontsize=13)
     bare(axes).set_xlim(-0.1, width + 8.5)
     axes.set_ylim(9.4, -1.1)
     axes.set_aspect("equal")
@@ -90,13 +90,13 @@ def show_areas(costs: Sequence[Cost], gates: Sequence[np.ndarray] = (), caption:
     spans = [side * cost.out_channels for side, cost in zip(sides, costs, strict=True)]
     free = (spans[0] - sum(spans[1:4])) / 2
     lefts = [0, 0, spans[1] + free, spans[1] + spans[2] + 2 * free, spans[1] + spans[2] + 2 * free]
-    tops = [0, 250, 250, 250, 250 + sides[3] * 32 + 150]
-    drawing, axes = new_drawing(5.4, 4.2)
+    tops = [0, 272, 272, 272, 272 + sides[3] * 32 + 192]
+    drawing, axes = new_drawing(5.4, 4.42)
     drawing.set_layout_engine("none")
     bare(axes).set_position((0, 0, 1, 1))
-    axes.set_xlim(-8, spans[0] + 52)
-    axes.set_ylim(250 + spans[1] + 66, -90)
-    scale = 5.4 * 72 / (spans[0] + 60)  # points a unit: dashes are measured in points
+    axes.set_xlim(-8, spans[0] + 72)
+    axes.set_ylim(272 + spans[1] + 72, -124)
+    scale = 5.4 * 72 / (spans[0] + 80)  # points a unit: dashes are measured in points
     told, spent = [], 0
     for cost, side, left, top in zip(costs, sides, lefts, tops, strict=True):
         rows = np.ones(cost.in_channels, bool) if cost.reads is None or not gates else gates[cost.reads]
@@ -107,10 +107,10 @@ def show_areas(costs: Sequence[Cost], gates: Sequence[np.ndarray] = (), caption:
         spent += macs + cost.gate_macs
         _label(axes, cost, left, top, side, macs, macs / total)
         told.append(f"{cost.name} {int(rows.sum())} × {int(columns.sum())} cells of {cost.taps}, {macs:,} MACs")
-    axes.text(lefts[2], 826, f"{spent / total:.1%}", fontsize=26, va="bottom", color=OPEN)
-    axes.text(lefts[2], 832, f"{spent:,} of {total:,} MACs", va="top")
+    axes.text(lefts[2], 850, f"{spent / total:.1%}", fontsize=26, va="bottom", color=OPEN)
+    axes.text(lefts[2], 858, f"{spent:,} of {total:,} MACs", va="top", fontsize=SMALL)
     if any(cost.gate_macs for cost in costs):
-        axes.text(lefts[2], 884, "small squares: the gate heads", va="top", fontsize=SMALL, color=ACCENT)
+        axes.text(lefts[2], 916, "small squares: the gate heads", va="top", fontsize=SMALL, color=ACCENT)
     alt = (
         f"Five rectangles of square cells, their areas the layers' MACs, input channels × filters: {'; '.join(told)}. "
         f"With gate heads {spent:,} MACs, {spent / total:.1%} of the dense network's {total:,}."
@@ -120,7 +120,7 @@ def show_areas(costs: Sequence[Cost], gates: Sequence[np.ndarray] = (), caption:
 
 @page_style
 def show_shares(bars: Mapping[str, Mapping[str, float]], caption: str = "") -> Figure:
-    """Draw quantities as bars of one length, cut by part, with the parts joined from bar to bar.
+    """Draw quantities as bars of one length, cut by part, with the largest part's way from bar to bar shaded.
 
     bars: a quantity's name to its parts' amounts, the same parts in each, in any unit.
 
@@ -136,14 +136,16 @@ def show_shares(bars: Mapping[str, Mapping[str, float]], caption: str = "") -> F
     drawing, axes = new_drawing(5.4, 1.05 * len(bars) + 0.1)
     largest = int(shares[0].argmax())
     for row, name in enumerate(bars):
-        axes.text(0, 2 * row - 0.12, name, va="bottom")
+        axes.text(0, 2 * row - 0.12, name, va="bottom", fontsize=SMALL)
         for part, (left, right) in enumerate(zip(ends[row], ends[row, 1:], strict=False)):
             colour, alpha = (OPEN, 0.5) if part == largest else (INK, 0.12 + 0.1 * (part % 2))
             axes.add_patch(Rectangle((left, 2 * row), right - left, 0.9, color=colour, alpha=alpha, linewidth=0))
-            if right - left > 0.09:
+            if right - left > 0.1:
                 axes.text((left + right) / 2, 2 * row + 0.45, parts[0][part], ha="center", va="center", fontsize=SMALL)
         if row:
-            _bands(axes, ends[row - 1], ends[row], 2 * row, largest)
+            above, below = ends[row - 1, largest : largest + 2], ends[row, largest : largest + 2]
+            corners = [*zip(above, [2 * row - 1.1] * 2, strict=True), *zip(below[::-1], [2 * row] * 2, strict=True)]
+            axes.add_patch(Polygon(corners, color=OPEN, alpha=0.15, linewidth=0))
     bare(axes).set_xlim(0, 1)
     axes.set_ylim(2 * len(bars) - 1, -0.7)
     told = ". ".join(
@@ -151,20 +153,6 @@ def show_shares(bars: Mapping[str, Mapping[str, float]], caption: str = "") -> F
         for name, row in zip(bars, shares, strict=True)
     )
     return Figure(drawing, caption, f"{len(bars)} bars of equal length, cut into shares. {told}.")
-
-
-def _bands(axes: Axes, above: np.ndarray, below: np.ndarray, top: float, largest: int) -> None:
-    """Join the cuts of two bars, `top` being that of the lower one, and shade the largest part's way."""
-    upper, lower = top - 1.1, top
-    corners = [
-        (above[largest], upper),
-        (above[largest + 1], upper),
-        (below[largest + 1], lower),
-        (below[largest], lower),
-    ]
-    axes.add_patch(Polygon(corners, color=OPEN, alpha=0.15, linewidth=0))
-    for start, end in zip(above[1:-1], below[1:-1], strict=True):
-        axes.plot([start, end], [upper, lower], color=FAINT, linewidth=0.8)
 
 
 def _cells(axes: Axes, cells: np.ndarray, left: float, top: float, side: float, scale: float) -> None:
@@ -187,13 +175,14 @@ def _cells(axes: Axes, cells: np.ndarray, left: float, top: float, side: float, 
 def _label(axes: Axes, cost: Cost, left: float, top: float, side: float, macs: int, share: float) -> None:
     """Name a layer above its cells and draw its gate head, at the same scale, below them."""
     bottom = top + side * cost.in_channels
-    axes.text(left, top - 54, cost.name, va="bottom", fontweight="bold", fontsize=SMALL)
-    axes.text(left, top - 14, f"{macs:,} · {share:.1%}", va="bottom", fontsize=SMALL)
+    percent = f"{share:.0%}" if share == 0 or share > 0.005 else "<1%"
+    axes.text(left, top - 60, f"{cost.name}: {percent}", va="bottom", fontweight="bold", fontsize=SMALL)
+    axes.text(left, top - 14, f"{macs:,}", va="bottom", fontsize=SMALL)
     if cost.gate_macs:
         gate = cost.gate_macs**0.5
         axes.add_patch(Rectangle((left, bottom + 16), gate, gate, color=ACCENT, linewidth=0))
         axes.text(
-            left + gate + 10, bottom + 16 + gate / 2, f"{cost.gate_macs:,}", va="center", color=ACCENT, fontsize=SMALL
+            left + gate + 12, bottom + 18 + gate / 2, f"{cost.gate_macs:,}", va="center", color=ACCENT, fontsize=SMALL
         )
 
 
