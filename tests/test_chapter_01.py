@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 import mglib
 from mglib.show import show_areas, show_shares, show_window
+from mglib.show.costs import GAP
 
 CHAPTER = "01_where_the_multiplications_go"
 
@@ -94,27 +95,33 @@ def test_a_window_beside_the_maps_is_refused(step):
         show_window(*example(), step)
 
 
-def dashed_cells(figure) -> tuple[float, float]:
-    """Return the areas of open and closed cells as drawn: length of the dashed lines times their width."""
-    areas = {"--mg-open": 0.0, "--mg-faint": 0.0}
+def drawn_areas(figure) -> list[tuple[str, float]]:
+    """Return role and area of each dashed path, layer by layer, gaps included: a dash is a cell as wide as the line."""
+    areas = []
     for path, style in re.findall(r'<path d="([^"]*)"[^>]*?style="([^"]*stroke-dasharray[^"]*)"', figure.svg):
         points = re.findall(r"M [\d.]+ ([\d.]+) \s*L [\d.]+ ([\d.]+)", path)
-        width = float(re.search(r"stroke-width: ([\d.]+)", style)[1])
-        role = re.search(r"stroke: var\((--mg-\w+)", style)[1]
-        areas[role] += width * sum(abs(float(end) - float(start)) for start, end in points)
-    return areas["--mg-open"], areas["--mg-faint"]
+        side = float(re.search(r"stroke-width: ([\d.]+)", style)[1]) / (1 - GAP)
+        cells = sum(abs(float(end) - float(start)) / side + GAP for start, end in points)
+        areas.append((re.search(r"stroke: var\(--mg-(\w+)", style)[1], cells * side**2))
+    return areas
 
 
-def test_areas_are_macs():
-    """What is drawn open over what is drawn at all is the share of the dense MACs, whatever gates are closed."""
+def test_a_layers_area_is_its_macs():
+    net, _ = mglib.make_net("conv", 0, gated=False)
+    roles, areas = zip(*drawn_areas(show_areas(net.costs)), strict=True)
+    assert set(roles) == {"open"}
+    expected = [cost.dense / mglib.dense_macs(net.costs) for cost in net.costs]
+    assert [area / sum(areas) for area in areas] == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_open_area_is_what_closed_filters_leave():
     net, _ = mglib.make_net("conv", 0)
     gates = random_gates(net, 1, 3)
-    open_area, closed_area = dashed_cells(show_areas(net.costs, [gate[0] for gate in gates]))
+    drawn = drawn_areas(show_areas(net.costs, [gate[0] for gate in gates]))
+    open_area, everything = sum(area for role, area in drawn if role == "open"), sum(area for _, area in drawn)
     heads = sum(cost.gate_macs for cost in net.costs)
-    macs = float(mglib.macs_per_layer(net.costs, gates).sum())
-    share = (macs - heads) / mglib.dense_macs(net.costs)
-    # Lines begin and end within their first and last cell, so each run is short of one gap: a few per cent.
-    assert open_area / (open_area + closed_area) == pytest.approx(share, abs=0.03)
+    macs = float(mglib.macs_per_layer(net.costs, gates).sum()) - heads
+    assert open_area / everything == pytest.approx(macs / mglib.dense_macs(net.costs), rel=1e-3)
 
 
 @pytest.mark.parametrize("gated", [True, False])

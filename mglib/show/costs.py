@@ -91,12 +91,13 @@ def show_areas(costs: Sequence[Cost], gates: Sequence[np.ndarray] = (), caption:
     free = (spans[0] - sum(spans[1:4])) / 2
     lefts = [0, 0, spans[1] + free, spans[1] + spans[2] + 2 * free, spans[1] + spans[2] + 2 * free]
     tops = [0, 272, 272, 272, 272 + sides[3] * 32 + 192]
-    drawing, axes = new_drawing(5.4, 4.42)
+    width, height = spans[0] + 80, 396 + spans[1] + 72
+    drawing, axes = new_drawing(5.4, 5.4 * height / width)  # one scale in both directions: dashes rely on it
     drawing.set_layout_engine("none")
     bare(axes).set_position((0, 0, 1, 1))
-    axes.set_xlim(-8, spans[0] + 72)
-    axes.set_ylim(272 + spans[1] + 72, -124)
-    scale = 5.4 * 72 / (spans[0] + 80)  # points a unit: dashes are measured in points
+    axes.set_xlim(-8, width - 8)
+    axes.set_ylim(height - 124, -124)
+    scale = 5.4 * 72 / width  # points a unit: dashes are measured in points
     told, spent = [], 0
     for cost, side, left, top in zip(costs, sides, lefts, tops, strict=True):
         rows = np.ones(cost.in_channels, bool) if cost.reads is None or not gates else gates[cost.reads]
