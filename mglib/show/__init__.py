@@ -1,5 +1,6 @@
 """Pictures of networks that choose: figures that follow the page's theme, and widgets that need no kernel."""
 
+from mglib.show.costs import show_areas, show_shares, show_window
 from mglib.show.figures import Figure
 from mglib.show.idea import show_idea
 from mglib.show.live import Live, play_bowls
@@ -16,6 +17,7 @@ __all__ = [
     "gate_explorer",
     "play_bowls",
     "show_agreement",
+    "show_areas",
     "show_correction",
     "show_descents",
     "show_federation",
@@ -24,9 +26,11 @@ __all__ = [
     "show_gate_map",
     "show_graph",
     "show_idea",
+    "show_shares",
     "show_staircase",
     "show_step",
     "show_steps",
     "show_surface",
     "show_training",
+    "show_window",
 ]
