@@ -38,13 +38,13 @@ def show_missing_gradient(
     arrow = FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=13, color=OPEN, linewidth=1.3)
     above.add_patch(arrow)
     above.text(x[-1], high + 2.5 * lift, "hard gate: flat ground", ha="right", va="bottom")
-    above.text(x[-1], low + 4 * lift, "gate that opens at random,\non average: a slope", color=OPEN, ha="right")
+    above.text(0.2 * x[-1], low + 3 * lift, "gate that opens at random,\non average: a slope", color=OPEN)
     above.set(ylim=(low - lift, high + 6 * lift), ylabel="loss", yticks=[])
     below.plot(x, flat, color=INK)
     below.plot(x, bump, color=OPEN)
     below.fill_between(x, 0, bump, color=OPEN, alpha=0.15, linewidth=0)
     below.text(x[-1], -0.09 * max(bump), "hard gate: 0, everywhere", va="top", ha="right")
-    below.text(x[-1], 0.7 * max(bump), "what we would\nlike to follow", color=OPEN, ha="right")
+    below.text(0.45 * x[-1], 0.6 * max(bump), "what we would\nlike to follow", color=OPEN)
     below.set(xlabel="logit z", ylabel="derivative", yticks=[0], ylim=(-0.4 * max(bump), 1.08 * max(bump)))
     alt = (
         "Above, the loss against a gate's logit z. For a hard gate it is two plateaus with a cliff at z = 0, "
@@ -71,7 +71,7 @@ def show_estimates(
         values = np.asarray(values)
         bias, spread = values.mean(0) - exact, values.std(0)
         _draw_dots(axis, x, values[:_DOTS])
-        for part in (x <= 0, x > 0) if spread.max() < 1e-6 else (x == x,):  # without noise, it jumps at zero
+        for part in (x <= 0, x > 0) if _is_quiet(values) else (x == x,):  # without noise, it jumps at zero
             axis.plot(x[part], values.mean(0)[part], color=OPEN, linewidth=2.4)
         axis.plot(x, exact, color=INK, linewidth=1.4, linestyle=(0, (4, 2)))
         off, wide = np.sqrt((bias**2).mean()), np.sqrt((spread**2).mean())
@@ -120,14 +120,14 @@ def show_choices(histories: Mapping[str, Tensor], needed: Tensor, caption: str =
     np.atleast_1d(axes)[-1].set_xlabel("step")
     alt = (
         f"{len(histories)} strips, one row for each of {len(needed)} gates, of which {count} are needed, one column "
-        f"a step; filled where the gate is open. All start open. Open in the last sixth of the steps: {'; '.join(told)}."
+        f"a step; filled where the gate is open. All start open. In the last sixth of the steps: {'; '.join(told)}."
     )
     return Figure(drawing, caption, alt)
 
 
 def _draw_dots(axes: Axes, x: np.ndarray, values: np.ndarray) -> None:
     """Draw all points as one path of strokes without length: a hundredth of the bytes of as many marks."""
-    if np.ptp(values, 0).max() < 1e-6:
+    if _is_quiet(values):
         values = values[:1]
     aside = np.linspace(-0.25, 0.25, len(values) + 2)[1:-1, None] * (x[1] - x[0])  # draws of a logit stand side by side
     points = np.stack([x + aside, values], -1).reshape(-1, 2)
@@ -136,6 +136,10 @@ def _draw_dots(axes: Axes, x: np.ndarray, values: np.ndarray) -> None:
     axes.add_patch(
         PathPatch(path, fill=False, edgecolor=ACCENT, linewidth=2, capstyle="round", alpha=0.55, joinstyle="round")
     )
+
+
+def _is_quiet(values: np.ndarray) -> bool:
+    return bool((values == values[0]).all())
 
 
 def _course(exact: np.ndarray) -> str:
