@@ -80,9 +80,9 @@ def show_estimates(
         told.append(f"{name}, bias {off:.2f} and spread {wide:.2f}")
     first = np.atleast_1d(axes)[0]
     first.set_ylabel("estimate of the gradient")
-    first.annotate("exact", (x[-1], exact[-1]), (x[-1], -0.62 * limit), ha="right", fontsize=10)
-    first.annotate("mean", (x[-1], exact[-1]), (x[-1], -0.8 * limit), ha="right", fontsize=10, color=OPEN)
-    first.annotate("one estimate", (x[-1], exact[-1]), (x[-1], -0.98 * limit), ha="right", fontsize=10, color=ACCENT)
+    first.annotate("exact", (x[-1], exact[-1]), (x[-1], -0.55 * limit), ha="right", fontsize=10)
+    first.annotate("mean", (x[-1], exact[-1]), (x[-1], -0.73 * limit), ha="right", fontsize=10, color=OPEN)
+    first.annotate("one estimate", (x[-1], exact[-1]), (x[-1], -0.91 * limit), ha="right", fontsize=10, color=ACCENT)
     alt = (
         f"{len(estimates)} plots side by side of estimated gradients against the logit, with the same axes: single "
         "estimates as dots, their mean as a line and the exact gradient dashed. Root mean square over the logits: "
@@ -134,7 +134,7 @@ def _draw_dots(axes: Axes, x: np.ndarray, values: np.ndarray) -> None:
     path = Path(np.repeat(points, 2, 0), [Path.MOVETO, Path.LINETO] * len(points))
     path.should_simplify = False
     axes.add_patch(
-        PathPatch(path, fill=False, edgecolor=ACCENT, linewidth=2, capstyle="round", alpha=0.55, joinstyle="round")
+        PathPatch(path, fill=False, edgecolor=ACCENT, linewidth=2, capstyle="round", alpha=0.8, joinstyle="round")
     )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
 
 _COLUMNS, _CELL, _TILE = 16, 6.25, 28  # cells a row; units a cell; pixels a cell's picture, which sides 2 to 28 divide
-_MIDDLE, _GAP = _COLUMNS * _CELL / 2, 14.5  # the waist of every bundle; units between two layers
+_MIDDLE, _GAP = _COLUMNS * _CELL / 2, 12  # the waist of every bundle; units between two layers
 
 
 @page_style
@@ -40,11 +40,11 @@ def show_gate_path(
             f"{len(maps)} layers of maps, {len(gates)} of gates, {len(macs)} of MACs: need as many of each"
         )
     heights = [_CELL * -(-len(gate) // _COLUMNS) for gate in gates]
-    tops = 17 + _GAP + np.concatenate([[0], np.cumsum([height + _GAP for height in heights])])
-    drawing, axes = new_drawing(5.4, 5.4 / 100 * (tops[-1] + 20))
-    bare(axes).set(xlim=(-0.5, 100.5), ylim=(tops[-1] + 20, 0), aspect="equal")
-    stencil(axes, np.asarray(image), extent=(_MIDDLE - 8, _MIDDLE + 8, 16.5, 0.5))
-    axes.text(_MIDDLE - 11, 8.5, "input", ha="right", va="center")
+    tops = 15 + _GAP + np.concatenate([[0], np.cumsum([height + _GAP for height in heights])])
+    drawing, axes = new_drawing(4.8, 4.8 / 100 * (tops[-1] + 19))
+    bare(axes).set(xlim=(-0.5, 100.5), ylim=(tops[-1] + 19, 0), aspect="equal")
+    stencil(axes, np.asarray(image), extent=(_MIDDLE - 7, _MIDDLE + 7, 14.5, 0.5))
+    axes.text(_MIDDLE - 10, 7.5, "input", ha="right", va="center")
     leaving = np.array([_MIDDLE])
     for index, (values, gate, top) in enumerate(zip(maps, gates, tops, strict=False)):
         _draw_layer(axes, values, gate, top)
@@ -118,5 +118,5 @@ def _draw_answer(
         axes.add_patch(Rectangle((x - 5, top + 12), 10, 2, fill=False, edgecolor=FAINT, linewidth=0.6))
         axes.add_patch(Rectangle((x - 5, top + 12), 10 * float(probability), 2, color=colour, linewidth=0))
         if index == label:
-            axes.text(x, top + 17.5, "true", ha="center", va="center")
+            axes.text(x, top + 17, "true", ha="center", va="center")
     return answer == label
