@@ -1,7 +1,9 @@
 """Pictures of networks that choose: figures that follow the page's theme, and widgets that need no kernel."""
 
 from mglib.show.costs import show_areas, show_shares, show_window
+from mglib.show.estimators import show_choices, show_estimates, show_missing_gradient
 from mglib.show.figures import Figure
+from mglib.show.gate_path import show_gate_path
 from mglib.show.idea import show_idea
 from mglib.show.live import Live, play_bowls
 from mglib.show.plots import show_federation, show_frontier, show_gate_map, show_step, show_training
@@ -18,14 +20,18 @@ __all__ = [
     "play_bowls",
     "show_agreement",
     "show_areas",
+    "show_choices",
     "show_correction",
     "show_descents",
+    "show_estimates",
     "show_federation",
     "show_flips",
     "show_frontier",
     "show_gate_map",
+    "show_gate_path",
     "show_graph",
     "show_idea",
+    "show_missing_gradient",
     "show_shares",
     "show_staircase",
     "show_step",
