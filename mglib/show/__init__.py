@@ -7,6 +7,7 @@ from mglib.show.gate_path import show_gate_path
 from mglib.show.idea import show_idea
 from mglib.show.live import Live, play_bowls
 from mglib.show.plots import show_federation, show_frontier, show_gate_map, show_step, show_training
+from mglib.show.rounds import show_amounts, show_before_and_after, show_drift, show_round, show_rounds
 from mglib.show.stages import show_agreement, show_flips, show_graph, show_staircase
 from mglib.show.surfaces import Surface, show_correction, show_descents, show_steps, show_surface
 from mglib.show.widgets import flip_book, gate_explorer
@@ -19,10 +20,13 @@ __all__ = [
     "gate_explorer",
     "play_bowls",
     "show_agreement",
+    "show_amounts",
     "show_areas",
+    "show_before_and_after",
     "show_choices",
     "show_correction",
     "show_descents",
+    "show_drift",
     "show_estimates",
     "show_federation",
     "show_flips",
@@ -32,6 +36,8 @@ __all__ = [
     "show_graph",
     "show_idea",
     "show_missing_gradient",
+    "show_round",
+    "show_rounds",
     "show_shares",
     "show_staircase",
     "show_step",
