@@ -17,17 +17,26 @@ def code_of(chapter: str) -> ast.Module:
 
 
 def defined_in(chapter: str, *names: str) -> dict:
-    """Return the functions and classes of a chapter by name, as its cells define them.
+    """Return the functions, classes and plain names of a chapter, as its cells define them.
 
-    The chapter's top-level imports are executed, and of its definitions those named; nothing is trained or drawn.
+    The chapter's top-level imports are executed, then the definitions named, so that a later import of the library's
+    version does not take the place of the chapter's own; nothing is trained or drawn.
     """
-    namespace: dict = {}
-    wanted = []
+    imports, definitions = [], []
     for node in code_of(chapter).body:
-        is_import = isinstance(node, ast.Import | ast.ImportFrom)
-        if is_import or getattr(node, "name", None) in names:
-            wanted.append(node)
-    exec(compile(ast.Module(wanted, type_ignores=[]), f"{chapter}.ipynb", "exec"), namespace)
-    missing = [name for name in names if name not in namespace]
-    assert not missing, f"{chapter}.ipynb does not define {missing}"
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
+        elif defined_by(node) & set(names):
+            definitions.append(node)
+    namespace: dict = {}
+    exec(compile(ast.Module(imports + definitions, type_ignores=[]), f"{chapter}.ipynb", "exec"), namespace)
+    missing = set(names) - {name for node in definitions for name in defined_by(node)}
+    assert not missing, f"{chapter}.ipynb does not define {sorted(missing)}"
     return {name: namespace[name] for name in names}
+
+
+def defined_by(node: ast.stmt) -> set[str]:
+    """Return the names that a top-level statement gives something to, imports left out."""
+    if isinstance(node, ast.Assign):
+        return {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return {node.name} if hasattr(node, "name") else set()
