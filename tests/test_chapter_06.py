@@ -8,7 +8,7 @@ from chapters import defined_in
 
 import mglib
 from mglib.meta.adapt import gradient_of, take_steps
-from mglib.show import show_agreement, show_flips, show_graph, show_staircase
+from mglib.show import show_flips, show_graph, show_slopes, show_staircase
 
 CHAPTER = "06_two_stages"
 
@@ -107,7 +107,7 @@ def test_staircase_says_where_the_paths_lead():
 
 def test_agreement_says_who_misses():
     measured = torch.tensor([1.0, -1.0])
-    figure = show_agreement(measured, {"exact": measured, "off": 1.5 * measured, "none": 0 * measured})
+    figure = show_slopes(measured, {"exact": measured, "off": 1.5 * measured, "none": 0 * measured})
     assert "exact misses by 0.0%" in figure.alt
     assert "off misses by 50.0%" in figure.alt
 

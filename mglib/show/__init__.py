@@ -8,7 +8,7 @@ from mglib.show.idea import show_idea
 from mglib.show.live import Live, play_bowls
 from mglib.show.plots import show_federation, show_frontier, show_gate_map, show_step, show_training
 from mglib.show.rounds import show_amounts, show_before_and_after, show_drift, show_round, show_rounds
-from mglib.show.stages import show_agreement, show_flips, show_graph, show_staircase
+from mglib.show.stages import show_flips, show_graph, show_slopes, show_staircase
 from mglib.show.surfaces import Surface, show_correction, show_descents, show_steps, show_surface
 from mglib.show.widgets import flip_book, gate_explorer
 
@@ -19,7 +19,6 @@ __all__ = [
     "flip_book",
     "gate_explorer",
     "play_bowls",
-    "show_agreement",
     "show_amounts",
     "show_areas",
     "show_before_and_after",
@@ -39,6 +38,7 @@ __all__ = [
     "show_round",
     "show_rounds",
     "show_shares",
+    "show_slopes",
     "show_staircase",
     "show_step",
     "show_steps",

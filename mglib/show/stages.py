@@ -92,7 +92,7 @@ def show_staircase(
 
 
 @page_style
-def show_agreement(measured: Tensor, predicted: Mapping[str, Tensor], caption: str = "") -> Figure:
+def show_slopes(measured: Tensor, predicted: Mapping[str, Tensor], caption: str = "") -> Figure:
     """Draw slopes that gradients predict against slopes measured by finite differences; right is the diagonal.
 
     measured: (direction,); predicted: three ways by name, (direction,) each, the exact one first.
