@@ -32,7 +32,7 @@ def show_penalties(budget: float, caption: str = "") -> Figure:
             axis.annotate("", (x - 0.1, x - budget), (x, x - budget), arrowprops={**push, "color": OPEN})
     axis.text(0.42, 0.53, "a price: always pushes", ha="right", color=ACCENT)
     axis.text(budget / 2, 0.03, "the hinge: free", ha="center", color=OPEN)
-    axis.text(1.0, 0.62 * (1 - budget), "pushes", color=OPEN, va="center", ha="right")
+    axis.text(budget + 0.24, 0.36 * 2 * (1 - budget), "then it pushes", ha="right", color=OPEN)
     axis.axvline(budget, color=FAINT, linestyle="--", linewidth=1.5)
     axis.text(budget + 0.02, 1.0, "budget", color=INK, va="top", ha="left")
     axis.set_xlabel("share of the dense network's MACs")
@@ -61,7 +61,7 @@ def show_paths(paths: Sequence[Mapping], budget: float, caption: str = "") -> Fi
     """
     drawing, axis = new_drawing(5.4, 4.4)
     axis.axvline(budget, color=FAINT, linestyle="--", linewidth=1.5)
-    axis.text(budget + 0.01, 0.0, "budget", color=INK, ha="left", va="bottom")
+    axis.text(budget + 0.015, 0.98, "budget", color=INK, ha="left", va="top")
     places = {"above": ((0, 10), "center"), "left": ((-9, 0), "right"), "right": ((9, 0), "left")}
     for path in paths:
         if path["side"] not in places:
@@ -79,7 +79,7 @@ def show_paths(paths: Sequence[Mapping], budget: float, caption: str = "") -> Fi
         axis_of.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("share of the dense network's MACs, gates included")
     axis.set_ylabel("test accuracy")
-    axis.set_xlim(0, 1.06)
+    axis.set_xlim(-0.04, 1.06)
     axis.set_ylim(0, 1)
     told = "; ".join(
         f"{path['label']} ends at {path['macs'][-1]:.0%} of the MACs with {path['accuracy'][-1]:.0%} right"
@@ -184,10 +184,10 @@ def show_swaps(accuracies: Mapping[str, float], caption: str = "") -> Figure:
     own = next(iter(accuracies.values()))
     for row, (name, accuracy) in enumerate(accuracies.items()):
         axis.barh(row, accuracy, color=FAINT if row else OPEN, height=0.62)
-        axis.text(accuracy + 0.015, row, f"{accuracy:.0%}", va="center", color=INK if row else OPEN)
+        axis.text(max(accuracies.values()) + 0.02, row, f"{accuracy:.0%}", va="center", color=INK if row else OPEN)
         axis.text(-0.02, row, name, ha="right", va="center")
     axis.plot([own, own], [0.4, len(accuracies) - 0.6], color=OPEN, linestyle="--", linewidth=1.2)
-    bare(axis).set_xlim(0, 1.1 * max(accuracies.values()))
+    bare(axis).set_xlim(0, 1.15 * max(accuracies.values()))
     axis.set_ylim(len(accuracies) - 0.5, -0.5)
     told = "; ".join(f"{name}: {accuracy:.0%}" for name, accuracy in accuracies.items())
     return Figure(drawing, caption, f"Bars of test accuracy under different gates. {told}.")
