@@ -1,5 +1,13 @@
 """Pictures of networks that choose: figures that follow the page's theme, and widgets that need no kernel."""
 
+from mglib.show.budgets import (
+    open_share_frames,
+    show_agreement,
+    show_cheap_and_dear,
+    show_paths,
+    show_penalties,
+    show_swaps,
+)
 from mglib.show.costs import show_areas, show_shares, show_window
 from mglib.show.estimators import show_choices, show_estimates, show_missing_gradient
 from mglib.show.figures import Figure
@@ -18,10 +26,13 @@ __all__ = [
     "Surface",
     "flip_book",
     "gate_explorer",
+    "open_share_frames",
     "play_bowls",
+    "show_agreement",
     "show_amounts",
     "show_areas",
     "show_before_and_after",
+    "show_cheap_and_dear",
     "show_choices",
     "show_correction",
     "show_descents",
@@ -35,6 +46,8 @@ __all__ = [
     "show_graph",
     "show_idea",
     "show_missing_gradient",
+    "show_paths",
+    "show_penalties",
     "show_round",
     "show_rounds",
     "show_shares",
@@ -43,6 +56,7 @@ __all__ = [
     "show_step",
     "show_steps",
     "show_surface",
+    "show_swaps",
     "show_training",
     "show_window",
 ]
