@@ -27,15 +27,8 @@ def show_tasks(tasks: Sequence[tuple[str, Tensor, Tensor, Tensor]], caption: str
         _strip(axes, queries, start, top, "open")
         axes.add_patch(Rectangle((0, top), ways, 1, fill=False, edgecolor=FAINT, linewidth=1.5))
         for x, label in enumerate([*range(ways), *labels.tolist()]):
-            axes.text(
-                x + (0.5 if x < ways else 0.5 + gap),
-                top + 1.08,
-                label,
-                ha="center",
-                va="top",
-                fontsize=10,
-                color=INK if x < ways else OPEN,
-            )
+            left, colour = (x, INK) if x < ways else (x + gap, OPEN)
+            axes.text(left + 0.5, top + 1.08, label, ha="center", va="top", fontsize=10, color=colour)
     axes.text(ways / 2, -1.15, "support", ha="center", fontweight="bold")
     axes.text(start + len(labels) / 2, -1.15, "query", ha="center", fontweight="bold", color=OPEN)
     _frame_of(axes, start + len(labels), pitch * len(tasks) - 0.9, top=-1.8)
@@ -200,7 +193,7 @@ def show_likeness(glyphs: Tensor, likeness: Sequence[float], threshold: float, c
     glyphs: (character, height, width), 0 to 1; likeness: (character,), correlation with the most similar trained one.
     """
     likeness, width = np.asarray(likeness), 0.02
-    bins = np.floor((likeness.clip(max=1 - 1e-6) - threshold) / width).astype(int)  # the threshold is an edge
+    bins = np.ceil((likeness.clip(max=1 - 1e-6) - threshold) / width).astype(int) - 1  # an edge lies at it
     first, last = int(bins.min()), int(bins.max()) + 1
     heights = np.zeros(last - first, dtype=int)
     tallest = np.bincount(bins - first).max()
