@@ -18,6 +18,16 @@ from mglib.show.plots import show_federation, show_frontier, show_gate_map, show
 from mglib.show.rounds import show_amounts, show_before_and_after, show_drift, show_round, show_rounds
 from mglib.show.stages import show_flips, show_graph, show_slopes, show_staircase
 from mglib.show.surfaces import Surface, show_correction, show_descents, show_steps, show_surface
+from mglib.show.tasks import (
+    show_accuracies,
+    show_likeness,
+    show_riddle,
+    show_split,
+    show_tasks,
+    show_twins,
+    show_warp,
+    show_writers,
+)
 from mglib.show.widgets import flip_book, gate_explorer
 
 __all__ = [
@@ -28,6 +38,7 @@ __all__ = [
     "gate_explorer",
     "open_share_frames",
     "play_bowls",
+    "show_accuracies",
     "show_agreement",
     "show_amounts",
     "show_areas",
@@ -45,18 +56,25 @@ __all__ = [
     "show_gate_path",
     "show_graph",
     "show_idea",
+    "show_likeness",
     "show_missing_gradient",
     "show_paths",
     "show_penalties",
+    "show_riddle",
     "show_round",
     "show_rounds",
     "show_shares",
     "show_slopes",
+    "show_split",
     "show_staircase",
     "show_step",
     "show_steps",
     "show_surface",
     "show_swaps",
+    "show_tasks",
     "show_training",
+    "show_twins",
+    "show_warp",
     "show_window",
+    "show_writers",
 ]
