@@ -40,7 +40,7 @@ def entry(full_name: str) -> tuple[str, str]:
     if inspect.isfunction(value) or (inspect.isclass(value) and value.__module__.startswith("mglib")):
         kind = "autoclass" if inspect.isclass(value) else "autofunction"
         options = "\n   :members:\n   :special-members: __call__" if inspect.isclass(value) else ""
-        first = re.split(r"(?<=[.:])\s", " ".join((value.__doc__ or "").split()))[0]
+        first = re.split(r"(?<=\.)\s+(?=[A-Z`])", " ".join((value.__doc__ or "").partition("\n\n")[0].split()))[0]
         return f".. {kind}:: {full_name}{options}", first
     pattern = re.compile(rf"^{name}(?:: .+?)? = (.+?)(?:  # (.+))?$", re.MULTILINE)
     files = sorted((ROOT / module.replace(".", "/")).rglob("*.py")) or [ROOT / "mglib/params.py"]
@@ -53,19 +53,18 @@ def api_pages() -> dict[str, str]:
     """Return the API reference: an overview, and a page for each folder of mglib."""
     overview = [
         "# The library, name by name",
-        "Everything that `mglib` offers. What the first table of a section names as `mglib.…` is imported from "
-        "`mglib` itself, the rest from its folder. A name leads to its entry.",
+        "Everything that `mglib` offers. A name written `mglib.…` without a folder is imported from `mglib` itself. "
+        "A name leads to its entry.",
     ]
     pages = {}
     for folder, title in FOLDERS.items():
         said = " ".join(importlib.import_module(f"mglib.{folder}").__doc__.split())
-        rows, blocks = ["| name | what it is |", "|---|---|"], []
+        overview += [f"## {title}", f"`mglib.{folder}`. {said}"]
+        blocks = []
         for full_name in public_names(folder):
             directive, first = entry(full_name)
             blocks.append(directive)
-            cell = first.replace("|", "\\|")
-            rows.append(f"| [`{full_name}`](api/{folder}.md#{full_name}) | {cell} |")
-        overview += [f"## [{title}](api/{folder}.md)", said, "\n".join(rows)]
+            overview.append(f"[`{full_name}`](api/{folder}.md#{full_name})\n: {first}")
         reference = "```{eval-rst}\n" + "\n\n".join(blocks) + "\n```"
         pages[f"api/{folder}.md"] = "\n\n".join([f"# {title}", f"`mglib.{folder}`. {said}", reference])
     return {"api.md": "\n\n".join(overview), **pages}

@@ -146,7 +146,7 @@ def index_of_terms() -> str:
             letter = term[0].upper()
             out.append(f"## {letter}")
         places = [place for chapter in chapters() if (place := occurrences(term, chapter))]
-        out.append(f"[{term}](glossary.md#{default_slugify(term)})\n: {'; '.join(places) or 'in the glossary'}.")
+        out.append(f"[{term}](glossary.md#{default_slugify(term)})\n: {'; '.join(places) or 'in no chapter yet'}.")
     return "\n\n".join(out)
 
 
@@ -172,7 +172,8 @@ def answers() -> str:
     for chapter in chapters():
         out.append(f"## {chapter.title}")
         for number, question, printed in chapter.exercises():
-            first = re.match(r".+?[.?](?=\s|$)|.+", re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", question))[0]
+            plain = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", question)  # links are the chapter's affair
+            first = (re.match(r".+?\?(?=\s|$)", plain) or re.match(r".+?\.(?=\s|$)|.+", plain))[0]
             out.append(f"[Exercise {number}]({chapter.page}#exercise-{number}): {first}")
             out.append(f"```text\n{''.join(printed).rstrip() or '(prints nothing)'}\n```")
     return "\n\n".join(out)
