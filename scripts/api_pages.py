@@ -8,9 +8,11 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # document this copy of mglib, wherever another is installed
 FOLDERS = {
     "nets": "Networks that choose",
     "tasks": "Tasks",
