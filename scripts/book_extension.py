@@ -22,7 +22,7 @@ FIELD = re.compile(r"(\w+(?:, \w+)*): (\S.*)")
 SECTION = re.compile(r"(Raises|Returns):")
 
 API_NAME = "mglib-name"  # our kind of reference
-CHAPTER_LINK = re.compile(r"\[([^\]]+)\]\((\d\d_\w+)\.ipynb(?:#[\w-]+)?\)")
+CHAPTER_LINK = re.compile(r"\[([^\[\]\"]+)\]\((\d\d_\w+)\.ipynb(?:#[\w-]+)?\)")  # without quotes: not across JSON
 
 # --- targets -------------------------------------------------------------------------------------------------------
 

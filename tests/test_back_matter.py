@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -348,6 +349,18 @@ def test_a_plain_docstring_becomes_lists():
     assert "     both positive." in made
     assert "   * ``ValueError`` if a number" in made
     assert "   A number." in made
+
+
+def test_a_link_to_a_chapter_to_come_is_plain_text_and_a_notebook_stays_one():
+    app = SimpleNamespace(env=SimpleNamespace(found_docs={"book/00_start", "book/glossary"}))
+    text = "See [the\nstart](00_start.ipynb#a) and [two\nmore](07_to_come.ipynb#b), a [term](glossary.md#gate)."
+    source = [text]
+    book_extension.unlink_missing_chapters(app, "book/preface", source)
+    assert source[0] == text.replace("[two\nmore](07_to_come.ipynb#b)", "two\nmore")
+    notebook = json.dumps({"cells": [{"source": ["a [b](07_to_come.ipynb)\n", "[c](00_start.ipynb)"]}]})
+    source = [notebook]
+    book_extension.unlink_missing_chapters(app, "book/01_next", source)
+    assert json.loads(source[0])["cells"][0]["source"] == ["a b\n", "[c](00_start.ipynb)"]
 
 
 def test_comments_beside_fields_are_kept():
