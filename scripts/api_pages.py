@@ -43,6 +43,7 @@ def entry(full_name: str) -> tuple[str, str]:
         kind = "autoclass" if inspect.isclass(value) else "autofunction"
         options = "\n   :members:\n   :special-members: __call__" if inspect.isclass(value) else ""
         first = re.split(r"(?<=\.)\s+(?=[A-Z`])", " ".join((value.__doc__ or "").partition("\n\n")[0].split()))[0]
+        first = re.sub(r"<(?=[^`]*(?:`[^`]*`[^`]*)*$)", r"\<", first)  # no tag, outside code
         return f".. {kind}:: {full_name}{options}", first
     pattern = re.compile(rf"^{name}(?:: .+?)? = (.+?)(?:  # (.+))?$", re.MULTILINE)
     files = sorted((ROOT / module.replace(".", "/")).rglob("*.py")) or [ROOT / "mglib/params.py"]

@@ -21,6 +21,7 @@ EXERCISE = re.compile(r"(\d+)\.")
 FIELD = re.compile(r"(\w+(?:, \w+)*): (\S.*)")
 SECTION = re.compile(r"(Raises|Returns):")
 
+PARAMETER_LIST = re.compile(r"<dl>\s*(<dd>.*?)</dl>", re.DOTALL)
 API_NAME = "mglib-name"  # our kind of reference
 CHAPTER_LINK = re.compile(r"\[([^\[\]\"]+)\]\((\d\d_\w+)\.ipynb(?:#[\w-]+)?\)")  # without quotes: not across JSON
 
@@ -151,6 +152,15 @@ def skip(app: Sphinx, what: str, name: str, obj: object, skipped: bool, options:
     return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
 
 
+def mend_parameter_lists(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Write a signature's parameters as lines: Sphinx makes a definition list without terms, which is no valid HTML."""
+    if doctree is not None:
+        context["body"] = PARAMETER_LIST.sub(
+            lambda found: f'<span class="mg-parameters">{re.sub("(</?)dd>", r"\1span>", found[1])}</span>',
+            context["body"],
+        )
+
+
 def setup(app: Sphinx) -> dict:
     """Register all of it."""
     app.connect("source-read", unlink_missing_chapters)
@@ -159,4 +169,5 @@ def setup(app: Sphinx) -> dict:
     app.connect("autodoc-process-signature", write_signature)
     app.connect("autodoc-skip-member", skip)
     app.connect("missing-reference", link_names)
+    app.connect("html-page-context", mend_parameter_lists)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -384,6 +384,18 @@ def test_a_link_to_a_part_of_a_page_finds_it(rendered_book, name, target):
     assert f'id="{target}"' in (rendered_book / "book" / f"{name}.html").read_text(encoding="utf-8")
 
 
+def test_what_stands_in_angle_brackets_is_no_tag():
+    directive, first = api_pages.entry("mglib.tasks.read_support")
+    assert directive == ".. autofunction:: mglib.tasks.read_support"
+    assert r"PATH/\<class>/\<image>" in first
+
+
+def test_parameter_lists_are_valid_html(rendered_book):
+    text = (rendered_book / "book" / "api" / "meta.html").read_text(encoding="utf-8")
+    assert 'class="mg-parameters"><span>' in text
+    assert not re.search(r"<dl>\s*<dd>", text)
+
+
 def test_signatures_stand_as_they_are_written(rendered_book):
     text = re.sub(r"<[^>]+>", "", (rendered_book / "book" / "api" / "meta.html").read_text(encoding="utf-8"))
     text = " ".join(html.unescape(text).split())
