@@ -154,11 +154,13 @@ def skip(app: Sphinx, what: str, name: str, obj: object, skipped: bool, options:
 
 def mend_parameter_lists(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
     """Write a signature's parameters as lines: Sphinx makes a definition list without terms, which is no valid HTML."""
+
+    def as_lines(found: re.Match) -> str:
+        lines = re.sub(r"(</?)dd>", r"\1span>", found[1])
+        return f'<span class="mg-parameters">{lines}</span>'
+
     if doctree is not None:
-        context["body"] = PARAMETER_LIST.sub(
-            lambda found: f'<span class="mg-parameters">{re.sub("(</?)dd>", r"\1span>", found[1])}</span>',
-            context["body"],
-        )
+        context["body"] = PARAMETER_LIST.sub(as_lines, context["body"])
 
 
 def setup(app: Sphinx) -> dict:
