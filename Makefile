@@ -12,7 +12,7 @@ else
 BIN = $(VENV)/bin
 endif
 SOURCES = $(wildcard assets/*) _config.yml _toc.yml package.json package-lock.json .npmrc \
-	$(wildcard scripts/*.py) $(shell find book -type f -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
+	$(wildcard scripts/*.py mglib/*.py mglib/*/*.py) $(shell find book -type f -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -41,15 +41,17 @@ test: $(VENV)/.test-stamp _build/html.stamp ## run the unit, property, browser a
 	$(MAKE) --no-print-directory lint || status=1; \
 	exit $$status
 
-lint: $(VENV)/.test-stamp ## check style, spelling and that the notebooks are as `make notebooks` leaves them
+lint: $(VENV)/.test-stamp ## check style, spelling and that notebooks and back matter are as `make notebooks` leaves them
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/codespell
 	$(BIN)/python scripts/notebooks.py check
+	$(BIN)/python scripts/back_matter.py check
 
-notebooks: $(VENV)/.test-stamp ## format and re-execute the notebooks in place
+notebooks: $(VENV)/.test-stamp ## format and re-execute the notebooks in place, write the pages made of them
 	$(BIN)/ruff format book
 	$(BIN)/python scripts/notebooks.py run
+	$(BIN)/python scripts/back_matter.py write
 
 lock: $(VENV)/.test-stamp ## bring requirements.lock up to date; LOCK_FLAGS=--upgrade takes the newest versions
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

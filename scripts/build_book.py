@@ -85,7 +85,8 @@ def main() -> int:
     for folder in (HTML, BUILD / ".doctrees"):
         shutil.rmtree(folder, ignore_errors=True)
     BUILD.mkdir(exist_ok=True)
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(ROOT)]
+    start = f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r}); from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(ROOT)]
     command += ["--all", "--warningiserror", "--keep-going", "--nitpick", "--config", str(config(execute))]
     status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode
     toc = ROOT / "_toc.yml"

@@ -1,0 +1,223 @@
+"""Write the pages that follow from other files: bibliography, index of terms, answers, run times, API reference.
+
+``write`` brings them up to date, ``check`` says which are not. A chapter counts once _toc.yml names it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import nbformat
+import yaml
+from api_pages import api_pages
+from myst_parser.mdit_to_docutils.base import default_slugify
+from pybtex.database import Entry, parse_file
+from pybtex.plugin import find_plugin
+
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = ROOT / "book"
+RUN_TIMES = ROOT / "results" / "run_times.json"
+MADE = "<!-- Made by scripts/back_matter.py (`make notebooks`); edit what it is made of instead. -->\n"
+MANY_SECTIONS = 3  # a term in more sections of a chapter than this is there throughout
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a chapter under one heading of the second level; the first has the chapter's title."""
+
+    title: str
+    slug: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A notebook that the contents name."""
+
+    path: Path
+
+    @cached_property
+    def notebook(self) -> nbformat.NotebookNode:
+        """The notebook's content."""
+        return nbformat.read(self.path, as_version=4)
+
+    @cached_property
+    def text(self) -> str:
+        """All Markdown of the chapter."""
+        return "\n\n".join(cell.source for cell in self.notebook.cells if cell.cell_type == "markdown")
+
+    @property
+    def title(self) -> str:
+        """The chapter's first heading."""
+        return self.sections[0].title
+
+    @property
+    def page(self) -> str:
+        """The chapter as other pages of the book link to it."""
+        return self.path.name
+
+    @cached_property
+    def sections(self) -> list[Section]:
+        """The chapter's sections in order, each with the name that a link to it ends in."""
+        parts = re.split(r"^##? (.+)$", re.sub(r"```.*?```", "", self.text, flags=re.DOTALL), flags=re.MULTILINE)
+        titles, texts = parts[1::2], parts[2::2]
+        return [Section(t, default_slugify(t.strip()), text) for t, text in zip(titles, texts, strict=True)]
+
+    def exercises(self) -> list[tuple[str, str, list[str]]]:
+        """Return number, question and printed answers of each exercise; the solutions are the cells that hide."""
+        found: list[tuple[str, str, list[str]]] = []
+        inside = False
+        for cell in self.notebook.cells:
+            if cell.cell_type == "markdown":
+                headings = re.findall(r"^## (.+)$", cell.source, re.MULTILINE)
+                inside = "Exercises" in headings or (inside and not headings)
+                questions = cell.source.partition("## Exercises")[2] if "Exercises" in headings else cell.source
+                for number, question in re.findall(r"^\*\*(\d+)\.\*\* (.+?)(?=\n\n|\Z)", questions, re.M | re.S):
+                    if inside:
+                        found.append((number, " ".join(question.split()), []))
+            elif inside and found and "hide-cell" in cell.metadata.get("tags", ()):
+                found[-1][2].extend(output.text for output in cell.outputs if output.get("name") == "stdout")
+        return found
+
+
+def documents(entry: object) -> list[str]:
+    """Return the documents that a table of contents names, in order."""
+    if isinstance(entry, list):
+        return [name for item in entry for name in documents(item)]
+    if not isinstance(entry, dict):
+        return []
+    return [entry[k] for k in ("root", "file") if k in entry] + [n for v in entry.values() for n in documents(v)]
+
+
+def chapters() -> list[Chapter]:
+    """Return the numbered notebooks of _toc.yml."""
+    named = [Path(name).name for name in documents(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))]
+    paths = [BOOK / name if name.endswith(".ipynb") else BOOK / f"{name}.ipynb" for name in named]
+    return [Chapter(path) for path in paths if re.match(r"\d\d_", path.name)]
+
+
+def glossary() -> dict[str, str]:
+    """Return the terms of the glossary and what it says of each."""
+    text = (BOOK / "glossary.md").read_text(encoding="utf-8")
+    return {term: " ".join(said.split()) for term, said in re.findall(r"^(\w.+)\n: ((?:.+\n?)+)", text, re.M)}
+
+
+# --- pages ---------------------------------------------------------------------------------------------------------
+
+
+def bibliography() -> str:
+    """Return the page of sources, each with the pages that cite it."""
+    style, backend = find_plugin("pybtex.style.formatting", "plain")(), find_plugin("pybtex.backends", "markdown")()
+    entries = parse_file(BOOK / "references.bib").entries
+    ordered = sorted(entries.values(), key=lambda entry: (surname(entry), entry.fields["year"]))
+    pages = [(chapter.title, chapter.page, chapter.text) for chapter in chapters()]
+    for name in ("preface", "how_to_read", "claims"):
+        text = (BOOK / f"{name}.md").read_text(encoding="utf-8")
+        pages.append((re.search(r"^# (.+)$", text, re.M)[1], f"{name}.md", text))
+    out = ["# Bibliography", "The sources that the book cites, each with the pages that cite it."]
+    for formatted in style.format_entries(ordered):
+        text = re.sub(r"\\([^\w\s])", r"\1", " ".join(formatted.text.render(backend).split()))
+        cited = [f"[{t}]({p})" for t, p, content in pages if f"bibliography.md#{formatted.key})" in content]
+        out.append(f"({formatted.key})=\n{text} {'Cited in ' + ', '.join(cited) if cited else 'Not cited yet'}.")
+    return "\n\n".join(out)
+
+
+def surname(entry: Entry) -> str:
+    """Return what an entry is sorted by."""
+    return " ".join(entry.persons["author"][0].last_names).replace("{", "").lower()
+
+
+def index_of_terms() -> str:
+    """Return the index: where each term of the glossary occurs."""
+    out = [
+        "# Index",
+        "Where the terms of the [glossary](glossary.md) occur, by chapter and section. "
+        f"A term that occurs in more than {MANY_SECTIONS} sections of a chapter is found there throughout.",
+    ]
+    letter = ""
+    for term in sorted(glossary(), key=str.lower):
+        if term[0].upper() != letter:
+            letter = term[0].upper()
+            out.append(f"## {letter}")
+        places = [place for chapter in chapters() if (place := occurrences(term, chapter))]
+        out.append(f"[{term}](glossary.md#{default_slugify(term)})\n: {'; '.join(places) or 'in no chapter yet'}.")
+    return "\n\n".join(out)
+
+
+def occurrences(term: str, chapter: Chapter) -> str:
+    """Return links to the sections of a chapter in which a term stands, singular or plural."""
+    words = re.escape(term).replace(r"\ ", r"\s+")
+    pattern = re.compile(rf"(?<![\w-]){words}(?:s|es)?(?![\w-])", re.IGNORECASE)
+    found = [s for s in chapter.sections if pattern.search(f"{s.title}\n{s.text}") and s.title != "Further reading"]
+    if not found:
+        return ""
+    if len(found) > MANY_SECTIONS:
+        return f"[{chapter.title}]({chapter.page}) throughout"
+    return f"{chapter.title}: " + ", ".join(f"[{s.title}]({chapter.page}#{s.slug})" for s in found)
+
+
+def answers() -> str:
+    """Return what the solution of each exercise printed when it was run."""
+    out = [
+        "# Answers",
+        "What the solution of each exercise printed when its chapter was last executed. The solutions themselves "
+        "stand folded under the exercises; each of them asserts what it claims, and the tests run them all.",
+    ]
+    for chapter in chapters():
+        out.append(f"## {chapter.title}")
+        for number, question, printed in chapter.exercises():
+            plain = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", question)  # links are the chapter's affair
+            first = (re.match(r".+?\?(?=\s|$)", plain) or re.match(r".+?\.(?=\s|$)|.+", plain))[0]
+            out.append(f"[Exercise {number}]({chapter.page}#exercise-{number}): {first}")
+            out.append(f"```text\n{''.join(printed).rstrip() or '(prints nothing)'}\n```")
+    return "\n\n".join(out)
+
+
+def run_times() -> str:
+    """Return how long each chapter took when it was measured, and whether it has changed since."""
+    measured = json.loads(RUN_TIMES.read_text(encoding="utf-8")) if RUN_TIMES.is_file() else {}
+    out = ["| chapter | seconds | cores | measured on |", "|---|--:|--:|---|"]
+    for chapter in chapters():
+        record = measured.get(chapter.path.stem)
+        row = f"| [{chapter.title}]({chapter.page}) "
+        if record is None:
+            out.append(row + "| not measured yet | | |")
+            continue
+        changed = record["executed_source"] != chapter.notebook.metadata.get("mglib", {}).get("executed_source")
+        note = ", its code has changed since" if changed else ""
+        out.append(row + f"| {record['seconds']:.0f} | {record['cores']} | {record['date'][:10]}{note} |")
+    intro = (
+        "Wall-clock time of executing each chapter from top to bottom in a fresh kernel, no GPU. "
+        "Every chapter is meant to run within a minute on two idle cores."
+    )
+    return "\n\n".join(["# Run times", intro, "\n".join(out)])
+
+
+def pages() -> dict[Path, str]:
+    """Return every page that this script makes."""
+    made = {f"{make.__name__}.md": make() for make in (bibliography, index_of_terms, answers, run_times)} | api_pages()
+    return {BOOK / name: f"{MADE}\n{text}\n" for name, text in made.items()}
+
+
+def main() -> int:
+    """Write or check the pages; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=["write", "check"])
+    writing = parser.parse_args().action == "write"
+    stale = [p for p, t in pages().items() if not p.is_file() or p.read_text(encoding="utf-8") != t]
+    for path in stale:
+        if writing:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(pages()[path], encoding="utf-8")
+        print(f"{path.relative_to(ROOT)}: {'written' if writing else 'out of date; run `make notebooks`'}")
+    return 1 if stale and not writing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
