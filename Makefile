@@ -56,7 +56,7 @@ lock: $(VENV)/.test-stamp ## bring requirements.lock up to date; LOCK_FLAGS=--up
 	$(BIN)/python scripts/lock.py $(LOCK_FLAGS)
 
 clean: ## remove what was built, but not the virtual environment
-	rm -rf _build assets/vendor
+	rm -rf _build assets/vendor tests/vendor
 
 $(VENV)/bin/python $(VENV)/Scripts/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

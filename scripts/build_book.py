@@ -7,6 +7,7 @@ failing cells and a missing start page end the build with exit code 1.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -19,22 +20,32 @@ BUILD = ROOT / "_build"
 HTML = BUILD / "html"
 
 
+def settings() -> dict:
+    """Return _config.yml, on GitHub Actions with the address of the repository that the build runs in.
+
+    Thus the buttons of a fork's pages (Binder, Colab, source, issues) lead to the fork.
+    """
+    read = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    server, repository = os.environ.get("GITHUB_SERVER_URL"), os.environ.get("GITHUB_REPOSITORY")
+    if server and repository:
+        read["repository"]["url"] = f"{server}/{repository}"
+    return read
+
+
 def config(execute: bool) -> Path:
-    """Return the settings to build with; a copy with execution off where nothing shall run."""
-    path = ROOT / "_config.yml"
-    if execute:
-        return path
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    settings["execute"]["execute_notebooks"] = "off"
-    copy = BUILD / "config-without-execution.yml"
-    copy.write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    """Write the settings to build with into the build folder and return their path."""
+    built = settings()
+    if not execute:
+        built["execute"]["execute_notebooks"] = "off"
+    copy = BUILD / "config.yml"
+    copy.write_text(yaml.safe_dump(built, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return copy
 
 
 def write_start_page(toc: Path) -> None:
     """Replace the bare redirect of Jupyter Book by one that has a title and a link to click on."""
     first = documents(yaml.safe_load(toc.read_text(encoding="utf-8")))[0]
-    title = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
+    title = settings()["title"]
     (HTML / "index.html").write_text(
         f"""<!DOCTYPE html>
 <html lang="en">
