@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -20,13 +21,13 @@ BUILD = ROOT / "_build"
 HTML = BUILD / "html"
 
 
-def settings() -> dict:
+def settings(environment: Mapping[str, str] = os.environ) -> dict:
     """Return _config.yml, on GitHub Actions with the address of the repository that the build runs in.
 
     Thus the buttons of a fork's pages (Binder, Colab, source, issues) lead to the fork.
     """
     read = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    server, repository = os.environ.get("GITHUB_SERVER_URL"), os.environ.get("GITHUB_REPOSITORY")
+    server, repository = environment.get("GITHUB_SERVER_URL"), environment.get("GITHUB_REPOSITORY")
     if server and repository:
         read["repository"]["url"] = f"{server}/{repository}"
     return read

@@ -1,6 +1,7 @@
 """What a chapter defines, taken out of its notebook: the reader's code is tested beside the library's."""
 
 import ast
+import re
 from pathlib import Path
 
 import nbformat
@@ -11,8 +12,8 @@ BOOK = Path(__file__).resolve().parent.parent / "book"
 def code_of(chapter: str) -> ast.Module:
     """Return the syntax tree of all code cells of `book/<chapter>.ipynb`, without IPython's own commands."""
     cells = nbformat.read(BOOK / f"{chapter}.ipynb", as_version=4).cells
-    lines = [line for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()]
-    return ast.parse("\n".join("pass" if line.lstrip().startswith(("%", "!")) else line for line in lines))
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    return ast.parse(re.sub(r"^(\s*)[%!].*$", r"\1pass", code, flags=re.MULTILINE))
 
 
 def defined_in(chapter: str, *names: str) -> dict:

@@ -1,0 +1,110 @@
+"""What a chapter builds from scratch is what the library holds: by its source, or by a test of its numbers."""
+
+import ast
+import copy
+import re
+from pathlib import Path
+
+import pytest
+from chapters import BOOK, code_of
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = ROOT / "tests"
+STEMS = sorted(path.stem for path in BOOK.glob("*.ipynb"))
+Definition = ast.FunctionDef | ast.ClassDef
+
+
+def definitions(tree: ast.Module) -> dict[str, Definition]:
+    """Return the functions and classes at a file's top level, those with a leading underscore left out."""
+    found = [node for node in tree.body if isinstance(node, Definition)]
+    return {node.name: node for node in found if not node.name.startswith("_")}
+
+
+def in_library() -> dict[str, list[Definition]]:
+    """Return the library's definitions by name; two modules may use one name."""
+    found: dict[str, list[Definition]] = {}
+    for path in sorted((ROOT / "mglib").rglob("*.py")):
+        for name, node in definitions(ast.parse(path.read_text(encoding="utf-8"))).items():
+            found.setdefault(name, []).append(node)
+    return found
+
+
+def bare(node: Definition) -> str:
+    """Return a definition without docstrings, annotations and comments."""
+    node = copy.deepcopy(node)
+    for part in ast.walk(node):
+        if isinstance(part, ast.FunctionDef | ast.ClassDef):
+            part.body = (
+                [part.body[0], *part.body[1:]] if ast.get_docstring(part) is None else part.body[1:] or [ast.Pass()]
+            )
+        if isinstance(part, ast.FunctionDef):
+            part.returns = None
+        if isinstance(part, ast.arg):
+            part.annotation = None
+    return ast.unparse(node)
+
+
+def names_held(stem: str, folder: Path) -> set[str]:
+    """Return what tests/test_chapter_NN.py takes out of the chapter by `defined_in(stem, name, …)`."""
+    names: set[str] = set()
+    for path in folder.glob(f"test_chapter_{stem[:2]}*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        constants = {
+            target.id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "defined_in":
+                values = [
+                    constants.get(a.id) if isinstance(a, ast.Name) else getattr(a, "value", None) for a in node.args
+                ]
+                names |= set(values[1:]) if values[0] == stem else set()
+    return names
+
+
+def strangers(chapter: dict[str, Definition], library: dict[str, list[Definition]], tested: set[str]) -> list[str]:
+    """Return what a chapter defines under a name of the library's, of another source and untested."""
+    shared = [name for name in chapter if name in library and name not in tested]
+    return [name for name in shared if bare(chapter[name]) not in map(bare, library[name])]
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_what_a_chapter_defines_is_what_the_library_has(stem):
+    unlike = strangers(definitions(code_of(stem)), in_library(), names_held(stem, TESTS))
+    assert not unlike, (
+        f"book/{stem}.ipynb defines {unlike}, and so does mglib, in other words: make them the same or hold them equal "
+        f"in tests/test_chapter_{stem[:2]}.py with defined_in({stem!r}, {', '.join(map(repr, unlike))})"
+    )
+
+
+@pytest.mark.parametrize(
+    ("in_chapter", "same"),
+    [
+        ("def f(x):\n    return x + 1  # by hand", True),
+        ("def f(x):\n    return x + 2", False),
+        ("def f(y):\n    return y + 1", False),
+        ("def g(x):\n    return 7", True),  # the library has no g
+    ],
+)
+def test_the_same_source_is_told_from_another(in_chapter, same):
+    library = definitions(ast.parse('def f(x: int) -> int:\n    """Return the next."""\n    return x + 1'))
+    found = strangers(definitions(ast.parse(in_chapter)), {"f": [library["f"]]}, set())
+    assert (found == []) == same
+
+
+def test_a_test_of_the_chapter_s_numbers_counts(tmp_path):
+    text = 'STEM = "01_x"\ndefined_in(STEM, "f")\ndefined_in("02_y", "g")\ndefined_in("01_x", "h", "k")'
+    (tmp_path / "test_chapter_01.py").write_text(text)
+    assert names_held("01_x", tmp_path) == {"f", "h", "k"}
+    other = definitions(ast.parse("def f(x):\n    return -x"))
+    library = {"f": [definitions(ast.parse("def f(x):\n    return 0 - x"))["f"]]}
+    assert strangers(other, library, {"f"}) == []
+    assert strangers(other, library, set()) == ["f"]
+
+
+def test_commands_to_ipython_do_not_hinder_the_reading():
+    for stem in STEMS:
+        assert re.search("google.colab", ast.unparse(code_of(stem))), f"{stem} has no cell for Colab"
