@@ -1,7 +1,8 @@
 """Build the book into _build/html and fail on anything that a reader would stumble over.
 
 ``--no-execute`` renders the outputs that the notebooks hold; without it every chapter is executed afresh. Warnings,
-failing cells and a missing start page end the build with exit code 1.
+failing cells and a missing start page end the build with exit code 1. ``--links`` renders nothing: it asks the places
+elsewhere that the book links to whether they are still there, which needs a network.
 """
 
 from __future__ import annotations
@@ -41,6 +42,13 @@ def config(execute: bool) -> Path:
     copy = BUILD / "config.yml"
     copy.write_text(yaml.safe_dump(built, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return copy
+
+
+def jupyter_book(settings_path: Path, *options: str) -> int:
+    """Run Jupyter Book on every page and return its exit code."""
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(ROOT)]
+    command += ["--all", "--keep-going", "--config", str(settings_path), *options]
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode
 
 
 def write_start_page(toc: Path) -> None:
@@ -92,14 +100,15 @@ def main() -> int:
     """Build and check; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-execute", action="store_true", help="render the notebooks' committed outputs")
-    execute = not parser.parse_args().no_execute
+    parser.add_argument("--links", action="store_true", help="check the links to other places instead of rendering")
+    arguments = parser.parse_args()
+    BUILD.mkdir(exist_ok=True)
+    if arguments.links:
+        return 1 if jupyter_book(config(execute=False), "--builder", "linkcheck") else 0
     # A warning about a page is printed only when the page is read, so every build reads every page.
     for folder in (HTML, BUILD / ".doctrees"):
         shutil.rmtree(folder, ignore_errors=True)
-    BUILD.mkdir(exist_ok=True)
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(ROOT)]
-    command += ["--all", "--warningiserror", "--keep-going", "--nitpick", "--config", str(config(execute))]
-    status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode
+    status = jupyter_book(config(not arguments.no_execute), "--warningiserror", "--nitpick")
     toc = ROOT / "_toc.yml"
     if (HTML / "index.html").is_file() and documents(yaml.safe_load(toc.read_text(encoding="utf-8")))[0] != "index":
         write_start_page(toc)
