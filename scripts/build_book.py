@@ -46,7 +46,8 @@ def config(execute: bool) -> Path:
 
 def jupyter_book(settings_path: Path, *options: str) -> int:
     """Run Jupyter Book on every page and return its exit code."""
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(ROOT)]
+    start = f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r}); from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(ROOT)]
     command += ["--all", "--keep-going", "--config", str(settings_path), *options]
     return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode
 

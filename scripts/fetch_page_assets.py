@@ -1,8 +1,8 @@
 """Fetch what the rendered pages load (MathJax, RequireJS, Jupyter's widget manager) into assets/vendor.
 
-What only the pages' tests load (axe-core) goes to tests/vendor, so that no page ships it. The versions and hashes are
-those of package-lock.json: npm refuses a package that differs. Nothing is fetched when both folders already hold what
-the lock asks for.
+What only the pages' tests load (axe-core) goes to tests/node_modules, so that no page ships it. The versions and
+hashes are those of package-lock.json: npm refuses a package that differs. Nothing is fetched when both folders already
+hold what the lock asks for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENDOR = ROOT / "assets" / "vendor"
-TEST_VENDOR = ROOT / "tests" / "vendor"
+TEST_MODULES = ROOT / "tests" / "node_modules"
 STAMP = "fetched-for.sha256"
 BUILD = ROOT / "_build" / "page-assets"
 NPM_FILES = ("package.json", "package-lock.json", ".npmrc")
@@ -35,8 +35,8 @@ SHIPPED = (
     ("@jupyter-widgets/html-manager/dist/*.woff", "html-manager"),
     ("@jupyter-widgets/html-manager/LICENSE", "html-manager"),
 )
-FOR_TESTS = (("axe-core/axe.min.js", "."), ("axe-core/LICENSE", "."))
-WANTED = {VENDOR: SHIPPED, TEST_VENDOR: FOR_TESTS}
+FOR_TESTS = (("axe-core/axe.min.js", "axe-core"), ("axe-core/LICENSE", "axe-core"))
+WANTED = {VENDOR: SHIPPED, TEST_MODULES: FOR_TESTS}
 
 
 def wanted_stamp() -> str:

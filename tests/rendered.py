@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HTML = ROOT / "_build" / "html"
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 CHECKS = (Path(__file__).parent / "page_checks.js").read_text(encoding="utf-8")
-AXE = Path(__file__).parent / "vendor" / "axe.min.js"  # scripts/fetch_page_assets.py puts it there
+AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"  # scripts/fetch_page_assets.py puts it there
 LOADING = {"script": "src", "img": "src", "source": "src", "iframe": "src", "video": "src", "audio": "src"}
 
 
