@@ -47,6 +47,13 @@ function nameControls() {
   for (const element of document.querySelectorAll("details > summary[aria-label], .search-button-field[aria-label]")) {
     element.removeAttribute("aria-label"); // the text inside says more
   }
+  for (const summary of document.querySelectorAll(".has-children > details > summary")) {
+    const section = summary.closest("li").querySelector(":scope > a")?.textContent.trim();
+    summary.setAttribute("aria-label", `Pages under ${section}`); // it shows an arrow alone
+  }
+  for (const element of document.querySelectorAll("dt.sig > dl, dt.sig > dl > dd")) {
+    element.setAttribute("role", "presentation"); // the lines of a long signature, no list of terms
+  }
   for (const icon of document.querySelectorAll(".theme-switch-button > [title]")) {
     icon.removeAttribute("title"); // it counts as text that the button's name lacks
   }

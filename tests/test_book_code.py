@@ -45,23 +45,17 @@ def bare(node: Definition) -> str:
 
 
 def names_held(stem: str, folder: Path) -> set[str]:
-    """Return what tests/test_chapter_NN.py takes out of the chapter by `defined_in(stem, name, …)`."""
+    """Return what tests/test_chapter_NN.py takes out of the chapter: the names it has as strings beside the chapter's.
+
+    `defined_in(stem, name, …)` may be called with constants, or by a helper that passes them on.
+    """
     names: set[str] = set()
     for path in folder.glob(f"test_chapter_{stem[:2]}*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        constants = {
-            target.id: node.value.value
-            for node in tree.body
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "defined_in":
-                values = [
-                    constants.get(a.id) if isinstance(a, ast.Name) else getattr(a, "value", None) for a in node.args
-                ]
-                names |= set(values[1:]) if values[0] == stem else set()
+        tree = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        strings = {node.value for node in tree if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        called = {node.id for node in tree if isinstance(node, ast.Name)}
+        if stem in strings and "defined_in" in called:
+            names |= {text for text in strings if text.isidentifier()}
     return names
 
 
@@ -96,9 +90,12 @@ def test_the_same_source_is_told_from_another(in_chapter, same):
 
 
 def test_a_test_of_the_chapter_s_numbers_counts(tmp_path):
-    text = 'STEM = "01_x"\ndefined_in(STEM, "f")\ndefined_in("02_y", "g")\ndefined_in("01_x", "h", "k")'
+    text = 'STEM = "01_x"\ndef own(*names):\n    return defined_in(STEM, *names)\ndef test_f():\n    own("f", "h")'
     (tmp_path / "test_chapter_01.py").write_text(text)
-    assert names_held("01_x", tmp_path) == {"f", "h", "k"}
+    assert names_held("01_x", tmp_path) == {"f", "h"}
+    assert names_held("02_y", tmp_path) == set()
+    (tmp_path / "test_chapter_01.py").write_text('assert "f"  # nothing is taken out of 01_x')
+    assert names_held("01_x", tmp_path) == set()
     other = definitions(ast.parse("def f(x):\n    return -x"))
     library = {"f": [definitions(ast.parse("def f(x):\n    return 0 - x"))["f"]]}
     assert strangers(other, library, {"f"}) == []
