@@ -21,9 +21,9 @@ def definitions(tree: ast.Module) -> dict[str, Definition]:
 
 
 def in_library() -> dict[str, list[Definition]]:
-    """Return the library's definitions by name; two modules may use one name."""
+    """Return the library's definitions by name; two modules may use one name. Its commands are no part of it."""
     found: dict[str, list[Definition]] = {}
-    for path in sorted((ROOT / "mglib").rglob("*.py")):
+    for path in sorted(set((ROOT / "mglib").rglob("*.py")) - {ROOT / "mglib" / "__main__.py"}):
         for name, node in definitions(ast.parse(path.read_text(encoding="utf-8"))).items():
             found.setdefault(name, []).append(node)
     return found
@@ -47,14 +47,15 @@ def bare(node: Definition) -> str:
 def names_held(stem: str, folder: Path) -> set[str]:
     """Return what tests/test_chapter_NN.py takes out of the chapter: the names it has as strings beside the chapter's.
 
-    `defined_in(stem, name, …)` may be called with constants, or by a helper that passes them on.
+    `defined_in(stem, name, …)` may be called with constants or by a helper that passes them on; a chapter whose parts
+    need each other is taken by `code_of(stem)`.
     """
     names: set[str] = set()
     for path in folder.glob(f"test_chapter_{stem[:2]}*.py"):
         tree = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
         strings = {node.value for node in tree if isinstance(node, ast.Constant) and isinstance(node.value, str)}
         called = {node.id for node in tree if isinstance(node, ast.Name)}
-        if stem in strings and "defined_in" in called:
+        if stem in strings and called & {"defined_in", "code_of"}:
             names |= {text for text in strings if text.isidentifier()}
     return names
 
