@@ -80,3 +80,20 @@ document.addEventListener("DOMContentLoaded", () => {
   const article = document.querySelector("article");
   if (article) new ResizeObserver(openBoxesToKeys).observe(article); // formulas, fonts and the window change its size
 });
+
+// Paper is light, and nothing on it can be opened.
+let beforePrint = null;
+
+addEventListener("beforeprint", () => {
+  const closed = [...document.querySelectorAll("details:not([open])")];
+  beforePrint = { theme: document.documentElement.dataset.theme, closed };
+  document.documentElement.dataset.theme = "light";
+  for (const element of closed) element.open = true;
+});
+
+addEventListener("afterprint", () => {
+  if (!beforePrint) return;
+  document.documentElement.dataset.theme = beforePrint.theme;
+  for (const element of beforePrint.closed) element.open = false;
+  beforePrint = null;
+});

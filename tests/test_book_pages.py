@@ -59,3 +59,15 @@ def test_axe_sees_what_is_wrong(visit):
     page.evaluate(AXE.read_text(encoding="utf-8"))
     page.evaluate("document.querySelector('article').insertAdjacentHTML('beforeend', '<button id=nameless></button>')")
     assert any("axe button-name, critical: #nameless" in found for found in page.evaluate("pageChecks.accessibility()"))
+
+
+@pytest.mark.browser
+def test_paper_is_light_and_shows_the_solutions(visit):
+    page, _ = visit("book/00_metagater_in_one_page.html", theme="dark")
+    closed = page.locator("article details:not([open])")
+    number = closed.count()
+    assert number >= 3
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert (theme_of(page), closed.count()) == ("light", 0)
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert (theme_of(page), closed.count()) == ("dark", number)
