@@ -16,7 +16,7 @@ SOURCES = $(wildcard assets/*) _config.yml _toc.yml package.json package-lock.js
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book html test lint lock notebooks clean
+.PHONY: help book html test lint lock notebooks notebook chapter links clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,8 +57,21 @@ lock: $(VENV)/.test-stamp ## bring requirements.lock up to date; LOCK_FLAGS=--up
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/python scripts/lock.py $(LOCK_FLAGS)
 
+chapter: $(VENV)/.test-stamp ## write the skeleton of a new chapter: make chapter NAME=08_what_it_is_about
+	$(if $(NAME),,$(error give it a name: make chapter NAME=08_what_it_is_about))
+	$(BIN)/python scripts/new_chapter.py $(NAME)
+
+links: $(VENV)/.book-stamp ## ask the places elsewhere that the book links to whether they are still there
+	$(BIN)/python scripts/build_book.py --links
+
+notebook: $(VENV)/.test-stamp ## format and re-execute one notebook: make notebook NAME=08_what_it_is_about
+	$(if $(NAME),,$(error say which: make notebook NAME=08_what_it_is_about))
+	$(BIN)/ruff format book/$(NAME).ipynb
+	$(BIN)/python scripts/notebooks.py run book/$(NAME).ipynb
+	$(BIN)/python scripts/back_matter.py write
+
 clean: ## remove what was built, but not the virtual environment
-	rm -rf _build assets/vendor
+	rm -rf _build assets/vendor tests/node_modules
 
 $(VENV)/bin/python $(VENV)/Scripts/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -18,18 +18,82 @@ if (window.MathJax) {
   };
 }
 
-// Widgets are drawn after the page has loaded, and a slider's handle then has no name for a screen reader: give it the
-// text of its label.
-document.addEventListener("DOMContentLoaded", () => {
-  const name = () => {
-    for (const slider of document.querySelectorAll(".widget-slider")) {
-      const label = slider.querySelector(".widget-label")?.textContent.trim();
-      for (const handle of slider.querySelectorAll("[role=slider]:not([aria-label])")) {
-        if (label) handle.setAttribute("aria-label", label);
-      }
+// What the theme and the widgets leave without a name, or under a name that hides the text to be seen, for those who hear
+// the page or speak to it.
+const PLAYER = [
+  ["fa-play", "Play"],
+  ["fa-pause", "Pause"],
+  ["fa-stop", "Back to the first"],
+  ["fa-retweet", "Repeat"],
+];
+
+function nameWidgets() {
+  for (const slider of document.querySelectorAll(".widget-slider")) {
+    const label = slider.querySelector(".widget-label")?.textContent.trim();
+    for (const handle of slider.querySelectorAll("[role=slider]:not([aria-label])")) {
+      if (label) handle.setAttribute("aria-label", label);
     }
-  };
-  if (document.querySelector('script[type="application/vnd.jupyter.widget-state+json"]')) {
-    new MutationObserver(name).observe(document.body, { childList: true, subtree: true });
   }
+  for (const button of document.querySelectorAll(".widget-play button")) {
+    const [, name] = PLAYER.find(([icon]) => button.querySelector(`.${icon}`)) ?? [];
+    if (name && button.title !== name) {
+      button.title = name;
+      button.setAttribute("aria-label", name);
+    }
+  }
+}
+
+function nameControls() {
+  for (const element of document.querySelectorAll("details > summary[aria-label], .search-button-field[aria-label]")) {
+    element.removeAttribute("aria-label"); // the text inside says more
+  }
+  for (const summary of document.querySelectorAll(".has-children > details > summary")) {
+    const section = summary.closest("li").querySelector(":scope > a")?.textContent.trim();
+    summary.setAttribute("aria-label", `Pages under ${section}`); // it shows an arrow alone
+  }
+  for (const element of document.querySelectorAll("dt.sig > dl, dt.sig > dl > dd")) {
+    element.setAttribute("role", "presentation"); // the lines of a long signature, no list of terms
+  }
+  for (const icon of document.querySelectorAll(".theme-switch-button > [title]")) {
+    icon.removeAttribute("title"); // it counts as text that the button's name lacks
+  }
+}
+
+// A box that scrolls by itself can be reached with the Tab key, and only while there is something to scroll.
+const BOXES = ".math, mjx-container[display], .output.text_html, .output pre, .highlight pre, .pst-scrollable-table-container";
+
+function openBoxesToKeys() {
+  for (const box of document.querySelectorAll(BOXES)) {
+    const scrolls = box.scrollWidth > box.clientWidth && /auto|scroll/.test(getComputedStyle(box).overflowX);
+    if (scrolls) box.tabIndex = 0;
+    else if (box.tabIndex === 0) box.removeAttribute("tabindex");
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  nameControls();
+  if (document.querySelector('script[type="application/vnd.jupyter.widget-state+json"]')) {
+    // Widgets are drawn after the page has loaded, and the player's button changes with its state.
+    const changes = { childList: true, subtree: true, attributeFilter: ["class"] };
+    new MutationObserver(nameWidgets).observe(document.querySelector("main") ?? document.body, changes);
+  }
+  const article = document.querySelector("article");
+  if (article) new ResizeObserver(openBoxesToKeys).observe(article); // formulas, fonts and the window change its size
+});
+
+// Paper is light, and nothing on it can be opened.
+let beforePrint = null;
+
+addEventListener("beforeprint", () => {
+  const closed = [...document.querySelectorAll("details:not([open])")];
+  beforePrint = { theme: document.documentElement.dataset.theme, closed };
+  document.documentElement.dataset.theme = "light";
+  for (const element of closed) element.open = true;
+});
+
+addEventListener("afterprint", () => {
+  if (!beforePrint) return;
+  document.documentElement.dataset.theme = beforePrint.theme;
+  for (const element of beforePrint.closed) element.open = false;
+  beforePrint = null;
 });

@@ -1,15 +1,18 @@
 """Build the book into _build/html and fail on anything that a reader would stumble over.
 
 ``--no-execute`` renders the outputs that the notebooks hold; without it every chapter is executed afresh. Warnings,
-failing cells and a missing start page end the build with exit code 1.
+failing cells and a missing start page end the build with exit code 1. ``--links`` renders nothing: it asks the places
+elsewhere that the book links to whether they are still there, which needs a network.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -19,22 +22,40 @@ BUILD = ROOT / "_build"
 HTML = BUILD / "html"
 
 
+def settings(environment: Mapping[str, str] = os.environ) -> dict:
+    """Return _config.yml, on GitHub Actions with the address of the repository that the build runs in.
+
+    Thus the buttons of a fork's pages (Binder, Colab, source, issues) lead to the fork.
+    """
+    read = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    server, repository = environment.get("GITHUB_SERVER_URL"), environment.get("GITHUB_REPOSITORY")
+    if server and repository:
+        read["repository"]["url"] = f"{server}/{repository}"
+    return read
+
+
 def config(execute: bool) -> Path:
-    """Return the settings to build with; a copy with execution off where nothing shall run."""
-    path = ROOT / "_config.yml"
-    if execute:
-        return path
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    settings["execute"]["execute_notebooks"] = "off"
-    copy = BUILD / "config-without-execution.yml"
-    copy.write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    """Write the settings to build with into the build folder and return their path."""
+    built = settings()
+    if not execute:
+        built["execute"]["execute_notebooks"] = "off"
+    copy = BUILD / "config.yml"
+    copy.write_text(yaml.safe_dump(built, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return copy
+
+
+def jupyter_book(settings_path: Path, *options: str) -> int:
+    """Run Jupyter Book on every page and return its exit code."""
+    start = f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r}); from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(ROOT)]
+    command += ["--all", "--keep-going", "--config", str(settings_path), *options]
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode
 
 
 def write_start_page(toc: Path) -> None:
     """Replace the bare redirect of Jupyter Book by one that has a title and a link to click on."""
     first = documents(yaml.safe_load(toc.read_text(encoding="utf-8")))[0]
-    title = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
+    title = settings()["title"]
     (HTML / "index.html").write_text(
         f"""<!DOCTYPE html>
 <html lang="en">
@@ -80,15 +101,15 @@ def main() -> int:
     """Build and check; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-execute", action="store_true", help="render the notebooks' committed outputs")
-    execute = not parser.parse_args().no_execute
+    parser.add_argument("--links", action="store_true", help="check the links to other places instead of rendering")
+    arguments = parser.parse_args()
+    BUILD.mkdir(exist_ok=True)
+    if arguments.links:
+        return 1 if jupyter_book(config(execute=False), "--builder", "linkcheck") else 0
     # A warning about a page is printed only when the page is read, so every build reads every page.
     for folder in (HTML, BUILD / ".doctrees"):
         shutil.rmtree(folder, ignore_errors=True)
-    BUILD.mkdir(exist_ok=True)
-    start = f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r}); from jupyter_book.cli.main import main; main()"
-    command = [sys.executable, "-c", start, "build", str(ROOT)]
-    command += ["--all", "--warningiserror", "--keep-going", "--nitpick", "--config", str(config(execute))]
-    status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode
+    status = jupyter_book(config(not arguments.no_execute), "--warningiserror", "--nitpick")
     toc = ROOT / "_toc.yml"
     if (HTML / "index.html").is_file() and documents(yaml.safe_load(toc.read_text(encoding="utf-8")))[0] != "index":
         write_start_page(toc)

@@ -1,7 +1,8 @@
 """Fetch what the rendered pages load (MathJax, RequireJS, Jupyter's widget manager) into assets/vendor.
 
-The versions and hashes are those of package-lock.json: npm refuses a package that differs. Nothing is fetched when
-assets/vendor already holds what the lock asks for.
+What only the pages' tests load (axe-core) goes to tests/node_modules, so that no page ships it. The versions and
+hashes are those of package-lock.json: npm refuses a package that differs. Nothing is fetched when both folders already
+hold what the lock asks for.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENDOR = ROOT / "assets" / "vendor"
-STAMP = VENDOR / "fetched-for.sha256"
+TEST_MODULES = ROOT / "tests" / "node_modules"
+STAMP = "fetched-for.sha256"
 BUILD = ROOT / "_build" / "page-assets"
 NPM_FILES = ("package.json", "package-lock.json", ".npmrc")
 
-# (in node_modules, in assets/vendor); a pattern copies the files that match it, folders keep their place.
-WANTED = (
+# (in node_modules, in the target folder); a pattern copies the files that match it.
+SHIPPED = (
     ("mathjax/es5/tex-mml-chtml.js", "mathjax/es5"),
     ("mathjax/es5/input/tex/extensions/*.js", "mathjax/es5/input/tex/extensions"),
     ("mathjax/es5/output/chtml/fonts/woff-v2/*.woff", "mathjax/es5/output/chtml/fonts/woff-v2"),
@@ -33,10 +35,12 @@ WANTED = (
     ("@jupyter-widgets/html-manager/dist/*.woff", "html-manager"),
     ("@jupyter-widgets/html-manager/LICENSE", "html-manager"),
 )
+FOR_TESTS = (("axe-core/axe.min.js", "axe-core"), ("axe-core/LICENSE", "axe-core"))
+WANTED = {VENDOR: SHIPPED, TEST_MODULES: FOR_TESTS}
 
 
 def wanted_stamp() -> str:
-    """Return a hash of everything that decides what assets/vendor holds."""
+    """Return a hash of everything that decides what is fetched."""
     digest = hashlib.sha256()
     for path in (*(ROOT / name for name in NPM_FILES), Path(__file__)):
         digest.update(path.read_bytes())
@@ -81,21 +85,28 @@ def install() -> Path:
 
 
 def copy(modules: Path) -> None:
-    """Copy the wanted files to assets/vendor, the stamp last."""
-    shutil.rmtree(VENDOR, ignore_errors=True)
-    for pattern, target in WANTED:
-        found = sorted(modules.glob(pattern))
-        if not found:
-            raise SystemExit(f"{pattern} is in none of the fetched packages; see WANTED in {Path(__file__).name}")
-        (VENDOR / target).mkdir(parents=True, exist_ok=True)
-        for path in found:
-            shutil.copy(path, VENDOR / target / path.name)
-    STAMP.write_text(wanted_stamp() + "\n", encoding="utf-8")
+    """Copy the wanted files to their folders, each folder's stamp last."""
+    for folder, files in WANTED.items():
+        shutil.rmtree(folder, ignore_errors=True)
+        for pattern, target in files:
+            found = sorted(modules.glob(pattern))
+            if not found:
+                raise SystemExit(f"{pattern} is in none of the fetched packages; see {Path(__file__).name}")
+            (folder / target).mkdir(parents=True, exist_ok=True)
+            for path in found:
+                shutil.copy(path, folder / target / path.name)
+        (folder / STAMP).write_text(wanted_stamp() + "\n", encoding="utf-8")
+
+
+def is_current(folder: Path) -> bool:
+    """Return whether a folder holds what the lock asks for."""
+    stamp = folder / STAMP
+    return stamp.is_file() and stamp.read_text(encoding="utf-8").strip() == wanted_stamp()
 
 
 def main() -> int:
-    """Bring assets/vendor up to date."""
-    if STAMP.is_file() and STAMP.read_text(encoding="utf-8").strip() == wanted_stamp():
+    """Bring the folders up to date."""
+    if all(map(is_current, WANTED)):
         return 0
     print("Fetching the pages' JavaScript and fonts into assets/vendor ...", flush=True)
     copy(install())

@@ -2,33 +2,41 @@
 
 ``run`` executes notebooks in place and writes their outputs without anything that changes from run to run; ``check``
 says which notebooks are not in the state that ``run`` leaves behind. Without paths both take every notebook of book/.
+``run`` also puts the cell for Colab behind each title and notes in results/run_times.json how long a notebook took.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from notebook_checks import (
+    COLAB_METADATA,
+    KEPT_CELL_METADATA,
+    METADATA,
+    ROOT,
+    WIDGET_STATE,
+    WIDGET_VIEW,
+    colab_source,
+    problems,
+    read,
+    source_hash,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
-METADATA = {
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python", "pygments_lexer": "ipython3"},
-}
-WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-KEPT_CELL_METADATA = ("jupyter", "mystnb", "slideshow", "tags")
-MAX_CODE_LINES = 25
-MIN_ALT_CHARACTERS = 15
+TIMES = ROOT / "results" / "run_times.json"
+CORES = 2  # what the chapters promise their times for
+MAX_SECONDS = 60
 
 
 def notebooks() -> list[Path]:
@@ -36,26 +44,16 @@ def notebooks() -> list[Path]:
     return sorted(path for path in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
 
 
-def read(path: Path) -> NotebookNode:
-    """Read a notebook."""
-    return nbformat.read(path, as_version=4)
-
-
-def source_hash(notebook: NotebookNode) -> str:
-    """Return a hash of the code cells: the outputs are fresh only while it is the hash of what was executed."""
-    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
-
-
 # --- run -----------------------------------------------------------------------------------------------------------
 
 
-def execute(path: Path, timeout: int) -> None:
-    """Execute a notebook in place; on a failing cell the file stays as it was."""
+def execute(path: Path, timeout: int) -> float:
+    """Execute a notebook in place and return the seconds it took; on a failing cell the file stays as it was."""
     import nbclient
 
     notebook = read(path)
     notebook.metadata = NotebookNode(METADATA)
+    put_colab_cell(notebook)
     client = nbclient.NotebookClient(
         notebook,
         timeout=timeout,
@@ -63,9 +61,45 @@ def execute(path: Path, timeout: int) -> None:
         resources={"metadata": {"path": str(path.parent)}},
         coalesce_streams=True,
     )
+    start = time.perf_counter()
     client.execute()
+    seconds = time.perf_counter() - start
     normalise(notebook)
     path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    return seconds
+
+
+def put_colab_cell(notebook: NotebookNode) -> None:
+    """Put the cell for Colab behind the title, in the place of one that names another address."""
+    is_old = len(notebook.cells) > 1 and "google.colab" in notebook.cells[1].source
+    cell = notebook.cells.pop(1) if is_old else nbformat.v4.new_code_cell(id="colab")
+    cell.source, cell.metadata = colab_source(), nbformat.from_dict(COLAB_METADATA)
+    notebook.cells.insert(1, cell)
+
+
+def keep_to_two_cores() -> int:
+    """Let this process and the kernels it starts use two cores, where the system can; return how many it has."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def note_time(path: Path, seconds: float, cores: int) -> None:
+    """Write how long a notebook of the book took into results/run_times.json, beside the other notebooks' times."""
+    times = run_times()
+    times[path.stem] = {
+        "seconds": round(seconds, 1),
+        "date": datetime.date.today().isoformat(),
+        "cores": cores,
+        "executed_source": source_hash(read(path)),
+    }
+    TIMES.write_text(json.dumps(dict(sorted(times.items())), indent=2) + "\n", encoding="utf-8")
+
+
+def run_times() -> dict[str, dict]:
+    """Return results/run_times.json."""
+    return json.loads(TIMES.read_text(encoding="utf-8")) if TIMES.is_file() else {}
 
 
 def normalise(notebook: NotebookNode) -> None:
@@ -127,81 +161,18 @@ def number_widgets(notebook: NotebookNode) -> None:
 # --- check ---------------------------------------------------------------------------------------------------------
 
 
-def problems(path: Path) -> list[str]:
-    """Return what keeps a notebook from being committed, each with the cell it is about."""
-    notebook = read(path)
-    found = [*metadata_problems(notebook), *freshness_problems(notebook)]
-    for number, cell in enumerate(notebook.cells):
-        if cell.cell_type == "code":
-            found += [f"cell {number} ({cell.id}): {text}" for text in cell_problems(cell)]
-    found += [f"widget state: {text}" for text in widget_problems(notebook)]
+def time_problems(paths: list[Path]) -> list[str]:
+    """Return which of the book's notebooks have no time for their present code, or too long a one."""
+    found, times = [], run_times()
+    for path in paths:
+        entry = times.get(path.stem, {})
+        if path.resolve().parent != BOOK:
+            continue
+        if entry.get("executed_source") != source_hash(read(path)):
+            found.append(f"{path}: {TIMES.name} has no time for its present code; run `make notebooks`")
+        elif entry["seconds"] > MAX_SECONDS:
+            found.append(f"{path}: takes {entry['seconds']} s on {entry['cores']} cores, at most {MAX_SECONDS} s")
     return found
-
-
-def metadata_problems(notebook: NotebookNode) -> Iterator[str]:
-    """Yield what is volatile or foreign in the notebook's metadata."""
-    for key, wanted in METADATA.items():
-        if notebook.metadata.get(key) != wanted:
-            yield f"metadata.{key} is {dict(notebook.metadata.get(key, {}))}, not {wanted}; run `make notebooks`"
-    for number, cell in enumerate(notebook.cells):
-        if foreign := set(cell.metadata) - set(KEPT_CELL_METADATA):
-            yield f"cell {number} ({cell.id}): metadata {sorted(foreign)} does not belong here; run `make notebooks`"
-
-
-def freshness_problems(notebook: NotebookNode) -> Iterator[str]:
-    """Yield signs that the outputs are not those of the code beside them."""
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
-    counts = [cell.execution_count for cell in cells]
-    if counts != list(range(1, len(cells) + 1)):
-        yield f"the code cells are numbered {counts}, not 1 to {len(cells)}; run `make notebooks`"
-    if notebook.metadata.get("mglib", {}).get("executed_source") != source_hash(notebook):
-        yield "the code has changed since it was executed; run `make notebooks`"
-
-
-def cell_problems(cell: NotebookNode) -> Iterator[str]:
-    """Yield what is wrong with a code cell and its outputs."""
-    lines = len(cell.source.splitlines())
-    if lines > MAX_CODE_LINES:
-        yield f"{lines} lines of code, at most {MAX_CODE_LINES} are allowed"
-    for output in cell.outputs:
-        if output.output_type == "error" and "raises-exception" not in cell.metadata.get("tags", ()):
-            yield f"failed with {output.ename}: {output.evalue}"
-        data = output.get("data", {})
-        if any(kind.startswith("image/") for kind in data) and "text/html" not in data:
-            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
-            if len(alt) < MIN_ALT_CHARACTERS:
-                yield f"its picture has the text alternative {alt!r} (metadata.mystnb.image.alt): say what is seen"
-        yield from html_problems(data.get("text/html", ""))
-
-
-def html_problems(html: str) -> Iterator[str]:
-    """Yield the pictures of an HTML output that say nothing to those who cannot see them."""
-    for tag in re.findall(r"<svg\b[^>]*>", html):
-        hidden = 'aria-hidden="true"' in tag
-        if not hidden and not ('role="img"' in tag and len(attribute(tag, "aria-label")) >= MIN_ALT_CHARACTERS):
-            yield f'{tag[:120]} needs role="img" and an aria-label that says what is seen, or aria-hidden="true"'
-    for tag in re.findall(r"<img\b[^>]*>", html):
-        if len(attribute(tag, "alt")) < MIN_ALT_CHARACTERS:
-            yield f"{tag[:120]} needs an alt that says what is seen"
-
-
-def attribute(tag: str, name: str) -> str:
-    """Return the value of a tag's attribute, empty where it has none."""
-    match = re.search(rf"\b{name}=([\"'])(.*?)\1", tag, flags=re.DOTALL)
-    return match[2].strip() if match else ""
-
-
-def widget_problems(notebook: NotebookNode) -> Iterator[str]:
-    """Yield what is wrong with the widgets that the page will show."""
-    state = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
-    for model in state.values():
-        if model.model_name == "HTMLModel":
-            yield from html_problems(model.state.get("value", ""))
-        elif model.model_name == "ImageModel":
-            yield "widgets.Image has no text alternative: use widgets.HTML with an <img alt=…> or an <svg>"
-    shown = any(WIDGET_VIEW in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ()))
-    if shown and not state:
-        yield "a widget is shown, but its state was not saved; run `make notebooks`"
 
 
 def format_problems(paths: list[Path]) -> list[str]:
@@ -220,10 +191,14 @@ def main() -> int:
     arguments = parser.parse_args()
     paths = arguments.paths or notebooks()
     if arguments.action == "run":
+        cores = keep_to_two_cores()
         for path in paths:
             print(f"executing {path}", flush=True)
-            execute(path, arguments.timeout)
+            seconds = execute(path, arguments.timeout)
+            if path.resolve().parent == BOOK:
+                note_time(path, seconds, cores)
     found = [f"{path}: {text}" for path in paths for text in problems(path)]
+    found += time_problems(paths)
     found += format_problems(paths) if paths else []
     for text in found:
         print(text, file=sys.stderr)

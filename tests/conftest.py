@@ -1,14 +1,25 @@
 """Fixtures that the tests share, above all for what a machine may lack: real images, a browser, the rendered book."""
 
+import functools
+import http.server
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
+from rendered import CHECKS, DOCUMENTS, HTML, WIDE, settle
 
-ROOT = Path(__file__).resolve().parent.parent
-HTML = ROOT / "_build" / "html"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -56,3 +67,71 @@ def chromium() -> str:
     if not found:
         lacking(f"no browser: MGLIB_CHROMIUM is not set and none of {', '.join(CHROMIUM_NAMES)} is on the PATH")
     return found
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a line in the terminal for each."""
+
+    def log_message(self, format, *args):
+        """Say nothing."""
+
+
+class QuietServer(http.server.ThreadingHTTPServer):
+    """Answers side by side, and says nothing when the browser has left before the answer was through."""
+
+    def handle_error(self, request, client_address):
+        """Say nothing: what a page misses is seen in the page."""
+
+
+@pytest.fixture(scope="module")
+def origins(rendered_book):
+    """Return the two addresses of the book: from disk, and from a server on this machine."""
+    handler = functools.partial(QuietHandler, directory=str(rendered_book))
+    with QuietServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield {"file": rendered_book.as_uri(), "http": f"http://127.0.0.1:{server.server_port}"}
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    """Return one browser for all tests of a file."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, origins):
+    """Return a function that opens a page, ready for pageChecks, and the list of everything that goes wrong on it."""
+    contexts = []
+
+    def open_page(path: str, origin: str = "http", theme: str = "light", viewport: dict = WIDE):
+        context = browser.new_context(viewport=viewport, color_scheme=theme)
+        contexts.append(context)
+        page, wrong = context.new_page(), []
+
+        def check_request(request):
+            if not request.url.startswith((origins[origin], "data:", "blob:")):
+                wrong.append(f"request to another place: {request.url}")
+
+        page.on("request", check_request)
+        page.on("requestfailed", lambda request: wrong.append(f"request failed: {request.url}: {request.failure}"))
+        page.on("response", lambda answer: answer.status >= 400 and wrong.append(f"{answer.status}: {answer.url}"))
+        page.on("console", lambda message: message.type == "error" and wrong.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: wrong.append(f"JavaScript error: {error}"))
+        page.goto(f"{origins[origin]}/{path}", wait_until="load")
+        if path == "index.html":  # it sends the reader on at once
+            page.wait_for_url(f"**/{DOCUMENTS[0]}.html")
+        settle(page)
+        page.evaluate(CHECKS)
+        return page, wrong
+
+    yield open_page
+    for context in contexts:
+        context.close()

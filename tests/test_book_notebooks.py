@@ -1,39 +1,32 @@
 """The committed notebooks are executed, in canonical form, short in their cells and readable without sight."""
 
-import importlib.util
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
+import notebook_checks
+import notebooks
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def load_script(name: str):
-    """Import a file of scripts/, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-notebooks = load_script("notebooks")
 PATHS = notebooks.notebooks()
 
 
 def executed(*sources: str, **first_cell) -> nbformat.NotebookNode:
-    """Return a notebook as `make notebooks` would leave it, its first cell with what is given."""
+    """Return a notebook as `make notebooks` would leave it, its first own code cell, cells[2], with what is given."""
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     for key, value in first_cell.items():
         cells[0][key] = nbformat.from_dict(value)
-    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A title"), *cells])
+    notebooks.put_colab_cell(notebook)
     notebooks.normalise(notebook)
     return notebook
 
 
-def problems_of(notebook: nbformat.NotebookNode, tmp_path: Path) -> str:
+def problems_of(notebook: nbformat.NotebookNode, tmp_path: Path, name: str = "page") -> str:
     """Return what the check says about a notebook."""
-    path = tmp_path / "chapter.ipynb"
+    path = tmp_path / f"{name}.ipynb"
     nbformat.write(notebook, path)
     return "\n".join(notebooks.problems(path))
 
@@ -66,13 +59,13 @@ def test_a_sound_notebook_passes(tmp_path):
 
 def test_an_unexecuted_cell_is_noticed(tmp_path):
     notebook = executed("x = 1", "print(x)")
-    notebook.cells[1].execution_count = None
-    assert "numbered [1, None]" in problems_of(notebook, tmp_path)
+    notebook.cells[3].execution_count = None
+    assert "numbered [1, 2, None]" in problems_of(notebook, tmp_path)
 
 
 def test_an_edit_without_execution_is_noticed(tmp_path):
     notebook = executed("x = 1", "print(x)")
-    notebook.cells[0].source = "x = 2"
+    notebook.cells[2].source = "x = 2"
     assert "changed since it was executed" in problems_of(notebook, tmp_path)
 
 
@@ -160,3 +153,131 @@ def test_a_widget_picture_without_words_is_noticed(tmp_path):
     state["7c1f0"] = nbformat.from_dict({"model_name": "ImageModel", "state": {}})
     notebooks.normalise(notebook)
     assert "widgets.Image has no text alternative" in problems_of(notebook, tmp_path)
+
+
+# --- the cell for Colab, and the time it takes ---------------------------------------------------------------------
+
+
+def test_the_cell_for_colab_is_put_once_and_brought_up_to_date(tmp_path, monkeypatch):
+    notebook = executed("x = 1")
+    assert problems_of(notebook, tmp_path) == ""
+    notebooks.put_colab_cell(notebook)
+    assert len(notebook.cells) == 3
+    (tmp_path / "_config.yml").write_text("repository: {url: https://github.com/reader/fork}")
+    monkeypatch.setattr(notebook_checks, "ROOT", tmp_path)  # a fork has changed its settings
+    assert "cell 1 is not the one for Colab" in problems_of(notebook, tmp_path)
+    notebooks.put_colab_cell(notebook)
+    assert len(notebook.cells) == 3
+    assert "clone --quiet --depth 1 https://github.com/reader/fork\n" in notebook.cells[1].source
+    assert "%pip install --quiet ./fork\n" in notebook.cells[1].source
+
+
+def test_a_visible_cell_for_colab_is_noticed(tmp_path):
+    notebook = executed("x = 1")
+    notebook.cells[1].metadata.tags = []
+    assert "cell 1 is not the one for Colab" in problems_of(notebook, tmp_path)
+
+
+def test_every_notebook_has_a_time_within_its_limit():
+    assert notebooks.time_problems(PATHS) == []
+    assert set(notebooks.run_times()) == {path.stem for path in PATHS}
+
+
+def test_a_time_of_other_code_or_over_the_limit_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks, "BOOK", tmp_path)
+    monkeypatch.setattr(notebooks, "TIMES", tmp_path / "run_times.json")
+    path = tmp_path / "page.ipynb"
+    nbformat.write(executed("x = 1"), path)
+    assert "no time for its present code" in notebooks.time_problems([path])[0]
+    notebooks.note_time(path, 60.04, cores=2)
+    assert notebooks.time_problems([path]) == []
+    notebooks.note_time(path, 61, cores=2)
+    assert "takes 61 s on 2 cores, at most 60 s" in notebooks.time_problems([path])[0]
+    nbformat.write(executed("x = 2"), path)
+    assert "no time for its present code" in notebooks.time_problems([path])[0]
+
+
+# --- the parts of a chapter ----------------------------------------------------------------------------------------
+
+TITLE = "# A chapter\n\n> **After this chapter** you can\n> add.\n> **You need** two.\n> **It runs** and **reads**.\n"
+
+
+def chapter(*exercises: tuple[str, str, list[str]], title: str = TITLE, end: str = "## Further reading"):
+    """Return a chapter with the given exercises: question, solution, the solution's tags."""
+    cells = [nbformat.v4.new_markdown_cell(title), nbformat.v4.new_markdown_cell("## Summary\n\n## Exercises\n")]
+    for question, solution, tags in exercises:
+        cells += [nbformat.v4.new_markdown_cell(question), nbformat.v4.new_code_cell(solution, metadata={"tags": tags})]
+    notebook = nbformat.v4.new_notebook(cells=[*cells, nbformat.v4.new_markdown_cell(end)])
+    notebooks.put_colab_cell(notebook)
+    notebooks.normalise(notebook)
+    return notebook
+
+
+SOUND = [(f"**{number}.** Why?", "assert 1 + 1 == 2", ["hide-cell"]) for number in (1, 2, 3)]
+
+
+def test_a_chapter_with_all_its_parts_passes(tmp_path):
+    assert problems_of(chapter(*SOUND), tmp_path, "08_more") == ""
+    assert problems_of(chapter(*SOUND[:1]), tmp_path, "a_page_without_number") == ""
+
+
+@pytest.mark.parametrize(
+    ("notebook", "complaint"),
+    [
+        (chapter(*SOUND[:2]), "exercises are numbered [1, 2]"),
+        (chapter(*SOUND, *SOUND), "exercises are numbered [1, 2, 3, 1, 2, 3]"),
+        (
+            chapter(*SOUND[:2], ("**3.** Why?", "print(2)", ["hide-cell"])),
+            "exercise 3: no cell of its solution asserts",
+        ),
+        (chapter(*SOUND[:2], ("**3.** Why?", "assert True", [])), "exercise 3: the solution's cells"),
+        (chapter(*SOUND, end="## Sources"), "the last sections are ['Summary', 'Exercises', 'Sources']"),
+        (chapter(*SOUND, title=TITLE.replace("You need", "Needed")), "the box under the title has no line like"),
+        (chapter(*SOUND, title=TITLE.replace("**reads**", "reads")), "the box under the title has no line like"),
+    ],
+)
+def test_a_chapter_that_lacks_a_part_is_noticed(tmp_path, notebook, complaint):
+    assert complaint in problems_of(notebook, tmp_path, "08_more")
+
+
+# --- spelling ------------------------------------------------------------------------------------------------------
+
+AMERICAN = re.compile(
+    r"\b\w*(?:behavior|color|gray|center|favor|neighbor|labeled|labeling|modeled|modeling|analyz|summariz|"
+    r"(?:general|initial|normal|optim|regular|visual|minim|maxim|personal|random|real|recogn|central)iz)\w*",
+    re.IGNORECASE,
+)
+PAGES = sorted(notebooks.BOOK.rglob("*.md"))
+# Code, formulas, the names of works, addresses and link targets keep their own spelling.
+FOREIGN = re.compile(
+    r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|(?<!\*)\*[^*]+\*(?!\*)|<[^>]*>|\]\([^)]*\)|https?://\S+", re.DOTALL
+)
+
+
+def american(text: str) -> list[str]:
+    """Return the American spellings in the prose of a page's Markdown."""
+    return AMERICAN.findall(FOREIGN.sub(" ", text))
+
+
+@pytest.mark.parametrize("path", [*PATHS, *PAGES], ids=lambda path: path.name)
+def test_prose_is_spelled_the_british_way(path):
+    if path.suffix == ".md":
+        texts = [path.read_text(encoding="utf-8")]
+    else:
+        texts = [cell.source for cell in notebooks.read(path).cells if cell.cell_type == "markdown"]
+    assert [word for text in texts for word in american(text)] == []
+
+
+def test_an_american_spelling_is_noticed():
+    assert american("A neighbor *optimizes* its `color`, $normalized$, [x](color.md)") == ["neighbor"]
+    assert american("It generalizes.") == ["generalizes"]
+
+
+def test_codespell_reads_notebooks_and_pages(tmp_path):
+    wrong = "recie" + "ve"
+    nbformat.write(executed("x = 1", source=f"x = 1  # {wrong}"), tmp_path / "a.ipynb")
+    (tmp_path / "b.md").write_text(f"And {wrong} page.")
+    command = [sys.executable, "-m", "codespell_lib", "--toml", str(notebooks.ROOT / "pyproject.toml"), str(tmp_path)]
+    said = subprocess.run(command, capture_output=True, text=True).stdout
+    assert "a.ipynb" in said
+    assert "b.md" in said

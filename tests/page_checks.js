@@ -1,0 +1,85 @@
+// What the tests of the rendered pages ask a page, each answer a list of complaints that name the element.
+window.pageChecks = (() => {
+  const name = (e) => {
+    const where = e.closest("[id]")?.id;
+    return e.outerHTML.slice(0, 120) + (where ? ` in #${where}` : "");
+  };
+
+  // What makes the page scroll sideways.
+  function layout() {
+    const page = document.scrollingElement, found = [];
+    if (page.scrollWidth <= innerWidth) return found;
+    found.push(`page is ${page.scrollWidth} px wide in a window of ${innerWidth}`);
+    const clipped = (e) => e && (getComputedStyle(e).overflowX != "visible" || clipped(e.parentElement));
+    for (const e of document.querySelectorAll("article *")) {
+      const right = e.getBoundingClientRect().right;
+      if (right > innerWidth + 1 && !clipped(e.parentElement)) found.push("sticks out: " + name(e));
+    }
+    return found.slice(0, 5);
+  }
+
+  // Pictures without words, and formulas that could not be set.
+  function content() {
+    const found = [];
+    const words = (e, text) => {
+      const file = (e.getAttribute("src") || "").split("/").pop().split("?")[0];
+      const nameOnly = file && text && (text.includes(file) || text === file.replace(/\.\w+$/, ""));
+      const fileLike = /^[\w./-]+\.(png|svg|jpe?g)$/.test(text);
+      if (!text?.trim() || nameOnly || fileLike) found.push("no text alternative: " + name(e));
+    };
+    for (const e of document.querySelectorAll("img")) words(e, e.getAttribute("alt"));
+    for (const e of document.querySelectorAll("svg[role=img]:not(.svg-inline--fa)"))
+      words(e, e.getAttribute("aria-label") || e.querySelector(":scope > title")?.textContent);
+    const unnamed = ":not([role=img]):not([role=group]):not([aria-hidden=true])"; // a group's handles have names: axe sees
+    for (const e of document.querySelectorAll(`main .cell_output svg${unnamed}`))
+      if (!e.closest("[role=img], mjx-container, button")) found.push("svg without role=img: " + name(e));
+    for (const e of document.querySelectorAll("mjx-merror, [data-mjx-error]"))
+      found.push("TeX error: " + (e.getAttribute("data-mjx-error") || e.textContent) + " in " + name(e));
+    for (const e of document.querySelectorAll("main .math"))
+      if (!e.querySelector("mjx-container")) found.push("formula not set: " + name(e));
+    return found;
+  }
+
+  // Our own figures whose text nearly has the colour of the ground it stands on: axe does not look into an SVG.
+  function contrast() {
+    const numbers = (colour) => colour.match(/[\d.]+/g).map(Number);
+    const ground = (e) => {
+      for (; e; e = e.parentElement) {
+        const c = numbers(getComputedStyle(e).backgroundColor);
+        if (c.length < 4 || c[3] > 0.5) return c;
+      }
+      return [255, 255, 255];
+    };
+    const light = (c) => {
+      const f = (v) => ((v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+      return 0.2126 * f(c[0]) + 0.7152 * f(c[1]) + 0.0722 * f(c[2]);
+    };
+    const found = [];
+    for (const e of document.querySelectorAll("main figure.mg-figure, main .mg-live")) {
+      if (!e.getClientRects().length) continue;
+      const [a, b] = [light(numbers(getComputedStyle(e).color)), light(ground(e))];
+      const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+      if (ratio < 4.5) found.push(`contrast ${ratio.toFixed(1)} : 1, at least 4.5 is needed: ` + name(e));
+    }
+    return found;
+  }
+
+  // Serious and critical findings of axe-core, with everything open that a reader can open.
+  async function accessibility() {
+    for (const e of document.querySelectorAll("details")) e.open = true;
+    for (const a of document.getAnimations()) a.finish(); // half-faded text has half its contrast
+    const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+    const grave = violations.filter((v) => ["serious", "critical"].includes(v.impact));
+    return grave.flatMap((v) => v.nodes.slice(0, 5).map((n) => `axe ${v.id}, ${v.impact}: ${n.target.join(" ")}: ${n.html.slice(0, 160)}`));
+  }
+
+  // The picture that an interactive figure shows: every drawing to be seen, not the controls beside it.
+  function picture(figure) {
+    const seen = [...figure.querySelectorAll("svg, canvas, img")].filter(
+      (e) => e.getClientRects().length && !e.closest("button, .svg-inline--fa"),
+    );
+    return seen.map((e) => (e.tagName == "CANVAS" ? e.toDataURL() : e.outerHTML)).join("\n");
+  }
+
+  return { layout, content, contrast, accessibility, picture };
+})();
