@@ -56,8 +56,8 @@ class Objective:
 def annealed_budget(budget: float, progress: float, share: float = 0.5) -> float:
     """Return the budget in force after `progress` (0 to 1) of the training.
 
-    It falls linearly from the whole network to `budget` over the first `share` of the training: asked for
-    all at once, the saving is cheapest to have by closing filters before anything is learnt.
+    It falls linearly from the whole network to `budget` over the first `share` of the training, so that every
+    filter learns something before some of them are closed.
     """
     check_budget(budget)
     return 1.0 - (1.0 - budget) * min(1.0, progress / share)
