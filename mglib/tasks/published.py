@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision import datasets
 
 _TIMEOUT = 20  # seconds without an answer after which a server counts as unreachable
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how bright red, green and blue look
@@ -54,6 +53,8 @@ def omniglot_folders(root: Path) -> tuple[Path, Path]:
     Raises DataUnavailableError if they are neither in `root` nor to be fetched.
     """
 
+    from torchvision import datasets  # here, since it takes as long to import as all the rest
+
     def folder(background: bool) -> Path:
         data = _from_disk_or_network(
             "omniglot", root, lambda download: datasets.Omniglot(str(root), background=background, download=download)
@@ -64,9 +65,9 @@ def omniglot_folders(root: Path) -> tuple[Path, Path]:
 
 
 _LABELLED = {
-    "cifar10": datasets.CIFAR10,
-    "cifar100": datasets.CIFAR100,
-    "fashion-mnist": datasets.FashionMNIST,
+    "cifar10": "CIFAR10",
+    "cifar100": "CIFAR100",
+    "fashion-mnist": "FashionMNIST",
 }
 
 
@@ -76,10 +77,11 @@ def labelled_images(name: str, root: Path, image_size: int, channels: int | None
     Returns {class: (example, channel, image_size, image_size) uint8}.
     Raises DataUnavailableError if the set is neither in `root` nor to be fetched.
     """
+    from torchvision import datasets
+
+    load = getattr(datasets, _LABELLED[name])
     parts = [
-        _from_disk_or_network(
-            name, root, lambda download, train=train: _LABELLED[name](str(root), train=train, download=download)
-        )
+        _from_disk_or_network(name, root, lambda download, train=train: load(str(root), train=train, download=download))
         for train in (True, False)
     ]
     images = torch.cat([_resized(torch.as_tensor(part.data), image_size, channels) for part in parts])
