@@ -171,7 +171,7 @@ def resolve(name: str) -> object:
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.splitlines()[0])
 def test_a_claim_leads_to_equation_code_test_figure_and_state(claim):
-    assert re.findall(r"^- (\w+):", claim, re.M) == ["Equation", "Code", "Tests", "Figure", "State"]
+    assert re.findall(r"^- (\w+):", claim, re.M) == ["Equation", "Code", "Tests", "Figures", "State"]
     (state,) = re.findall(r"^- State: (.+)\Z", claim, re.M | re.S)
     assert re.search(r"\*\*(held|held in part|held for .+?|open)\b", state)
     assert "**open" not in state or "settle" in state, "what would settle it?"

@@ -247,7 +247,7 @@ AMERICAN = re.compile(
     r"(?:general|initial|normal|optim|regular|visual|minim|maxim|personal|random|real|recogn|central)iz)\w*",
     re.IGNORECASE,
 )
-PAGES = sorted(notebooks.BOOK.rglob("*.md"))
+PAGES = sorted(path for path in notebooks.BOOK.rglob("*.md") if path.stem != "bibliography")  # titles are not ours
 # Code, formulas, the names of works, addresses and link targets keep their own spelling.
 FOREIGN = re.compile(
     r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|(?<!\*)\*[^*]+\*(?!\*)|<[^>]*>|\]\([^)]*\)|https?://\S+", re.DOTALL

@@ -135,20 +135,18 @@ def show_frontier(points: Sequence[Mapping], dense_macs: float, caption: str = "
     points: records with `label`, `macs` (of one example), `accuracy`, `ci95` and `method`.
     dense_macs: MACs of the network that counts as one.
     """
-    styles = {"metagater": (OPEN, "o", 20), "maml": (INK, "s", -20)}  # colour, mark, label above or below it
+    styles = {"metagater": (OPEN, "o"), "maml": (INK, "s")}  # colour, mark
     drawing, axis = new_drawing(5.4, 4)
     for point in points:
-        colour, marker, offset = styles.get(point["method"], (ACCENT, "D", -20))
+        colour, marker = styles.get(point["method"], (ACCENT, "D"))
         x, y = point["macs"] / dense_macs, point["accuracy"]
         axis.errorbar(x, y, point["ci95"], color=colour, marker=marker, markersize=8, capsize=3)
-        axis.annotate(
-            point["label"], (x, y), (0, offset), textcoords="offset points", va="center", ha="center", color=colour
-        )
+        axis.annotate(point["label"], (x, y), (9, 0), textcoords="offset points", va="center", color=colour)
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("share of the dense network's MACs, gates included")
     axis.set_ylabel("accuracy after one step")
-    axis.set_xlim(0, 1.25)
+    axis.set_xlim(0, 1.3)
     axis.margins(y=0.2)
     told = "; ".join(f"{p['label']}: {p['accuracy']:.0%} at {p['macs'] / dense_macs:.0%} of the MACs" for p in points)
     return Figure(drawing, caption, f"Accuracy against multiply-accumulates. {told}.")
