@@ -54,8 +54,11 @@ function nameControls() {
   for (const element of document.querySelectorAll("dt.sig > dl, dt.sig > dl > dd")) {
     element.setAttribute("role", "presentation"); // the lines of a long signature, no list of terms
   }
-  for (const icon of document.querySelectorAll(".theme-switch-button > [title]")) {
+  for (const icon of document.querySelectorAll(".theme-switch-button > *")) {
     icon.removeAttribute("title"); // it counts as text that the button's name lacks
+    icon.querySelector(":scope > title")?.remove(); // what Font Awesome has made of it, if it was quicker
+    icon.removeAttribute("aria-labelledby");
+    icon.setAttribute("aria-hidden", "true");
   }
 }
 
@@ -65,8 +68,8 @@ const BOXES = ".math, mjx-container[display], .output.text_html, .output pre, .h
 function openBoxesToKeys() {
   for (const box of document.querySelectorAll(BOXES)) {
     const scrolls = box.scrollWidth > box.clientWidth && /auto|scroll/.test(getComputedStyle(box).overflowX);
-    if (scrolls) box.tabIndex = 0;
-    else if (box.tabIndex === 0) box.removeAttribute("tabindex");
+    if (scrolls && box.getAttribute("tabindex") !== "0") box.tabIndex = 0;
+    else if (!scrolls && box.tabIndex === 0) box.removeAttribute("tabindex");
   }
 }
 
@@ -78,7 +81,10 @@ document.addEventListener("DOMContentLoaded", () => {
     new MutationObserver(nameWidgets).observe(document.querySelector("main") ?? document.body, changes);
   }
   const article = document.querySelector("article");
-  if (article) new ResizeObserver(openBoxesToKeys).observe(article); // formulas, fonts and the window change its size
+  if (!article) return;
+  new ResizeObserver(openBoxesToKeys).observe(article); // formulas, fonts and the window change its size
+  // The theme does the same for code, a moment after the window has changed, and may still see what was before.
+  new MutationObserver(openBoxesToKeys).observe(article, { subtree: true, attributeFilter: ["tabindex"] });
 });
 
 // Paper is light, and nothing on it can be opened.
