@@ -16,6 +16,7 @@ from pathlib import Path
 import nbformat
 import yaml
 from api_pages import api_pages
+from build_book import documents
 from myst_parser.mdit_to_docutils.base import default_slugify
 from pybtex.database import Entry, parse_file
 from pybtex.plugin import find_plugin
@@ -84,15 +85,6 @@ class Chapter:
             elif inside and found and "hide-cell" in cell.metadata.get("tags", ()):
                 found[-1][2].extend(output.text for output in cell.outputs if output.get("name") == "stdout")
         return found
-
-
-def documents(entry: object) -> list[str]:
-    """Return the documents that a table of contents names, in order."""
-    if isinstance(entry, list):
-        return [name for item in entry for name in documents(item)]
-    if not isinstance(entry, dict):
-        return []
-    return [entry[k] for k in ("root", "file") if k in entry] + [n for v in entry.values() for n in documents(v)]
 
 
 def chapters() -> list[Chapter]:

@@ -43,7 +43,7 @@ const ellipse = (h, centre, level, style) => {
 };
 const text = (words, p, style, [dx, dy] = [0, 0]) => {
   const [x, y] = place(p);
-  draw("text", { x: x + dx, y: y + dy, "font-size": 15, fill: "currentColor", ...style }).textContent = words;
+  draw("text", { x: x + dx, y: y + dy, "font-size": 18, fill: "currentColor", ...style }).textContent = words;
 };
 const arrow = (from, to) => {
   const [x, y] = place(from), [u, v] = place(to), length = Math.hypot(u - x, v - y);

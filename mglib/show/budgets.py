@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
+from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, arrow, bare, new_drawing, page_style, stencil
 
 _COLOURS = {"ink": INK, "open": OPEN, "accent": ACCENT, "faint": FAINT}
 _COLUMNS = 16  # cells in a row of a layer's filters
@@ -25,11 +25,10 @@ def show_penalties(budget: float, caption: str = "") -> Figure:
         axis.plot(share, np.maximum(share - start, 0), color=OPEN, linewidth=1, linestyle=":")
     axis.plot(share, share, color=ACCENT)
     axis.plot(share, np.maximum(share - budget, 0), color=OPEN)
-    push = {"arrowstyle": "-|>", "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
     for x in (0.2, 0.45, 0.7, 0.95):
-        axis.annotate("", (x - 0.1, x), (x, x), arrowprops={**push, "color": ACCENT})
+        arrow(axis, (x, x), (x - 0.1, x), ACCENT, size=11)
         if x > budget + 0.1:
-            axis.annotate("", (x - 0.1, x - budget), (x, x - budget), arrowprops={**push, "color": OPEN})
+            arrow(axis, (x, x - budget), (x - 0.1, x - budget), OPEN, size=11)
     axis.text(0.42, 0.53, "a price: always pushes", ha="right", color=ACCENT)
     axis.text(budget / 2, 0.03, "the hinge: free", ha="center", color=OPEN)
     axis.text(budget + 0.24, 0.36 * 2 * (1 - budget), "then it pushes", ha="right", color=OPEN)

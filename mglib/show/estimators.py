@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch, PathPatch
+from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from torch import Tensor
 
-from mglib.show.figures import ACCENT, INK, OPEN, Figure, new_drawing, page_style, stencil
+from mglib.show.figures import ACCENT, INK, OPEN, Figure, arrow, new_drawing, page_style, stencil
 
 _DOTS = 12  # single estimates drawn at each logit
 
@@ -35,8 +35,7 @@ def show_missing_gradient(
     above.plot(x[stands], cliff[stands] + lift, "o", color=INK, markersize=11)
     above.plot(x[rolls], slope[rolls] + lift, "o", color=OPEN, markersize=11)
     ends = [(x[index] - side, slope[index] + lift) for index, side in ((rolls, 0.35), (falls, 0.45))]
-    arrow = FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=13, color=OPEN, linewidth=1.3)
-    above.add_patch(arrow)
+    arrow(above, *ends, OPEN, width=1.3, gap=2)
     above.text(x[-1], high + 2.5 * lift, "hard gate: flat ground", ha="right", va="bottom")
     above.text(0.2 * x[-1], low + 3 * lift, "gate that opens at random,\non average: a slope", color=OPEN)
     above.set(ylim=(low - lift, high + 6 * lift), ylabel="loss", yticks=[])

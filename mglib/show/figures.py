@@ -4,6 +4,7 @@ import hashlib
 import html
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -11,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.image import AxesImage
+from matplotlib.patches import FancyArrowPatch
 
 # The name of a role, the colour that stands for it while matplotlib draws, and what the page makes of it: a
 # variable of the page's theme, or a tone that reads on white and on black where the page sets none.
@@ -92,6 +94,22 @@ def stencil(axes: Axes, alpha: np.ndarray, role: str = "ink", **options) -> Axes
     image = axes.imshow(pixels, interpolation="none", **options)
     image.set_gid(f"{_STENCIL}-{role}")
     return image
+
+
+def arrow(
+    axes: Axes,
+    tail: Sequence[float],
+    head: Sequence[float],
+    colour: str,
+    *,
+    width: float = 1.5,
+    size: float = 13,
+    gap: float = 0,
+    **options,
+) -> None:
+    """Draw an arrow; its width, the size of its head and the gap at both ends are in points."""
+    shape = {"arrowstyle": "-|>", "mutation_scale": size, "shrinkA": gap, "shrinkB": gap} | options
+    axes.add_patch(FancyArrowPatch(tail, head, color=colour, linewidth=width, **shape))
 
 
 def bare(axes: Axes) -> Axes:

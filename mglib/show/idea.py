@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch
 from torch import Tensor
 
-from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
+from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, arrow, bare, new_drawing, page_style, stencil
 
 
 @page_style
@@ -44,8 +44,8 @@ def _draw_training(axes: Axes, nodes: Mapping[str, Tensor]) -> None:
         _glyphs(axes, np.asarray(images)[:5], left + 2, 42, 5.2, "ink")
         axes.text(left + 15, 54, name, ha="center", va="center")
         start = 40 + 10 * index
-        _arrow(axes, (start - 1.5, 21.5), (left + 12, 38.5), INK)
-        _arrow(axes, (left + 17, 38.5), (start + 1.5, 21.5), OPEN)
+        arrow(axes, (start - 1.5, 21.5), (left + 12, 38.5), INK, width=1.3, size=12)
+        arrow(axes, (left + 17, 38.5), (start + 1.5, 21.5), OPEN, width=1.3, size=12)
     axes.text(14, 29, "θ, φ", ha="right")
     axes.text(88, 27, "a step down the\nmeta-gradient", ha="center", va="center", color=OPEN, fontsize=10)
 
@@ -61,9 +61,9 @@ def _draw_adaptation(axes: Axes, name: str, images: Tensor) -> None:
         _box(axes, 37, top, 26, 14, FAINT)
         axes.text(50, top + 5, first, ha="center", va="center", color=OPEN)
         axes.text(50, top + 10.5, second, ha="center", va="center", fontsize=10)
-    _arrow(axes, (31.5, 83), (36.5, 83), INK)
-    _arrow(axes, (50, 90.5), (50, 95.5), INK)
-    _arrow(axes, (63.5, 103), (68.5, 95), INK)
+    arrow(axes, (31.5, 83), (36.5, 83), INK, width=1.3, size=12)
+    arrow(axes, (50, 90.5), (50, 95.5), INK, width=1.3, size=12)
+    arrow(axes, (63.5, 103), (68.5, 95), INK, width=1.3, size=12)
     rng = np.random.default_rng(4)  # a sketch of a gate map, not a measurement
     for row in range(3):
         top = 77 + 12 * row
@@ -77,14 +77,6 @@ def _box(axes: Axes, left: float, top: float, width: float, height: float, colou
     style = "round,pad=0,rounding_size=2"
     axes.add_patch(
         FancyBboxPatch((left, top), width, height, boxstyle=style, fill=False, edgecolor=colour, linewidth=1.5)
-    )
-
-
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str) -> None:
-    axes.add_patch(
-        FancyArrowPatch(
-            start, end, arrowstyle="-|>", mutation_scale=12, color=colour, linewidth=1.3, shrinkA=0, shrinkB=0
-        )
     )
 
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Circle, Ellipse, FancyArrowPatch, Rectangle
+from matplotlib.patches import Circle, Ellipse, Rectangle
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
+from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, arrow, bare, new_drawing, page_style, stencil
 
 _RINGS, _DISC = (96, 121), 10.5  # in points: the two circles on which nodes stand in turn, a node's own radius
 _WINDOW = 20  # rounds in a running mean
@@ -40,13 +40,13 @@ def show_round(weights: Sequence[float], sampled: Sequence[int], caption: str = 
             chosen = position in sampled
             _disc(axis, (x, 0), 0.12, OPEN if chosen else FAINT, chosen and step != 2)
             if chosen and step == 1:
-                _arrow(axis, (0.2 * x, 0.8), (0.92 * x, 0.19), INK, 1.5)
+                arrow(axis, (0.2 * x, 0.8), (0.92 * x, 0.19), INK, size=9, gap=2)
             if chosen and step == 2:
                 walk = np.array([[-0.07, 0.05], [0.03, 0.06], [-0.02, -0.02], [0.06, -0.06]])
                 axis.plot(x + walk[:, 0], walk[:, 1], color=OPEN, marker="o", markersize=3, linewidth=1)
             if chosen and step == 3:
                 share = weights[position] / total
-                _arrow(axis, (0.92 * x, 0.19), (0.2 * x, 0.8), OPEN, 0.8 + 6 * share)
+                arrow(axis, (0.92 * x, 0.19), (0.2 * x, 0.8), OPEN, width=0.8 + 6 * share, size=9, gap=2)
                 axis.text(x, -0.21, f"{share:.0%}", ha="center", va="center", fontsize=10, color=OPEN)
     shares = ", ".join(f"{weights[position] / total:.0%}" for position in sampled)
     alt = (
@@ -198,7 +198,8 @@ def _node(axes: Axes, angle: float, radius: float, accuracy: float | None, chanc
     """Draw a disc whose filled area grows from chance (empty) to all right (full)."""
     direction = np.array([np.cos(angle), np.sin(angle)])
     if sampled:
-        _arrow(axes, 38 * direction, (radius - _DISC - 1) * direction, INK, 1.6, style="<|-|>")
+        ends = (38 * direction, (radius - _DISC - 1) * direction)
+        arrow(axes, *ends, INK, width=1.6, size=9, gap=2, arrowstyle="<|-|>")
     edge = {"edgecolors": INK, "linewidths": 1.8} if sampled else {"edgecolors": FAINT, "linewidths": 0.8}
     axes.scatter(*radius * direction, s=(2 * _DISC) ** 2, facecolors="none", **edge)
     if accuracy is not None:
@@ -237,7 +238,3 @@ def _size(count: float) -> str:
 def _disc(axes: Axes, centre: Sequence[float], radius: float, colour: str, filled: bool = True) -> None:
     face = colour if filled else "none"
     axes.add_patch(Circle(centre, radius, facecolor=face, edgecolor=colour, linewidth=1.2, zorder=3))
-
-
-def _arrow(axes: Axes, start: Sequence[float], end: Sequence[float], colour: str, width: float, style="-|>") -> None:
-    axes.add_patch(FancyArrowPatch(start, end, arrowstyle=style, mutation_scale=9, color=colour, linewidth=width))

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.patches import Circle, FancyArrowPatch
+from matplotlib.patches import Circle
 from scipy import ndimage
 from torch import Tensor
 
-from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
+from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, arrow, bare, new_drawing, page_style, stencil
 
 _PLACES = {"θ": (0, 1), "φ": (0, 0), "θ′": (1.5, 1), "φ′": (3.0, 0), "F": (4.3, 0.5)}
 
@@ -22,15 +21,9 @@ def show_graph(caption: str = "") -> Figure:
     axis.set_aspect("equal")
     axis.set_xlim(-0.5, 4.75)
     axis.set_ylim(-0.75, 1.6)
-    for tail, head, bend in (
-        ("θ", "θ′", 0),
-        ("φ", "θ′", 0),
-        ("φ", "φ′", 0),
-        ("θ′", "φ′", 0),
-        ("θ′", "F", 0),
-        ("φ′", "F", 0),
-    ):
-        _edge(axis, tail, head, INK, bend)
+    for tail, head in (("θ", "θ′"), ("φ", "φ′"), ("θ′", "φ′"), ("θ′", "F"), ("φ′", "F")):
+        arrow(axis, _PLACES[tail], _PLACES[head], INK, width=1.6, size=15, gap=19)
+    arrow(axis, _PLACES["φ"], _PLACES["θ′"], ACCENT, width=2.6, size=15, gap=19)
     for name, (x, y) in _PLACES.items():
         axis.add_patch(Circle((x, y), 0.24, facecolor="none", edgecolor=OPEN, linewidth=2))
         axis.text(x, y - 0.02, name, ha="center", va="center", fontsize=14)
@@ -42,7 +35,6 @@ def show_graph(caption: str = "") -> Figure:
     )
     for x, y, words, colour in notes:
         axis.text(x, y, words, ha="center", va="center", color=colour)
-    _edge(axis, "φ", "θ′", ACCENT, 0, width=2.6)
     alt = (
         "A graph. Theta and phi lead to theta prime, stage one; phi and theta prime to phi prime, stage two. Theta "
         "prime and phi prime lead to F, the query loss. The arrow from phi to theta prime is marked as a trap: stage "
@@ -70,15 +62,7 @@ def show_staircase(
     for (name, points), colour in zip(paths.items(), (ACCENT, INK), strict=True):
         points = np.asarray(points, float)
         for tail, head in pairwise(points):
-            arrow = {
-                "arrowstyle": "-|>",
-                "color": colour,
-                "linewidth": 2.4,
-                "shrinkA": 0,
-                "shrinkB": 0,
-                "mutation_scale": 15,
-            }
-            axis.annotate("", head, tail, arrowprops=arrow)
+            arrow(axis, tail, head, colour, width=2.4, size=15)
         axis.plot(*points[-1], "o", color=colour, markersize=6)
         axis.annotate(name, points[-1], (-8, -2), textcoords="offset points", color=colour, ha="right", va="top")
         told.append(
@@ -158,11 +142,3 @@ def show_flips(images: Tensor, before: Sequence[Tensor], after: Sequence[Tensor]
         f"{total} gates the stage closes {closed} and opens {opened}."
     )
     return Figure(drawing, caption, alt)
-
-
-def _edge(axis: Axes, tail: str, head: str, colour: str, bend: float, width: float = 1.6) -> None:
-    style = {"arrowstyle": "-|>", "mutation_scale": 15, "color": colour, "linewidth": width}
-    connection = f"arc3,rad={bend}"
-    axis.add_patch(
-        FancyArrowPatch(_PLACES[tail], _PLACES[head], shrinkA=19, shrinkB=19, connectionstyle=connection, **style)
-    )

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scipy import ndimage
 from torch import Tensor
 
-from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
+from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, arrow, bare, new_drawing, page_style, stencil
 
 _LEVELS = 0.2  # nats between two level lines
 
@@ -37,23 +37,14 @@ def show_surface(surfaces: Sequence[Surface], caption: str = "", top: float = 2.
         across, up, loss = (np.asarray(values, float) for values in (surface.across, surface.up, surface.loss))
         extent = (across[0], across[-1], up[0], up[-1])
         fine = ndimage.zoom(np.minimum(loss, top + 0.6), 6, order=3)  # smooth between the measured points
-        stencil(bare(axis), np.clip(1.05 * (1 - fine / top), 0, 1) ** 1.2, "open", extent=extent, origin="lower")
+        stencil(axis, np.clip(1.05 * (1 - fine / top), 0, 1) ** 1.2, "open", extent=extent, origin="lower")
         columns, rows = (np.linspace(values[0], values[-1], 6 * len(values)) for values in (across, up))
         levels = np.arange(_LEVELS, top, _LEVELS)
         axis.contour(columns, rows, fine, levels, colors=[INK], linewidths=0.6, alpha=0.5)
-        arrow = {
-            "arrowstyle": "-|>",
-            "color": ACCENT,
-            "linewidth": 2.5,
-            "shrinkA": 0,
-            "shrinkB": 0,
-            "mutation_scale": 15,
-        }
-        axis.annotate("", (1, 0), (0, 0), arrowprops=arrow)
+        arrow(axis, (0, 0), (1, 0), ACCENT, width=2.5, size=15)
         axis.plot(0, 0, "o", color=ACCENT, markersize=7)
-        axis.set_aspect("auto")
-        axis.set_xlim(extent[:2])
-        axis.set_ylim(extent[2:])
+        axis.set(aspect="auto", xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
+        axis.spines[:].set(visible=True, color=FAINT, linewidth=0.6)
         axis.set_title(f"{surface.title}\n{surface.before:.0%} → {surface.after:.0%} right", fontsize=11)
         step = np.interp([0, 1], across, loss[np.abs(up).argmin()])
         told.append(
@@ -79,17 +70,17 @@ def show_correction(
     _levels(bare(axis), centre, curvature, (0.03, 0.12, 0.3, 0.6, 1.0, 1.5, 2.1, 2.8))
     axis.plot(*centre, "+", color=FAINT, markersize=10)
     axis.plot(*start, "o", color=INK, markersize=7)
-    _arrow(axis, start, stepped, INK)
+    arrow(axis, start, stepped, INK, width=2, size=14)
     axis.annotate("the step", (start + stepped) / 2, (8, 4), textcoords="offset points")
     axis.annotate("start", start, (-8, 6), textcoords="offset points", ha="right")
     for base, vector, colour, words, offset in (
         (stepped, -gradient, ACCENT, "downhill after the step:\nfirst order", (8, -2)),
         (start, -(gradient + correction), OPEN, "downhill for the start:\nexact", (-10, -8)),
     ):
-        _arrow(axis, base, base + vector, colour)
+        arrow(axis, base, base + vector, colour, width=2, size=14)
         side = "left" if offset[0] > 0 else "right"
         axis.annotate(words, base + vector, offset, textcoords="offset points", color=colour, ha=side, va="top")
-    _arrow(axis, start, start - gradient, ACCENT, dashed=True)
+    arrow(axis, start, start - gradient, ACCENT, width=1.2, size=14, linestyle="--")
     axis.plot(*np.stack([start - gradient, start - gradient - correction]).T, color=FAINT, linewidth=1.5, linestyle=":")
     axis.set_aspect("equal")
     points = np.stack([start, stepped, centre, stepped - gradient, start - gradient, start - gradient - correction])
@@ -179,8 +170,3 @@ def _levels(axis: Axes, centre: np.ndarray, curvature: np.ndarray, levels: Seque
         radii = np.sqrt(2 * level / values)
         ring = (vectors * radii) @ np.stack([np.cos(angles), np.sin(angles)])
         axis.plot(*(centre[:, None] + ring), color=FAINT, linewidth=0.8)
-
-
-def _arrow(axis: Axes, tail: np.ndarray, head: np.ndarray, colour: str, dashed: bool = False) -> None:
-    style = {"arrowstyle": "-|>", "color": colour, "linewidth": 2, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 14}
-    axis.annotate("", head, tail, arrowprops=style | ({"linestyle": "--", "linewidth": 1.2} if dashed else {}))
