@@ -102,3 +102,16 @@ def test_versions_agree_across_the_project():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == project()["version"]
     assert getattr(mglib, "__version__", project()["version"]) == project()["version"]
+
+
+def test_an_installed_library_has_every_file_it_reads():
+    """What lies in mglib beside its modules is named in pyproject.toml, or a plain `pip install` leaves it out."""
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    listed = {
+        path
+        for package, patterns in named.items()
+        for p in patterns
+        for path in ROOT.glob(package.replace(".", "/") + "/" + p)
+    }
+    present = {path for path in (ROOT / "mglib").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert {path for path in present if path.suffix != ".py"} == listed
