@@ -33,10 +33,8 @@ def bare(node: Definition) -> str:
     """Return a definition without docstrings, annotations and comments."""
     node = copy.deepcopy(node)
     for part in ast.walk(node):
-        if isinstance(part, ast.FunctionDef | ast.ClassDef):
-            part.body = (
-                [part.body[0], *part.body[1:]] if ast.get_docstring(part) is None else part.body[1:] or [ast.Pass()]
-            )
+        if isinstance(part, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(part) is not None:
+            part.body = part.body[1:] or [ast.Pass()]
         if isinstance(part, ast.FunctionDef):
             part.returns = None
         if isinstance(part, ast.arg):

@@ -7,9 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, arrow, bare, new_drawing, page_style, stencil
+from mglib.show.figures import ACCENT, FAINT, INK, OPEN, ROLES, Figure, arrow, bare, new_drawing, page_style, stencil
 
-_COLOURS = {"ink": INK, "open": OPEN, "accent": ACCENT, "faint": FAINT}
 _COLUMNS = 16  # cells in a row of a layer's filters
 
 
@@ -66,7 +65,7 @@ def show_paths(paths: Sequence[Mapping], budget: float, caption: str = "") -> Fi
         if path["side"] not in places:
             raise ValueError(f"`side` (={path['side']!r}) must be one of {', '.join(places)}")
         offset, align = places[path["side"]]
-        macs, accuracy, colour = np.asarray(path["macs"]), np.asarray(path["accuracy"]), _COLOURS[path["role"]]
+        macs, accuracy, colour = np.asarray(path["macs"]), np.asarray(path["accuracy"]), ROLES[path["role"]][0]
         axis.plot(macs, accuracy, color=colour, marker="o", markersize=3, linewidth=1.3)
         axis.plot(macs[-1], accuracy[-1], color=colour, marker="o", markersize=8)
         at = -1 if path["side"] == "above" else int(np.abs(accuracy - 0.5 * accuracy[-1]).argmin())

@@ -46,21 +46,31 @@ _STYLE = {
 page_style = matplotlib.rc_context(_STYLE)  # decorates what draws: the style reaches no other plot of the reader's
 
 
-class Figure:
-    """A drawing with its text alternative; in a notebook and on a page it shows itself as inline SVG."""
+class Captioned:
+    """What shows itself in a notebook and on a page, with a caption and a text alternative."""
 
-    def __init__(self, drawing: Drawing, caption: str, alt: str):
-        """Take a matplotlib figure.
-
-        caption: what the reader should look at, shown below.
-        alt: what is seen, for those who do not see it.
+    def __init__(self, caption: str, alt: str):
+        """Take what the reader should look at, shown below, and what is seen, for those who do not see it.
 
         Raises:
             ValueError: if there is no text alternative.
         """
         if not alt.strip():
             raise ValueError("a figure needs a text alternative: say what is seen")
-        self.caption, self.alt, self.svg = caption, alt, _themed_svg(drawing, alt)
+        self.caption, self.alt = caption, alt
+
+    def __repr__(self) -> str:
+        """Return what a terminal shows; nothing in it depends on the numbers drawn."""
+        return f"{type(self).__name__}({self.caption.split('. ')[0]!r})"
+
+
+class Figure(Captioned):
+    """A drawing with its text alternative; it shows itself as inline SVG."""
+
+    def __init__(self, drawing: Drawing, caption: str, alt: str):
+        """Take a matplotlib figure; see `Captioned` for `caption` and `alt`."""
+        super().__init__(caption, alt)
+        self.svg = _themed_svg(drawing, alt)
 
     def save(self, path: Path) -> None:
         """Write an SVG file in tones that read on white and on black, for where no page sets the colours."""
@@ -72,10 +82,6 @@ class Figure:
     def _repr_html_(self) -> str:
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
         return f'<figure class="mg-figure">{self.svg}{caption}</figure>'
-
-    def __repr__(self) -> str:
-        """Return what a terminal shows; nothing in it depends on the numbers drawn."""
-        return f"Figure({self.caption.split('. ')[0]!r})"
 
 
 def new_drawing(width: float, height: float, **grid) -> tuple[Drawing, Axes | np.ndarray]:
@@ -110,6 +116,13 @@ def arrow(
     """Draw an arrow; its width, the size of its head and the gap at both ends are in points."""
     shape = {"arrowstyle": "-|>", "mutation_scale": size, "shrinkA": gap, "shrinkB": gap} | options
     axes.add_patch(FancyArrowPatch(tail, head, color=colour, linewidth=width, **shape))
+
+
+def image_column(axes: Axes, images: np.ndarray, tops: Sequence[float]) -> None:
+    """Draw images (image, height, width) below each other, each one unit high from its top."""
+    for image, top in zip(images, tops, strict=True):
+        stencil(axes, image, extent=(0, 1, top + 1, top), aspect="auto")
+    axes.set_xlim(0, 1)
 
 
 def bare(axes: Axes) -> Axes:

@@ -8,21 +8,16 @@ from pathlib import Path
 
 from torch import Tensor
 
+from mglib.show.figures import Captioned
 
-class Live:
+
+class Live(Captioned):
     """A figure drawn by its own script; the reader moves it by mouse, by touch and by keyboard."""
 
     def __init__(self, script: str, data: dict, caption: str, alt: str):
-        """Take the name of a script of this folder and the data it draws.
-
-        caption: what the reader should try, shown below; alt: what is seen, for those who do not see it.
-
-        Raises:
-            ValueError: if there is no text alternative.
-        """
-        if not alt.strip():
-            raise ValueError("a figure needs a text alternative: say what is seen")
-        self.caption, self.alt, self._data = caption, alt, json.dumps(data)
+        """Take the name of a script of this folder and the data it draws; see `Captioned` for the others."""
+        super().__init__(caption, alt)
+        self._data = json.dumps(data)
         self._script = (Path(__file__).parent / script).read_text(encoding="utf-8")
 
     def _repr_html_(self) -> str:
@@ -36,10 +31,6 @@ class Live:
             f'<script type="module">const root = document.getElementById("{mark}"), data = {self._data};\n'
             f"{self._script}</script></figure>"
         )
-
-    def __repr__(self) -> str:
-        """Return what a terminal shows; nothing in it depends on the numbers drawn."""
-        return f"Live({self.caption.split('. ')[0]!r})"
 
 
 def play_bowls(

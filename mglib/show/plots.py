@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
+from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, image_column, new_drawing, page_style, stencil
 
 
 @page_style
@@ -75,7 +74,7 @@ def show_step(
     support, queries, labels = np.asarray(support), np.asarray(queries), np.asarray(labels)
     ways, right = len(support), []
     drawing, axes = new_drawing(5.4, 0.45 * len(queries) + 1.1, ncols=3, width_ratios=[1, ways, ways])
-    _column(bare(axes[0]), queries, np.arange(len(queries)))
+    image_column(bare(axes[0]), queries, np.arange(len(queries)))
     axes[0].set_ylim(len(queries), -1.1)
     for axis, (title, probabilities) in zip(axes[1:], (("before", before), ("after one step", after)), strict=True):
         probabilities = np.asarray(probabilities)
@@ -110,7 +109,7 @@ def show_gate_map(images: Tensor, gates: Sequence[Tensor], caption: str = "", gr
     drawing, axes = new_drawing(
         5.4, 0.24 * (tops[-1] + 1) + 0.6, ncols=1 + len(gates), width_ratios=[7, *(gate.shape[1] for gate in gates)]
     )
-    _column(bare(axes[0]), images, tops)
+    image_column(bare(axes[0]), images, tops)
     for index, (axis, gate) in enumerate(zip(axes[1:], gates, strict=True)):
         axis.set_title(f"layer {index + 1}\n{gate.mean():.0%} open", fontsize=10)
         for first in range(0, rows, each):
@@ -150,13 +149,6 @@ def show_frontier(points: Sequence[Mapping], dense_macs: float, caption: str = "
     axis.margins(y=0.2)
     told = "; ".join(f"{p['label']}: {p['accuracy']:.0%} at {p['macs'] / dense_macs:.0%} of the MACs" for p in points)
     return Figure(drawing, caption, f"Accuracy against multiply-accumulates. {told}.")
-
-
-def _column(axes: Axes, images: np.ndarray, tops: Sequence[float]) -> None:
-    """Draw images (image, height, width) below each other, each one unit high from its top."""
-    for image, top in zip(images, tops, strict=True):
-        stencil(axes, image, extent=(0, 1, top + 1, top), aspect="auto")
-    axes.set_xlim(0, 1)
 
 
 def _frame(column: int, row: int, colour: str) -> Rectangle:

@@ -5,10 +5,22 @@ from itertools import pairwise
 
 import numpy as np
 from matplotlib.patches import Circle
-from scipy import ndimage
 from torch import Tensor
 
-from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, arrow, bare, new_drawing, page_style, stencil
+from mglib.show.figures import (
+    ACCENT,
+    FAINT,
+    INK,
+    OPEN,
+    Figure,
+    arrow,
+    bare,
+    image_column,
+    new_drawing,
+    page_style,
+    stencil,
+)
+from mglib.show.surfaces import draw_relief
 
 _PLACES = {"θ": (0, 1), "φ": (0, 0), "θ′": (1.5, 1), "φ′": (3.0, 0), "F": (4.3, 0.5)}
 
@@ -51,13 +63,12 @@ def show_staircase(
 
     grid: θ (column,), φ (row,), loss (row, column); paths: two ways by name, each a sequence of points (θ, φ).
     """
-    across, up, loss = (np.asarray(values, float) for values in grid)
+    across, up, loss = grid
     drawing, axis = new_drawing(5.4, 4.2)
-    extent = (across[0], across[-1], up[0], up[-1])
-    depth = ndimage.zoom(np.sqrt(loss), 4, order=1)
-    columns, rows = (np.linspace(values[0], values[-1], 4 * len(values)) for values in (across, up))
-    stencil(axis, np.clip(0.9 * (1 - depth / 1.3), 0, 1), "open", extent=extent, origin="lower", aspect="equal")
-    axis.contour(columns, rows, depth, np.arange(0.1, 1.4, 0.15), colors=[INK], linewidths=0.5, alpha=0.35)
+    depth = np.sqrt(np.asarray(loss, float))
+    levels = np.arange(0.1, 1.4, 0.15)
+    draw_relief(axis, across, up, depth, levels, lambda fine: 0.9 * (1 - fine / 1.3), alpha=0.35)
+    axis.set_aspect("equal")
     told = []
     for (name, points), colour in zip(paths.items(), (ACCENT, INK), strict=True):
         points = np.asarray(points, float)
@@ -115,16 +126,14 @@ def show_flips(images: Tensor, before: Sequence[Tensor], after: Sequence[Tensor]
     """Draw which filters a stage opens and closes: a row an input, a column a filter, layer beside layer.
 
     images: (input, height, width); before, after: a gated layer, (input, filter) of zeros and ones each.
-    Blue is open before and after; an orange mark is a gate that the stage closed, an orange frame one it opened.
+    Blue is open before and after; an orange cell is a gate that the stage closed, an orange dot one that it opened.
     """
     images = np.asarray(images)
     before, after = ([np.asarray(gate) for gate in gates] for gates in (before, after))
     rows = len(images)
     widths = [8, *(gate.shape[1] for gate in before)]
     drawing, axes = new_drawing(5.4, 0.23 * rows + 0.6, ncols=1 + len(before), width_ratios=widths)
-    for row, image in enumerate(images):
-        stencil(bare(axes[0]), image, extent=(0, 1, row + 1, row), aspect="auto")
-    axes[0].set_xlim(0, 1)
+    image_column(bare(axes[0]), images, range(rows))
     closed = opened = 0
     for index, (axis, old, new) in enumerate(zip(axes[1:], before, after, strict=True)):
         extent = (0, old.shape[1], rows, 0)

@@ -1,11 +1,11 @@
 """Pictures of adaptation: the loss surface that a step crosses, what curvature adds to a gradient, steps taken."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 from scipy import ndimage
 from torch import Tensor
 
@@ -35,15 +35,11 @@ def show_surface(surfaces: Sequence[Surface], caption: str = "", top: float = 2.
     told = []
     for axis, surface in zip(np.atleast_1d(axes), surfaces, strict=True):
         across, up, loss = (np.asarray(values, float) for values in (surface.across, surface.up, surface.loss))
-        extent = (across[0], across[-1], up[0], up[-1])
-        fine = ndimage.zoom(np.minimum(loss, top + 0.6), 6, order=3)  # smooth between the measured points
-        stencil(axis, np.clip(1.05 * (1 - fine / top), 0, 1) ** 1.2, "open", extent=extent, origin="lower")
-        columns, rows = (np.linspace(values[0], values[-1], 6 * len(values)) for values in (across, up))
-        levels = np.arange(_LEVELS, top, _LEVELS)
-        axis.contour(columns, rows, fine, levels, colors=[INK], linewidths=0.6, alpha=0.5)
+        heights, levels = np.minimum(loss, top + 0.6), np.arange(_LEVELS, top, _LEVELS)
+        draw_relief(axis, across, up, heights, levels, lambda fine: _ground(fine, top), smooth=True, width=0.6)
         arrow(axis, (0, 0), (1, 0), ACCENT, width=2.5, size=15)
         axis.plot(0, 0, "o", color=ACCENT, markersize=7)
-        axis.set(aspect="auto", xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
+        axis.set(aspect="auto", xticks=[], yticks=[])
         axis.spines[:].set(visible=True, color=FAINT, linewidth=0.6)
         axis.set_title(f"{surface.title}\n{surface.before:.0%} → {surface.after:.0%} right", fontsize=11)
         step = np.interp([0, 1], across, loss[np.abs(up).argmin()])
@@ -105,13 +101,11 @@ def show_descents(
     paths: for two methods, several paths, (step, 2) each; grid: across (column,), up (row,), loss (row, column).
     centres: (task, 2), minima of the tasks' own losses.
     """
-    across, up, loss = (np.asarray(values, float) for values in grid)
+    across, up, loss = grid
     drawing, axis = new_drawing(5.4, 3.9)
-    extent = (across[0], across[-1], up[0], up[-1])
-    depth = ndimage.zoom(np.sqrt(loss / loss.max()), 4, order=1)
-    columns, rows = (np.linspace(values[0], values[-1], 4 * len(values)) for values in (across, up))
-    stencil(bare(axis), 0.7 * (1 - depth), "open", extent=extent, origin="lower", aspect="equal")
-    axis.contour(columns, rows, depth, 12, colors=[INK], linewidths=0.5, alpha=0.25)
+    depth = np.sqrt(np.asarray(loss, float) / float(loss.max()))
+    draw_relief(bare(axis), across, up, depth, 12, lambda fine: 0.7 * (1 - fine), alpha=0.25)
+    axis.set_aspect("equal")
     for letter, centre in zip("ABCDEFGH", np.asarray(centres), strict=False):
         axis.annotate(letter, centre, ha="center", va="center", color=INK, fontsize=13)
     ends = []
@@ -126,8 +120,6 @@ def show_descents(
             name, end, offset, textcoords="offset points", ha="center", va="center", color=colour, weight="bold"
         )
         ends.append(f"those of {name} end at ({end[0]:.1f}, {end[1]:.1f})")
-    axis.set_xlim(extent[:2])
-    axis.set_ylim(extent[2:])
     alt = f"A map of the mean loss after one step, with paths of descent from several starts: {'; '.join(ends)}."
     return Figure(drawing, caption, alt)
 
@@ -151,7 +143,6 @@ def show_steps(curves: Mapping[str, Sequence[float]], caption: str = "") -> Figu
     axis.set_ylim(0, 1)
     axis.set_xlim(-0.2, 1.45 * (steps - 1))
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_xticks(range(steps))
     axis.set_xlabel("gradient steps on five labelled examples")
     axis.set_ylabel("query accuracy")
@@ -160,6 +151,38 @@ def show_steps(curves: Mapping[str, Sequence[float]], caption: str = "") -> Figu
         for name, values in curves.items()
     )
     return Figure(drawing, caption, f"Accuracy against gradient steps from {len(curves)} starts. {told}.")
+
+
+def draw_relief(
+    axes: Axes,
+    across: Sequence[float],
+    up: Sequence[float],
+    heights: np.ndarray,
+    levels: int | np.ndarray,
+    opacity: Callable[[np.ndarray], np.ndarray],
+    *,
+    smooth: bool = False,
+    alpha: float = 0.5,
+    width: float = 0.5,
+) -> None:
+    """Draw a function of the plane as seen from above: blue of the given opacity, and level lines.
+
+    across: (column,); up: (row,); heights: (row, column), drawn finer than it was measured, along straight lines or,
+        if `smooth`, along curves; levels: how many lines, or at which heights; alpha, width: their opacity, and their width in points.
+    """
+    across, up = np.asarray(across, float), np.asarray(up, float)
+    finer, order = (6, 3) if smooth else (4, 1)
+    fine = ndimage.zoom(heights, finer, order=order)
+    columns, rows = (np.linspace(values[0], values[-1], finer * len(values)) for values in (across, up))
+    extent = (columns[0], columns[-1], rows[0], rows[-1])
+    stencil(axes, np.clip(opacity(fine), 0, 1), "open", extent=extent, origin="lower")
+    axes.contour(columns, rows, fine, levels, colors=[INK], linewidths=width, alpha=alpha)
+    axes.set(xlim=extent[:2], ylim=extent[2:])
+
+
+def _ground(loss: np.ndarray, top: float) -> np.ndarray:
+    """Return how blue a loss is drawn: full at zero, nothing from `top` upwards."""
+    return np.clip(1.05 * (1 - loss / top), 0, 1) ** 1.2
 
 
 def _levels(axis: Axes, centre: np.ndarray, curvature: np.ndarray, levels: Sequence[float]) -> None:
