@@ -14,9 +14,8 @@ from functools import cached_property
 from pathlib import Path
 
 import nbformat
-import yaml
 from api_pages import api_pages
-from build_book import documents
+from build_book import contents
 from myst_parser.mdit_to_docutils.base import default_slugify
 from pybtex.database import Entry, parse_file
 from pybtex.plugin import find_plugin
@@ -89,8 +88,7 @@ class Chapter:
 
 def chapters() -> list[Chapter]:
     """Return the numbered notebooks of _toc.yml."""
-    named = [Path(name).name for name in documents(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))]
-    paths = [BOOK / name if name.endswith(".ipynb") else BOOK / f"{name}.ipynb" for name in named]
+    paths = [BOOK / f"{Path(name).name}.ipynb" for name in contents()]
     return [Chapter(path) for path in paths if re.match(r"\d\d_", path.name)]
 
 
@@ -202,11 +200,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("action", choices=["write", "check"])
     writing = parser.parse_args().action == "write"
-    stale = [p for p, t in pages().items() if not p.is_file() or p.read_text(encoding="utf-8") != t]
-    for path in stale:
+    stale = {p: t for p, t in pages().items() if not p.is_file() or p.read_text(encoding="utf-8") != t}
+    for path, text in stale.items():
         if writing:
             path.parent.mkdir(exist_ok=True)
-            path.write_text(pages()[path], encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
         print(f"{path.relative_to(ROOT)}: {'written' if writing else 'out of date; run `make notebooks`'}")
     return 1 if stale and not writing else 0
 

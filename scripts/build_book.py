@@ -52,9 +52,8 @@ def jupyter_book(settings_path: Path, *options: str) -> int:
     return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode
 
 
-def write_start_page(toc: Path) -> None:
+def write_start_page(first: str) -> None:
     """Replace the bare redirect of Jupyter Book by one that has a title and a link to click on."""
-    first = documents(yaml.safe_load(toc.read_text(encoding="utf-8")))[0]
     title = settings()["title"]
     (HTML / "index.html").write_text(
         f"""<!DOCTYPE html>
@@ -73,18 +72,22 @@ def write_start_page(toc: Path) -> None:
     )
 
 
-def problems(toc: Path) -> list[str]:
+def problems() -> list[str]:
     """Return what is wrong with the built pages, apart from what Sphinx has already said."""
     found = []
     if not (HTML / "index.html").is_file():
         found.append(f"{HTML / 'index.html'} is missing")
     for report in sorted((HTML / "reports").rglob("*.log")):
         found.append(f"a cell failed, {report.relative_to(ROOT)} says:\n{report.read_text(encoding='utf-8')}")
-    entries = yaml.safe_load(toc.read_text(encoding="utf-8"))
-    for name in documents(entries):
+    for name in contents():
         if not (HTML / f"{name}.html").is_file():
             found.append(f"_toc.yml names {name}, but {HTML / name}.html is missing")
     return found
+
+
+def contents() -> list[str]:
+    """Return the documents of _toc.yml in order, without the ends of their names."""
+    return documents(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))
 
 
 def documents(entry: object) -> list[str]:
@@ -110,10 +113,10 @@ def main() -> int:
     for folder in (HTML, BUILD / ".doctrees"):
         shutil.rmtree(folder, ignore_errors=True)
     status = jupyter_book(config(not arguments.no_execute), "--warningiserror", "--nitpick")
-    toc = ROOT / "_toc.yml"
-    if (HTML / "index.html").is_file() and documents(yaml.safe_load(toc.read_text(encoding="utf-8")))[0] != "index":
-        write_start_page(toc)
-    found = problems(toc)
+    first = contents()[0]
+    if (HTML / "index.html").is_file() and first != "index":
+        write_start_page(first)
+    found = problems()
     for problem in found:
         print(f"error: {problem}", file=sys.stderr)
     if status or found:

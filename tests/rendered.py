@@ -1,11 +1,10 @@
 """The rendered book as the page tests see it: which pages there are, what a page holds, when it has come to rest."""
 
-import importlib.util
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-import yaml
+import build_book
 
 ROOT = Path(__file__).resolve().parent.parent
 HTML = ROOT / "_build" / "html"
@@ -15,16 +14,7 @@ AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"  # scri
 LOADING = {"script": "src", "img": "src", "source": "src", "iframe": "src", "video": "src", "audio": "src"}
 
 
-def load_script(name: str):
-    """Import a file of scripts/, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-build_book = load_script("build_book")
-DOCUMENTS = build_book.documents(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))
+DOCUMENTS = build_book.contents()
 CHAPTERS = [name for name in DOCUMENTS if re.match(r"\d\d_", Path(name).name)]
 PAGES = [f"{name}.html" for name in [*DOCUMENTS, "search"]]
 

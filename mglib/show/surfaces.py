@@ -168,7 +168,8 @@ def draw_relief(
     """Draw a function of the plane as seen from above: blue of the given opacity, and level lines.
 
     across: (column,); up: (row,); heights: (row, column), drawn finer than it was measured, along straight lines or,
-        if `smooth`, along curves; levels: how many lines, or at which heights; alpha, width: their opacity, and their width in points.
+        if `smooth`, along curves; levels: how many lines, or at which heights; alpha, width: their opacity, and their
+        width in points.
     """
     across, up = np.asarray(across, float), np.asarray(up, float)
     finer, order = (6, 3) if smooth else (4, 1)
