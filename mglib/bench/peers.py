@@ -1,0 +1,96 @@
+"""The meta-gradient as a reader would get it elsewhere: nested autograd, and the packages higher and torchopt.
+
+Each takes what `mglib.meta_gradient` takes and returns its gradient. The packages know one inner optimiser over a
+module's parameters, so they stand beside plain MAML only.
+"""
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+
+import torch
+from torch import nn
+
+from mglib.meta import Stage
+from mglib.nets import Objective
+from mglib.params import Params, detach
+from mglib.tasks import Task
+
+MetaGradient = Callable[[Objective, Params, Task, Sequence[Stage]], Params]
+
+
+def nested(objective: Objective, params: Params, task: Task, stages: Sequence[Stage]) -> Params:
+    """Differentiate through the steps of all stages with one graph: the textbook's way, and the plainest.
+
+    A later stage takes its gradient at an alias of its own parameters, or it would see the way in which the earlier
+    stage's result depends on them: another algorithm.
+    """
+    start = detach(params, requires_grad=True)
+    reached = dict(start)
+    for stage in stages:
+        for _ in range(stage.steps):
+            moved = {name: reached[name].view_as(reached[name]) for name in reached if name in stage.parameters}
+            point = {**reached, **moved}
+            held = {name: value for name, value in point.items() if name not in moved}
+            loss, _ = objective({**held, **moved}, task.support)
+            gradients = torch.autograd.grad(loss, list(moved.values()), create_graph=True)
+            steps = zip(moved.items(), gradients, strict=True)
+            reached = {**reached, **{name: value - stage.learning_rate * step for (name, value), step in steps}}
+    loss, _ = objective(reached, task.query)
+    gradients = torch.autograd.grad(loss, list(start.values()), materialize_grads=True)
+    return dict(zip(start, gradients, strict=True))
+
+
+def with_higher(objective: Objective, params: Params, task: Task, stages: Sequence[Stage]) -> Params:
+    """Plain MAML by higher 0.2: a patched module and a differentiable optimiser (arXiv 1910.01727)."""
+    import higher
+
+    (stage,) = stages
+    net = _loaded(objective.net, params)
+    optimiser = torch.optim.SGD(net.parameters(), stage.learning_rate)
+    with higher.innerloop_ctx(net, optimiser, copy_initial_weights=False) as (patched, differentiable):
+        for _ in range(stage.steps):
+            differentiable.step(_loss(patched, task.support))
+        gradients = torch.autograd.grad(_loss(patched, task.query), list(net.parameters()))
+    return dict(zip(dict(net.named_parameters()), gradients, strict=True))
+
+
+def with_torchopt(objective: Objective, params: Params, task: Task, stages: Sequence[Stage]) -> Params:
+    """Plain MAML by TorchOpt 0.7: a differentiable optimiser that replaces the module's parameters (arXiv 2211.06934)."""
+    import torchopt
+
+    (stage,) = stages
+    net = _loaded(objective.net, params)
+    start = dict(net.named_parameters())
+    before = torchopt.extract_state_dict(net)
+    optimiser = torchopt.MetaSGD(net, stage.learning_rate)
+    for _ in range(stage.steps):
+        optimiser.step(_loss(net, task.support))
+    gradients = torch.autograd.grad(_loss(net, task.query), list(start.values()))
+    torchopt.recover_state_dict(net, before)
+    return dict(zip(start, gradients, strict=True))
+
+
+PACKAGES: dict[str, MetaGradient] = {"higher": with_higher, "torchopt": with_torchopt}
+
+
+def installed() -> dict[str, MetaGradient]:
+    """Return the peers whose packages are there.
+
+    Raises:
+        ValueError: if one is missing.
+    """
+    if missing := [name for name in PACKAGES if find_spec(name) is None]:
+        raise ValueError(f"the peers {', '.join(missing)} are not installed: pip install 'mglib[bench]'")
+    return PACKAGES
+
+
+def _loaded(net: nn.Module, params: Params) -> nn.Module:
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            parameter.copy_(params[name])
+    return net
+
+
+def _loss(net: nn.Module, batch) -> torch.Tensor:
+    statistics = None if batch.context is None else net(batch.context).statistics
+    return nn.functional.cross_entropy(net(batch.images, statistics).logits, batch.labels)

@@ -1,0 +1,242 @@
+"""The parts of a gated layer in four directions: forward, backward, and the tangents of both.
+
+What autograd would record, written out. A part is made by its forward pass, `back` turns the loss's derivative by what
+the part gave into that by what it took, `dot` pushes a tangent forward, and `back_dot` gives the tangent of `back`. A
+Hessian-vector product is `dot` through all parts and `back_dot` through all in reverse.
+
+In the names below `d_x` is the loss's derivative by x, `x_dot` the tangent of x, and `d_x_dot` the tangent of `d_x`.
+None stands for a tangent that is zero, or for a derivative that nobody asks for. Maps lie in memory channel by channel
+(`torch.channels_last`), as the convolutions like them best.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mglib.params import Params
+
+Maybe = Tensor | None
+MAPS = (0, 2, 3)  # the dimensions over which a layer's maps are normalised
+EPSILON = 1e-5
+
+
+def channels_last(maps: Tensor) -> Tensor:
+    """Return maps, or filters, with their channels next to each other in memory."""
+    maps = maps.contiguous(memory_format=torch.channels_last)
+    channels, height, width = maps.shape[1:]
+    # One channel lies the same in both layouts; the strides have to say which one is meant.
+    return maps.as_strided(maps.shape, (height * width, 1, width, 1)) if channels == 1 else maps
+
+
+class Gate:
+    """A gate head and its hard choice, whose derivative is that of the sigmoid (`straight_through`)."""
+
+    def __init__(self, params: Params, inputs: Tensor, grid: int):
+        """Choose for inputs (batch, channel, height, width); `value` is (batch, filter), 0 or 1."""
+        self.weight, self.pixels = params["gate.linear.weight"], inputs.shape[2] * inputs.shape[3]
+        pooled = inputs.mean((2, 3)) if grid == 1 else F.adaptive_avg_pool2d(inputs.contiguous(), grid).flatten(1)
+        self.pooled, self.shape = pooled, pooled.shape[1:]
+        self.seen, self.mean, self.inverse = torch.native_layer_norm(pooled, self.shape, None, None, EPSILON)
+        logits = torch.addmm(params["gate.linear.bias"], self.seen, self.weight.T)
+        self.soft = torch.sigmoid(logits)
+        self.slope = torch.ops.aten.sigmoid_backward(torch.ones_like(self.soft), self.soft)
+        self.value = (logits > 0).to(logits.dtype)
+
+    def _through_norm(self, numbers: Tensor) -> Tensor:
+        """Return the norm's Jacobian times `numbers`, (batch, channel); it is symmetric."""
+        return torch.ops.aten.native_layer_norm_backward(
+            numbers, self.pooled, self.shape, self.mean, self.inverse, None, None, [True, False, False]
+        )[0]
+
+    def back(self, d_value: Tensor, gradient: Params) -> Tensor:
+        """Return the derivative by each pixel of the inputs, (batch, channel, 1, 1); add those by parameters."""
+        self.d_value, self.d_logits = d_value, d_value * self.slope
+        add(gradient, "gate.linear.weight", self.d_logits.T @ self.seen)
+        add(gradient, "gate.linear.bias", self.d_logits.sum(0))
+        self.d_seen = self.d_logits @ self.weight
+        self.d_pooled = self._through_norm(self.d_seen)
+        return (self.d_pooled / self.pixels)[:, :, None, None]
+
+    def dot(self, inputs_dot: Maybe, vector: Params) -> Tensor:
+        """Return the choice's tangent: the sigmoid's."""
+        self.weight_dot = vector["gate.linear.weight"]
+        self.pooled_dot = torch.zeros_like(self.seen) if inputs_dot is None else inputs_dot.mean((2, 3))
+        self.seen_dot = self._through_norm(self.pooled_dot)
+        self.logits_dot = torch.addmm(vector["gate.linear.bias"], self.seen, self.weight_dot.T)
+        self.logits_dot.addmm_(self.seen_dot, self.weight.T)
+        return self.slope * self.logits_dot
+
+    def back_dot(self, d_value_dot: Tensor, gradient: Params) -> Tensor:
+        """Return the tangent of what `back` returned; add those of the derivatives by parameters."""
+        bend = self.slope * (1 - 2 * self.soft)  # the slope's own derivative
+        d_logits_dot = d_value_dot * self.slope + self.d_value * bend * self.logits_dot
+        weight_dot = torch.addmm(d_logits_dot.T @ self.seen, self.d_logits.T, self.seen_dot)
+        add(gradient, "gate.linear.weight", weight_dot)
+        add(gradient, "gate.linear.bias", d_logits_dot.sum(0))
+        d_seen_dot = torch.addmm(d_logits_dot @ self.weight, self.d_logits, self.weight_dot)
+        # The Jacobian moves too: its factor, one over the deviation, and the direction that it takes away.
+        stretch = (self.seen * self.pooled_dot).mean(1, keepdim=True) * self.d_pooled
+        turn = self.seen_dot * (self.d_seen * self.seen).mean(1, keepdim=True)
+        turn += self.seen * (self.d_seen * self.seen_dot).mean(1, keepdim=True)
+        d_pooled_dot = self._through_norm(d_seen_dot) - self.inverse * (stretch + turn)
+        return (d_pooled_dot / self.pixels)[:, :, None, None]
+
+
+class Layer:
+    """A gated convolution of a batch that normalises itself: `gate(x) · relu(norm(conv(x)))`."""
+
+    def __init__(self, params: Params, inputs: Tensor, grid: int, *, first: bool):
+        """Compute `out` for inputs (batch, channel, height, width); `params` go by the layer's own names.
+
+        grid: cells a side to which the gate pools; first: nothing below asks for derivatives by the inputs.
+        """
+        self.inputs, self.weight, self.first = inputs, channels_last(params["conv.weight"]), first
+        self.scale = params["scale"][:, None, None]
+        self.before = convolve(inputs, self.weight)  # the norm
+        self.pixels = self.before.numel() // len(self.scale)
+        self.normalised, self.mean, self.inverse = torch.native_batch_norm(
+            self.before, None, None, None, None, True, 0.0, EPSILON
+        )
+        self.maps = torch.addcmul(params["shift"][:, None, None], self.normalised, self.scale).relu_()
+        self.gate = Gate(params, inputs, grid) if "gate.linear.weight" in params else None
+        self.out = self.maps if self.gate is None else self.maps * self.gate.value[:, :, None, None]
+
+    def _through_norm(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the norm's Jacobian times maps, and the maps' sums a filter: with the normalised maps, and alone."""
+        return torch.ops.aten.native_batch_norm_backward(
+            numbers, self.before, None, None, None, self.mean, self.inverse, True, EPSILON, [True, True, True]
+        )
+
+    def back(
+        self, d_out: Maybe, price: Maybe, gradient: Params, d_before: Maybe = None, *, weight: bool = True
+    ) -> Maybe:
+        """Return the derivative by the inputs; add those by the layer's parameters to `gradient`.
+
+        price: what one more open filter costs an example, (batch, 1); None: nothing.
+        d_before: derivative by the maps before the norm that comes in through the statistics.
+        weight: whether the derivative by the filters is wanted.
+        """
+        d_pixels = None
+        if d_out is not None:
+            self.d_out, self.d_maps = d_out, through_relu(d_out, self.out)
+            self.through, self.d_scale, d_shift = self._through_norm(self.d_maps)
+            add(gradient, "scale", self.d_scale)
+            add(gradient, "shift", d_shift)
+            d_before = total(self.through * self.scale, d_before)
+            if self.gate is not None:
+                d_pixels = self.gate.back(total((d_out * self.maps).sum((2, 3)), price), gradient)
+        self.d_before = d_before
+        d_inputs = None
+        if weight or not self.first:
+            d_inputs, d_weight = convolve_back(d_before, self.inputs, self.weight, (not self.first, weight))
+        if weight:
+            add(gradient, "conv.weight", d_weight)
+        return d_inputs if self.first or d_pixels is None else d_inputs.add_(d_pixels)
+
+    def dot(self, inputs_dot: Maybe, vector: Params) -> Tensor:
+        """Return the tangent of `out`, given the inputs' and the parameters'; conv.weight may be missing, for zero."""
+        self.inputs_dot, self.weight_dot = inputs_dot, None
+        before_dot = None if inputs_dot is None else convolve(inputs_dot, self.weight)
+        if "conv.weight" in vector:
+            self.weight_dot = channels_last(vector["conv.weight"])
+            before_dot = total(convolve(self.inputs, self.weight_dot), before_dot)
+        before_dot = torch.zeros_like(self.maps) if before_dot is None else before_dot
+        self.normalised_dot, along, _ = self._through_norm(before_dot)
+        self.stretch = (self.inverse * along / -self.pixels)[:, None, None]  # of one over the deviation, in parts of it
+        self.scale_dot = vector["scale"][:, None, None]
+        maps_dot = torch.addcmul(vector["shift"][:, None, None], self.normalised, self.scale_dot)
+        self.maps_dot = through_relu(maps_dot.addcmul_(self.normalised_dot, self.scale), self.maps)
+        if self.gate is None:
+            return self.maps_dot
+        self.gate_dot = self.gate.dot(inputs_dot, vector)[:, :, None, None]
+        return (self.maps * self.gate_dot).addcmul_(self.maps_dot, self.gate.value[:, :, None, None])
+
+    def back_dot(self, d_out_dot: Tensor, price_dot: Maybe, gradient: Params) -> Maybe:
+        """Return the tangent of what `back` returned; add those of the derivatives by parameters."""
+        d_maps_dot, d_pixels_dot = through_relu(d_out_dot, self.out), None
+        if self.gate is not None:
+            d_maps_dot += through_relu(self.d_out * self.gate_dot, self.maps)
+            d_gate_dot = (d_out_dot * self.maps).addcmul_(self.d_out, self.maps_dot).sum((2, 3))
+            d_pixels_dot = self.gate.back_dot(total(d_gate_dot, price_dot), gradient)
+        through_dot, d_scale_dot, d_shift_dot = self._through_norm(d_maps_dot)
+        across = (self.d_maps * self.normalised_dot).sum(MAPS)
+        add(gradient, "scale", d_scale_dot + across)
+        add(gradient, "shift", d_shift_dot)
+        # As in the gate, the norm's Jacobian moves: its factor, and the directions that it takes away.
+        turn = (self.inverse / -self.pixels)[:, None, None] * self.scale
+        d_before_dot = through_dot.mul_(self.scale).addcmul_(self.through, self.scale_dot + self.stretch * self.scale)
+        d_before_dot.addcmul_(self.normalised_dot, turn * self.d_scale[:, None, None])
+        d_before_dot.addcmul_(self.normalised, turn * across[:, None, None])
+        d_inputs_dot, d_weight_dot = convolve_back(d_before_dot, self.inputs, self.weight, (not self.first, True))
+        asked = (not self.first and self.weight_dot is not None, self.inputs_dot is not None)
+        if any(asked):
+            inputs_dot = self.inputs if self.inputs_dot is None else self.inputs_dot  # only the shape is read then
+            weight_dot = self.weight if self.weight_dot is None else self.weight_dot
+            more_inputs, more_weight = convolve_back(self.d_before, inputs_dot, weight_dot, asked)
+            d_inputs_dot, d_weight_dot = total(d_inputs_dot, more_inputs), total(d_weight_dot, more_weight)
+        add(gradient, "conv.weight", d_weight_dot)
+        return d_inputs_dot if self.first or d_pixels_dot is None else d_inputs_dot.add_(d_pixels_dot)
+
+
+class NormalisedByContext:
+    """The same layer for a batch that another batch normalises: the norm is folded into the filters."""
+
+    def __init__(self, params: Params, inputs: Tensor, grid: int, context: Layer):
+        """Compute `out` for inputs (batch, channel, height, width) with the statistics of `context`."""
+        self.inputs, self.context = inputs, context
+        self.scale, self.inverse = params["scale"], context.inverse
+        self.factor, self.mean = self.scale * self.inverse, context.mean
+        self.weight = context.weight * self.factor[:, None, None, None]
+        self.maps = convolve(inputs, self.weight, params["shift"] - self.mean * self.factor).relu_()
+        self.gate = Gate(params, inputs, grid) if context.gate is not None else None
+        self.out = self.maps if self.gate is None else self.maps * self.gate.value[:, :, None, None]
+
+    def back(self, d_out: Tensor, price: Maybe, gradient: Params) -> tuple[Maybe, Tensor]:
+        """Return the derivatives by the inputs and by the context's maps before the norm; add those by parameters."""
+        first, d_pixels = self.context.first, None
+        if self.gate is not None:
+            d_pixels = self.gate.back(total((d_out * self.maps).sum((2, 3)), price), gradient)
+        d_maps = through_relu(d_out, self.out)
+        d_inputs, d_folded = convolve_back(d_maps, self.inputs, self.weight, (not first, True))
+        d_shift = d_maps.sum(MAPS)
+        d_factor = (d_folded * self.context.weight).sum((1, 2, 3)) - self.mean * d_shift
+        add(gradient, "conv.weight", d_folded * self.factor[:, None, None, None])
+        add(gradient, "scale", d_factor * self.inverse)
+        add(gradient, "shift", d_shift)
+        # Mean and deviation are the context's: d_mean / self.context.pixels, and along the normalised maps.
+        value = self.context.normalised
+        along = -self.inverse.square() * self.scale * d_factor / self.context.pixels
+        d_before = torch.addcmul(
+            (-self.factor * d_shift / self.context.pixels)[:, None, None], value, along[:, None, None]
+        )
+        return (d_inputs if first or d_pixels is None else d_inputs.add_(d_pixels)), d_before
+
+
+def convolve(inputs: Tensor, weight: Tensor, bias: Maybe = None) -> Tensor:
+    """Return the maps of 3×3 filters, stride 2, padding 1."""
+    return F.conv2d(inputs, weight, bias, stride=2, padding=1)
+
+
+def convolve_back(d_maps: Tensor, inputs: Tensor, weight: Tensor, asked: tuple[bool, bool]) -> tuple[Maybe, Maybe]:
+    """Return the derivatives by inputs and by filters, those that are asked for."""
+    d_inputs, d_weight, _ = torch.ops.aten.convolution_backward(
+        d_maps, inputs, weight, None, [2, 2], [1, 1], [1, 1], False, [0, 0], 1, [*asked, False]
+    )
+    return d_inputs, d_weight
+
+
+def through_relu(d_maps: Tensor, maps: Tensor) -> Tensor:
+    """Return `d_maps` where `maps` are positive, zero elsewhere."""
+    return torch.ops.aten.threshold_backward(d_maps, maps, 0)
+
+
+def total(one: Maybe, other: Maybe) -> Maybe:
+    """Return the sum of what is not None."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
+
+
+def add(gradient: Params, name: str, more: Tensor) -> None:
+    """Add to the entry of a gradient, or make it."""
+    gradient[name] = gradient[name] + more if name in gradient else more
