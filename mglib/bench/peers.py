@@ -55,7 +55,7 @@ def with_higher(objective: Objective, params: Params, task: Task, stages: Sequen
 
 
 def with_torchopt(objective: Objective, params: Params, task: Task, stages: Sequence[Stage]) -> Params:
-    """Plain MAML by TorchOpt 0.7: a differentiable optimiser that replaces the module's parameters (arXiv 2211.06934)."""
+    """Plain MAML by TorchOpt 0.7: a differentiable optimiser over the module itself (arXiv 2211.06934)."""
     import torchopt
 
     (stage,) = stages

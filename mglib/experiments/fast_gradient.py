@@ -27,9 +27,10 @@ def fast_meta_gradient(
             params = merge(params, moved)
             walk.append((stage, here))
     there = Derivatives(loss_fn, params, task.query)
-    adjoint = there.gradient
-    if second_order:
-        for stage, here in reversed(walk):
-            product = here.hessian_vector({name: adjoint[name] for name in stage.parameters})
-            adjoint = {name: adjoint[name] - stage.learning_rate * product[name] for name in adjoint}
-    return adjoint, there.metrics
+    adjoint, metrics = there.gradient, there.metrics
+    del there
+    while second_order and walk:
+        stage, here = walk.pop()  # and with it all that the step left behind
+        product = here.hessian_vector({name: adjoint[name] for name in stage.parameters})
+        adjoint = {name: adjoint[name] - stage.learning_rate * product[name] for name in adjoint}
+    return adjoint, metrics

@@ -6,7 +6,7 @@ best; the norm of a query batch folded into its filters; and a Hessian-vector pr
 what the gradient left behind. The clear path is `Objective` under autograd; a test holds the two together.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -18,12 +18,35 @@ from mglib.nets.objective import Objective
 from mglib.nets.passes import Layer, Maybe, NormalisedByContext, channels_last, total
 from mglib.params import Params
 
-PIXELS_AT_ONCE = 2**20  # of the first layer's maps: queries go through in pieces that the processor's cache can hold
+PIXELS_AT_ONCE = 2**18  # of the first layer's maps: queries go through in pieces that the processor's cache can hold
 
 
 def written_out(objective: object) -> bool:
     """Return whether `Derivatives` knows this loss: an objective on a `GatedConvNet`, its gates without noise."""
     return isinstance(objective, Objective) and type(objective.net) is GatedConvNet and objective.noise is None
+
+
+class _Piece:
+    """Some of the images that a context normalises, on their way through all layers and back."""
+
+    def __init__(self, images: Tensor, of_layer: Sequence[Params], context: Sequence[Layer]):
+        self.images, self.layers = channels_last(images), []
+        out = self.images
+        for params, layer in zip(of_layer, context, strict=True):
+            self.layers.append(NormalisedByContext(params, out, layer))
+            out = self.layers[-1].out()
+        self.features = out.flatten(1)
+
+    def back(self, d_out: Tensor, prices: Sequence[Maybe], of_layer: list[Params]) -> Iterator[tuple[int, Tensor]]:
+        """Yield from the top each layer's position and the derivative by its context's maps; forget the layers."""
+        out = self.layers[-1].out()
+        while self.layers:
+            layer = self.layers.pop()
+            i = len(self.layers)
+            inputs = self.layers[-1].out() if self.layers else self.images
+            d_out, d_before = layer.back(d_out, out, inputs, prices[i], of_layer[i])
+            out = inputs
+            yield i, d_before
 
 
 class Derivatives:
@@ -69,33 +92,25 @@ class Derivatives:
     def _forward(self, batch) -> None:
         own = channels_last(batch.images if batch.context is None else batch.context)
         self._own: list[Layer] = []
-        for i, layer in enumerate(self._objective.net.layers):
-            grid = 1 if layer.gate is None else layer.gate.grid
-            self._own.append(Layer(self._of_layer[i], own, grid, first=i == 0))
-            own = self._own[i].out
-        self._pieces: list[list[NormalisedByContext]] = []  # of the batch, each through all layers
+        for params, layer in zip(self._of_layer, self._objective.net.layers, strict=True):
+            own = Layer(params, own, 1 if layer.gate is None else layer.gate.grid)
+            self._own.append(own)
+        self._pieces: list[_Piece] = []
         if batch.context is not None:
-            at_once = max(1, PIXELS_AT_ONCE // self._own[0].out[0].numel())
-            self._pieces = [self._forward_by_context(channels_last(p)) for p in batch.images.split(at_once)]
-        self._scored = self._pieces or [self._own]
-
-    def _forward_by_context(self, inputs: Tensor) -> list[NormalisedByContext]:
-        layers = []
-        for params, own, layer in zip(self._of_layer, self._own, self._objective.net.layers, strict=True):
-            grid = 1 if layer.gate is None else layer.gate.grid
-            layers.append(NormalisedByContext(params, inputs, grid, own))
-            inputs = layers[-1].out
-        return layers
+            at_once = max(8, PIXELS_AT_ONCE // self._own[0].maps[0].numel())
+            self._pieces = [_Piece(images, self._of_layer, self._own) for images in batch.images.split(at_once)]
+            self._features = torch.cat([piece.features for piece in self._pieces])
+        else:
+            self._features = self._own[-1].out().flatten(1)
 
     def _score(self) -> None:
         """Compute the loss, what to watch beside it, and its derivative by the logits."""
         objective, labels, params = self._objective, self._labels, self._params
-        self._features = torch.cat([layers[-1].out.flatten(1) for layers in self._scored])
         logits = torch.addmm(params["head.bias"], self._features, params["head.weight"].T)
         self._probabilities = logits.softmax(1)
         self._d_logits = (self._probabilities - F.one_hot(labels, logits.shape[1])) / len(labels)
         self._logits = logits
-        by_layer = zip(*self._scored, strict=True)
+        by_layer = zip(*([piece.layers for piece in self._pieces] or [self._own]), strict=True)
         gates = [torch.cat([layer.gate.value for layer in layers]) for layers in by_layer if layers[0].gate is not None]
         self._counts = [gate.sum(1, keepdim=True) for gate in gates]
         self._ratio, self._price = torch.ones(()), 0.0  # nats for one more MAC of one example
@@ -136,14 +151,13 @@ class Derivatives:
         d_features, prices = self._d_logits @ self._params["head.weight"], self._prices(self._counts)
         of_layer: list[Params] = [{} for _ in self._own]
         d_before: list[Maybe] = [None] * len(self._own)  # by the context's maps, through its statistics
-        done = 0
-        for layers in self._pieces:
-            piece = slice(done, done + len(layers[0].inputs))
-            d_out, done = self._unflatten(d_features[piece]), piece.stop
-            for i, layer in reversed(list(enumerate(layers))):
-                price = None if prices[i] is None else prices[i][piece]
-                d_out, through_statistics = layer.back(d_out, price, of_layer[i])
-                d_before[i] = total(d_before[i], through_statistics)
+        sizes = [len(piece.images) for piece in self._pieces]
+        for k, (piece, d_piece) in enumerate(
+            zip(self._pieces, d_features.split(sizes or len(d_features)), strict=False)
+        ):
+            of_piece = [None if price is None else price.split(sizes)[k] for price in prices]
+            for i, more in piece.back(self._unflatten(d_piece), of_piece, of_layer):
+                d_before[i] = total(d_before[i], more)
         d_out = None if self._pieces else self._unflatten(d_features)
         for i, layer in reversed(list(enumerate(self._own))):
             price, asked = None if self._pieces else prices[i], f"layers.{i}.conv.weight" in self._names
@@ -174,7 +188,7 @@ class Derivatives:
         return self._by_name(result, of_layer)
 
     def _unflatten(self, features: Tensor) -> Tensor:
-        return channels_last(features.view(-1, *self._own[-1].out.shape[1:]))
+        return channels_last(features.view(-1, *self._own[-1].maps.shape[1:]))
 
     def _by_name(self, found: Params, of_layer: Sequence[Params]) -> Params:
         """Return derivatives by the network's names, in the order of its parameters."""

@@ -33,7 +33,7 @@ class Gate:
 
     def __init__(self, params: Params, inputs: Tensor, grid: int):
         """Choose for inputs (batch, channel, height, width); `value` is (batch, filter), 0 or 1."""
-        self.weight, self.pixels = params["gate.linear.weight"], inputs.shape[2] * inputs.shape[3]
+        self.weight, self.grid, self.pixels = params["gate.linear.weight"], grid, inputs.shape[2] * inputs.shape[3]
         pooled = inputs.mean((2, 3)) if grid == 1 else F.adaptive_avg_pool2d(inputs.contiguous(), grid).flatten(1)
         self.pooled, self.shape = pooled, pooled.shape[1:]
         self.seen, self.mean, self.inverse = torch.native_layer_norm(pooled, self.shape, None, None, EPSILON)
@@ -83,28 +83,44 @@ class Gate:
 
 
 class Layer:
-    """A gated convolution of a batch that normalises itself: `gate(x) · relu(norm(conv(x)))`."""
+    """A gated convolution of a batch that normalises itself: `gate(x) · relu(norm(conv(x)))`.
 
-    def __init__(self, params: Params, inputs: Tensor, grid: int, *, first: bool):
-        """Compute `out` for inputs (batch, channel, height, width); `params` go by the layer's own names.
+    What a product or a comparison gives back is made anew when it is asked for, and not kept.
+    """
 
-        grid: cells a side to which the gate pools; first: nothing below asks for derivatives by the inputs.
+    def __init__(self, params: Params, below: "Layer | Tensor", grid: int):
+        """Compute the maps; `params` go by the layer's own names.
+
+        below: the layer that gives the inputs, or the images (batch, channel, height, width).
+        grid: cells a side to which the gate pools.
         """
-        self.inputs, self.weight, self.first = inputs, channels_last(params["conv.weight"]), first
+        self.below, self.first, self.weight = below, isinstance(below, Tensor), channels_last(params["conv.weight"])
+        inputs = self.inputs()
         self.scale = params["scale"][:, None, None]
-        self.before = convolve(inputs, self.weight)  # the norm
-        self.pixels = self.before.numel() // len(self.scale)
+        before = convolve(inputs, self.weight)  # the norm
+        self.pixels = before.numel() // len(self.scale)
         self.normalised, self.mean, self.inverse = torch.native_batch_norm(
-            self.before, None, None, None, None, True, 0.0, EPSILON
+            before, None, None, None, None, True, 0.0, EPSILON
         )
+        self.zero, self.one = torch.zeros_like(self.mean), torch.ones_like(self.mean)
         self.maps = torch.addcmul(params["shift"][:, None, None], self.normalised, self.scale).relu_()
         self.gate = Gate(params, inputs, grid) if "gate.linear.weight" in params else None
-        self.out = self.maps if self.gate is None else self.maps * self.gate.value[:, :, None, None]
+
+    def inputs(self) -> Tensor:
+        """Return what the layer reads."""
+        return self.below if isinstance(self.below, Tensor) else self.below.out()
+
+    def out(self) -> Tensor:
+        """Return what the gate lets through."""
+        return self.maps if self.gate is None else self.maps * self.gate.value[:, :, None, None]
 
     def _through_norm(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the norm's Jacobian times maps, and the maps' sums a filter: with the normalised maps, and alone."""
+        """Return the norm's Jacobian times maps, over `inverse`, and the maps' sums a filter: by normalised, and alone.
+
+        The kernel is told that the maps are normalised already, so that the maps before the norm need not be kept.
+        """
         return torch.ops.aten.native_batch_norm_backward(
-            numbers, self.before, None, None, None, self.mean, self.inverse, True, EPSILON, [True, True, True]
+            numbers, self.normalised, None, None, None, self.zero, self.one, True, EPSILON, [True, True, True]
         )
 
     def back(
@@ -118,20 +134,23 @@ class Layer:
         """
         d_pixels = None
         if d_out is not None:
-            self.d_out, self.d_maps = d_out, through_relu(d_out, self.out)
-            self.through, self.d_scale, d_shift = self._through_norm(self.d_maps)
+            self.d_out = d_out
+            self.through, self.d_scale, d_shift = self._through_norm(through_relu(d_out, self.out()))
             add(gradient, "scale", self.d_scale)
             add(gradient, "shift", d_shift)
-            d_before = total(self.through * self.scale, d_before)
+            d_before = total(self._d_before(), d_before)
             if self.gate is not None:
                 d_pixels = self.gate.back(total((d_out * self.maps).sum((2, 3)), price), gradient)
-        self.d_before = d_before
         d_inputs = None
         if weight or not self.first:
-            d_inputs, d_weight = convolve_back(d_before, self.inputs, self.weight, (not self.first, weight))
+            d_inputs, d_weight = convolve_back(d_before, self.inputs(), self.weight, (not self.first, weight))
         if weight:
             add(gradient, "conv.weight", d_weight)
         return d_inputs if self.first or d_pixels is None else d_inputs.add_(d_pixels)
+
+    def _d_before(self) -> Tensor:
+        """Return the derivative by the maps before the norm, as far as it comes through the norm."""
+        return self.through * (self.scale * self.inverse[:, None, None])
 
     def dot(self, inputs_dot: Maybe, vector: Params) -> Tensor:
         """Return the tangent of `out`, given the inputs' and the parameters'; conv.weight may be missing, for zero."""
@@ -139,9 +158,10 @@ class Layer:
         before_dot = None if inputs_dot is None else convolve(inputs_dot, self.weight)
         if "conv.weight" in vector:
             self.weight_dot = channels_last(vector["conv.weight"])
-            before_dot = total(convolve(self.inputs, self.weight_dot), before_dot)
+            before_dot = total(convolve(self.inputs(), self.weight_dot), before_dot)
         before_dot = torch.zeros_like(self.maps) if before_dot is None else before_dot
-        self.normalised_dot, along, _ = self._through_norm(before_dot)
+        normalised_dot, along, _ = self._through_norm(before_dot)
+        self.normalised_dot = normalised_dot.mul_(self.inverse[:, None, None])
         self.stretch = (self.inverse * along / -self.pixels)[:, None, None]  # of one over the deviation, in parts of it
         self.scale_dot = vector["scale"][:, None, None]
         maps_dot = torch.addcmul(vector["shift"][:, None, None], self.normalised, self.scale_dot)
@@ -153,62 +173,71 @@ class Layer:
 
     def back_dot(self, d_out_dot: Tensor, price_dot: Maybe, gradient: Params) -> Maybe:
         """Return the tangent of what `back` returned; add those of the derivatives by parameters."""
-        d_maps_dot, d_pixels_dot = through_relu(d_out_dot, self.out), None
+        out, inputs, d_pixels_dot = self.out(), self.inputs(), None
+        d_maps, d_maps_dot = through_relu(self.d_out, out), through_relu(d_out_dot, out)
         if self.gate is not None:
             d_maps_dot += through_relu(self.d_out * self.gate_dot, self.maps)
             d_gate_dot = (d_out_dot * self.maps).addcmul_(self.d_out, self.maps_dot).sum((2, 3))
             d_pixels_dot = self.gate.back_dot(total(d_gate_dot, price_dot), gradient)
         through_dot, d_scale_dot, d_shift_dot = self._through_norm(d_maps_dot)
-        across = (self.d_maps * self.normalised_dot).sum(MAPS)
+        across = (d_maps * self.normalised_dot).sum(MAPS)
         add(gradient, "scale", d_scale_dot + across)
         add(gradient, "shift", d_shift_dot)
         # As in the gate, the norm's Jacobian moves: its factor, and the directions that it takes away.
-        turn = (self.inverse / -self.pixels)[:, None, None] * self.scale
-        d_before_dot = through_dot.mul_(self.scale).addcmul_(self.through, self.scale_dot + self.stretch * self.scale)
+        inverse = self.inverse[:, None, None]
+        turn = inverse * self.scale / -self.pixels
+        d_before_dot = through_dot.mul_(self.scale * inverse)
+        d_before_dot.addcmul_(self.through, (self.scale_dot + self.stretch * self.scale) * inverse)
         d_before_dot.addcmul_(self.normalised_dot, turn * self.d_scale[:, None, None])
         d_before_dot.addcmul_(self.normalised, turn * across[:, None, None])
-        d_inputs_dot, d_weight_dot = convolve_back(d_before_dot, self.inputs, self.weight, (not self.first, True))
+        d_inputs_dot, d_weight_dot = convolve_back(d_before_dot, inputs, self.weight, (not self.first, True))
         asked = (not self.first and self.weight_dot is not None, self.inputs_dot is not None)
         if any(asked):
-            inputs_dot = self.inputs if self.inputs_dot is None else self.inputs_dot  # only the shape is read then
+            inputs_dot = inputs if self.inputs_dot is None else self.inputs_dot  # only the shape is read then
             weight_dot = self.weight if self.weight_dot is None else self.weight_dot
-            more_inputs, more_weight = convolve_back(self.d_before, inputs_dot, weight_dot, asked)
+            more_inputs, more_weight = convolve_back(self._d_before(), inputs_dot, weight_dot, asked)
             d_inputs_dot, d_weight_dot = total(d_inputs_dot, more_inputs), total(d_weight_dot, more_weight)
         add(gradient, "conv.weight", d_weight_dot)
         return d_inputs_dot if self.first or d_pixels_dot is None else d_inputs_dot.add_(d_pixels_dot)
 
 
 class NormalisedByContext:
-    """The same layer for a batch that another batch normalises: the norm is folded into the filters."""
+    """The same layer for a batch that another batch normalises: the norm is folded into the filters.
 
-    def __init__(self, params: Params, inputs: Tensor, grid: int, context: Layer):
-        """Compute `out` for inputs (batch, channel, height, width) with the statistics of `context`."""
-        self.inputs, self.context = inputs, context
-        self.scale, self.inverse = params["scale"], context.inverse
-        self.factor, self.mean = self.scale * self.inverse, context.mean
+    It keeps one tensor of maps, and makes what the gate lets through anew when it is asked for: a query batch is large.
+    """
+
+    def __init__(self, params: Params, inputs: Tensor, context: Layer):
+        """Compute the maps for inputs (batch, channel, height, width) with the statistics of `context`."""
+        self.context, self.scale = context, params["scale"]
+        self.factor = self.scale * context.inverse
         self.weight = context.weight * self.factor[:, None, None, None]
-        self.maps = convolve(inputs, self.weight, params["shift"] - self.mean * self.factor).relu_()
-        self.gate = Gate(params, inputs, grid) if context.gate is not None else None
-        self.out = self.maps if self.gate is None else self.maps * self.gate.value[:, :, None, None]
+        self.maps = convolve(inputs, self.weight, params["shift"] - context.mean * self.factor).relu_()
+        self.gate = None if context.gate is None else Gate(params, inputs, context.gate.grid)
 
-    def back(self, d_out: Tensor, price: Maybe, gradient: Params) -> tuple[Maybe, Tensor]:
-        """Return the derivatives by the inputs and by the context's maps before the norm; add those by parameters."""
+    def out(self) -> Tensor:
+        """Return what the gate lets through."""
+        return self.maps if self.gate is None else self.maps * self.gate.value[:, :, None, None]
+
+    def back(self, d_out: Tensor, out: Tensor, inputs: Tensor, price: Maybe, gradient: Params) -> tuple[Maybe, Tensor]:
+        """Return the derivatives by the inputs and by the context's maps before the norm; add those by parameters.
+
+        d_out is used up; out, inputs: as they were on the way forward.
+        """
         first, d_pixels = self.context.first, None
+        d_maps = through_relu(d_out, out)
         if self.gate is not None:
-            d_pixels = self.gate.back(total((d_out * self.maps).sum((2, 3)), price), gradient)
-        d_maps = through_relu(d_out, self.out)
-        d_inputs, d_folded = convolve_back(d_maps, self.inputs, self.weight, (not first, True))
+            d_pixels = self.gate.back(total(d_out.mul_(self.maps).sum((2, 3)), price), gradient)
+        d_inputs, d_folded = convolve_back(d_maps, inputs, self.weight, (not first, True))
         d_shift = d_maps.sum(MAPS)
-        d_factor = (d_folded * self.context.weight).sum((1, 2, 3)) - self.mean * d_shift
+        d_factor = (d_folded * self.context.weight).sum((1, 2, 3)) - self.context.mean * d_shift
         add(gradient, "conv.weight", d_folded * self.factor[:, None, None, None])
-        add(gradient, "scale", d_factor * self.inverse)
+        add(gradient, "scale", d_factor * self.context.inverse)
         add(gradient, "shift", d_shift)
-        # Mean and deviation are the context's: d_mean / self.context.pixels, and along the normalised maps.
-        value = self.context.normalised
-        along = -self.inverse.square() * self.scale * d_factor / self.context.pixels
-        d_before = torch.addcmul(
-            (-self.factor * d_shift / self.context.pixels)[:, None, None], value, along[:, None, None]
-        )
+        # Mean and deviation are the context's: d_mean / pixels, and along the normalised maps.
+        d_mean = (-self.factor * d_shift / self.context.pixels)[:, None, None]
+        along = (-self.context.inverse.square() * self.scale * d_factor / self.context.pixels)[:, None, None]
+        d_before = torch.addcmul(d_mean, self.context.normalised, along)
         return (d_inputs if first or d_pixels is None else d_inputs.add_(d_pixels)), d_before
 
 
