@@ -15,7 +15,7 @@ class Frozen(NamedTuple):
     net: nn.Module
     params: Params
     statistics: Statistics
-    kept: tuple[Tensor, ...]  # a layer that may lose filters: the positions of those left, ascending
+    kept: dict[int, Tensor]  # a gate whose filters may go, by position: which of them are left, ascending
 
 
 def freeze(net: nn.Module, params: Params, prediction: Prediction) -> Frozen:
@@ -31,7 +31,7 @@ def freeze(net: nn.Module, params: Params, prediction: Prediction) -> Frozen:
     """
     names = [*net.convolutions(), "head"]
     readers = {cost.reads: name for cost, name in zip(net.costs, names, strict=True) if cost.reads is not None}
-    params, statistics, kept = dict(params), list(prediction.statistics), []
+    params, statistics, kept = dict(params), list(prediction.statistics), {}
     for index, (cost, name) in enumerate(zip(net.costs, names, strict=True)):
         if cost.writes not in readers:
             continue
@@ -41,9 +41,9 @@ def freeze(net: nn.Module, params: Params, prediction: Prediction) -> Frozen:
             params[f"{name}.{part}"] = params[f"{name}.{part}"][stay]
         statistics[index] = tuple(statistic[stay] for statistic in statistics[index])
         _keep_inputs(net, params, readers[cost.writes], stay, len(opened))
-        kept.append(stay)
-    small = net.thinned([len(stay) for stay in kept]) if kept else net
-    return Frozen(small, params, tuple(statistics), tuple(kept))
+        kept[cost.writes] = stay
+    small = net.thinned([len(stay) for stay in kept.values()]) if kept else net
+    return Frozen(small, params, tuple(statistics), kept)
 
 
 def _keep_inputs(net: nn.Module, params: Params, reader: str, stay: Tensor, channels: int) -> None:
