@@ -28,7 +28,7 @@ from mglib.experiments import (
     train,
 )
 from mglib.experiments.algorithms import ALGORITHMS, final_objective, stages_of
-from mglib.nets import macs_per_layer, macs_ratio, make_net
+from mglib.nets import macs_ratio, make_net
 from mglib.params import load, save
 from mglib.tasks import Batch, load_federation
 
@@ -282,8 +282,6 @@ def test_a_node_freezes_by_default_and_answers_its_support_set_as_before(glyph_n
     assert frozen.parameter_bytes < whole.parameter_bytes == 4 * sum(p.numel() for p in whole.net.parameters())
     for index, (gate, small) in enumerate(zip(before.gates, after.gates, strict=True)):
         assert torch.equal(gate[:, gate.any(0)], small), index
-    convolutions = [macs_per_layer(n.net.costs, p.gates)[0, -1] for n, p in ((whole, before), (frozen, after))]
-    assert convolutions[0] == convolutions[1]
     assert (macs_ratio(frozen.net.costs, after.gates) < macs_ratio(whole.net.costs, before.gates)).all()
 
 
