@@ -241,6 +241,8 @@ def test_a_node_keeps_its_network_and_gets_the_same_answers_from_disk(finished, 
         (support_folder / name / "a.png").write_bytes(source.read_bytes())
     network, support = adapt_to_folder(finished, support_folder)
     assert network.classes == ("character1", "character4")
+    assert len(network.kept) == 3
+    assert adapt_to_folder(finished, support_folder, frozen=False)[0].kept is None
     network.save(tmp_path / "mine")
     back = NodeNetwork.load(tmp_path / "mine")
     answers = network(support.images), back(support.images)
@@ -268,8 +270,8 @@ def whole_and_frozen(nodes, seed, architecture=None):
         noise = torch.Generator().manual_seed(seed)
         params |= {name: torch.randn(params[name].shape, generator=noise) for name in net.gate_names()}
     task = nodes[seed % len(nodes)].sample_task(5, 1, 15, np.random.default_rng(seed))
-    made = [NodeNetwork.adapted(recipe, net, params, task.support, tuple("abcde"), frozen=f) for f in (False, True)]
-    return *made, task
+    given = (recipe, net, params, task.support, tuple("abcde"))
+    return NodeNetwork.adapted(*given, frozen=False), NodeNetwork.adapted(*given), task
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -33,8 +33,7 @@ def export_network(network: NodeNetwork, path: Path) -> tuple[int, list[str]]:
     recipe = network.recipe
     program = torch.onnx.export(
         _WithStatistics(network).eval(),
-        # Two images, not one: a batch of one would be taken for a size that never changes.
-        (torch.zeros(2, recipe.channels, recipe.image_size, recipe.image_size),),
+        (torch.zeros(1, recipe.channels, recipe.image_size, recipe.image_size),),
         dynamo=True,
         input_names=["images"],
         output_names=outputs,
