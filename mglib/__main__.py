@@ -1,4 +1,4 @@
-"""The command line: `python -m mglib train | evaluate | adapt | predict | bench`."""
+"""The command line: `python -m mglib train | evaluate | adapt | predict | export | bench`."""
 
 import importlib
 import json
@@ -12,7 +12,16 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from mglib.experiments import NodeNetwork, Recipe, Run, adapt_to_folder, evaluate_run, train, with_provenance
+from mglib.experiments import (
+    NodeNetwork,
+    Recipe,
+    Run,
+    adapt_to_folder,
+    evaluate_run,
+    export_network,
+    train,
+    with_provenance,
+)
 from mglib.nets import macs_ratio
 
 Positional = tyro.conf.Positional
@@ -105,20 +114,29 @@ def evaluate_command(
     print(f"MACs, gates included     {evaluation['macs_ratio']:.1%} of the dense network's")
 
 
-def adapt_command(run: Positional[Path], support: Path, out: Path, invert: bool | None = None) -> None:
-    """Make a network of your own from a few labelled images: FOLDER/<class>/<image>.
+def adapt_command(
+    run: Positional[Path], support: Path, out: Path, invert: bool | None = None, freeze: bool = True
+) -> None:
+    """Make a small network of your own from a few labelled images: FOLDER/<class>/<image>.
 
     Args:
         run: folder of a finished training.
         support: folder with one sub-folder of images a class, or one image a class, named after it.
         out: folder for the adapted network.
         invert: turn dark on light into light on dark; by default if most of the images is bright, as in training.
+        freeze: leave out the filters that none of these images opens; --no-freeze keeps them all.
     """
-    network, support_batch = adapt_to_folder(Run(run), support, invert=invert)
-    network.save(out)
-    ratio = float(macs_ratio(network.net.costs, network(support_batch.images).gates, len(support_batch.labels)).mean())
-    print(f"{out}: tells apart {', '.join(network.classes)}")
-    print(f"MACs on these images, gates included: {ratio:.1%} of the dense network's")
+    whole, batch = adapt_to_folder(Run(run), support, invert=invert, frozen=False)
+    own = whole.without_unopened(batch.images) if freeze else whole
+    own.save(out)
+    size = (out / "network.safetensors").stat().st_size
+    share = 1 - own.parameter_bytes / whole.parameter_bytes
+    print(f"{out}: tells apart {', '.join(own.classes)}")
+    if own.kept:
+        print(f"filters kept, of {own.recipe.width}: {', '.join(map(str, own.kept))}")
+    print(f"{size:,} bytes on disk; parameters {own.parameter_bytes:,} bytes, {share:.1%} saved by freezing")
+    ratio = float(macs_ratio(own.net.costs, own(batch.images).gates, len(batch.labels)).mean())
+    print(f"MACs on these images, gates included: {ratio:.1%} of the dense network's, {1 - ratio:.1%} saved")
 
 
 def predict_command(
@@ -153,6 +171,21 @@ def predict_command(
         print(f"{row['image']}: {row['class']} ({row['probability']:.0%}, {row['macs_ratio']:.0%} of the dense MACs)")
 
 
+def export_command(network: Positional[Path], out: Path) -> None:
+    """Write a network that `adapt` made to an ONNX file: images in; logits and each layer's gates out.
+
+    Args:
+        network: folder that `adapt` wrote.
+        out: the file.
+    """
+    own = NodeNetwork.load(network)
+    written, outputs = export_network(own, out)
+    side = own.recipe.image_size
+    print(f"{out}: {written:,} bytes, tells apart {', '.join(own.classes)}")
+    print(f"in: images, float32 (batch, {own.recipe.channels}, {side}, {side}), from 0 (background) to 1 (ink)")
+    print(f"out: {', '.join(outputs)}")
+
+
 def bench_command(
     what: Positional[Literal["meta-step", "inference", "rounds"]],
     quick: bool = False,
@@ -182,6 +215,7 @@ COMMANDS = {
     "evaluate": evaluate_command,
     "adapt": adapt_command,
     "predict": predict_command,
+    "export": export_command,
     "bench": bench_command,
 }
 

@@ -1,15 +1,21 @@
 """The commands as a user calls them: what they leave on disk, what they print, how they refuse."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 from PIL import Image
 from small_data import write_alphabets
 
 from mglib.__main__ import main
+from mglib.tasks import load_federation
 
+GLYPH_RUN = str(Path(__file__).resolve().parent.parent / "results" / "runs" / "glyphs" / "gated-50")
 TINY = ["--image-size=14", "--width=8", "--depth=3", "--ways=3", "--queries=4", "--rounds=12", "--nodes-per-round=2"]
 
 
@@ -82,6 +88,69 @@ def test_own_images_become_a_network_that_names_them(run, folder, tmp_path, caps
     assert first == second
     assert first["class"] in ("character0", "character2", "character5")
     assert 0 < first["macs_ratio"] < 1.1
+
+
+@pytest.fixture(scope="module")
+def glyphs(tmp_path_factory):
+    """Three characters of a script that the book's run never saw, an image each, and one more of the second."""
+    folder, node = tmp_path_factory.mktemp("glyphs"), load_federation("glyphs").test[0]
+    task = node.sample_task(3, 1, 1, np.random.default_rng(0))
+    (folder / "support").mkdir()
+    for name, image in zip(("one", "two", "three"), task.support.images, strict=True):
+        Image.fromarray((255 * image[0]).byte().numpy()).save(folder / "support" / f"{name}.png")
+    query = task.query.images[task.query.labels == 1][0, 0]
+    Image.fromarray((255 * query).byte().numpy()).save(folder / "query.png")
+    return folder
+
+
+def test_adapt_writes_a_smaller_network_and_says_what_it_saved(glyphs, tmp_path, capsys):
+    images = sorted((glyphs / "support").iterdir())
+    said, size, shares, rows = {}, {}, {}, {}
+    for name, options in (("small", []), ("whole", ["--no-freeze"])):
+        out = tmp_path / name
+        assert main(["adapt", GLYPH_RUN, "--support", str(glyphs / "support"), "--out", str(out), *options]) == 0
+        said[name], size[name] = capsys.readouterr().out, (out / "network.safetensors").stat().st_size
+        assert f"{size[name]:,} bytes on disk" in said[name]
+        shares[name] = [float(share) for share in re.findall(r"([\d.]+)% ", said[name])]
+        assert main(["predict", str(out), *map(str, images), "--json"]) == 0
+        rows[name] = json.loads(capsys.readouterr().out)
+    assert size["small"] < size["whole"]
+    (kept,) = re.findall(r"filters kept, of 32: (.*)", said["small"])
+    assert 4 <= sum(map(int, kept.split(", "))) < 4 * 32
+    assert "filters kept" not in said["whole"]
+    assert 0 == shares["whole"][0] < shares["small"][0] < 100, "bytes saved"
+    assert shares["small"][1] < shares["whole"][1], "MACs needed"
+    for row, of_whole in zip(rows["small"], rows["whole"], strict=True):
+        assert row["class"] == of_whole["class"]
+        assert row["probability"] == pytest.approx(of_whole["probability"], abs=1e-5)
+        assert row["macs_ratio"] < of_whole["macs_ratio"]
+
+
+def test_export_writes_what_onnxruntime_answers_as_predict_does(glyphs, tmp_path, capsys):
+    mine, file, query = tmp_path / "mine", tmp_path / "exported" / "mine.onnx", glyphs / "query.png"
+    assert main(["adapt", GLYPH_RUN, "--support", str(glyphs / "support"), "--out", str(mine)]) == 0
+    capsys.readouterr()
+    assert main(["predict", str(mine), str(query), "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert main(["export", str(mine), "--out", str(file)]) == 0
+    said = capsys.readouterr()
+    assert f"{file.stat().st_size:,} bytes" in said.out
+    assert "logits, gates_conv_1, gates_conv_2, gates_conv_3, gates_conv_4" in said.out
+    assert said.err == ""
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    pixels = np.asarray(Image.open(query), np.float32)[None, None] / 255
+    (logits,) = session.run(["logits"], {"images": pixels})[0]
+    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"])[logits.argmax()] == answer["class"]
+    assert np.exp(logits.max()) / np.exp(logits).sum() == pytest.approx(answer["probability"], abs=1e-5)
+
+
+def test_export_overwrites_nothing_and_wants_a_network(glyphs, tmp_path, capsys):
+    mine, file = tmp_path / "mine", tmp_path / "mine.onnx"
+    assert main(["adapt", GLYPH_RUN, "--support", str(glyphs / "support"), "--out", str(mine)]) == 0
+    file.write_text("do not lose me")
+    assert "exists already" in refused(capsys, "export", str(mine), "--out", str(file))
+    assert file.read_text() == "do not lose me"
+    assert "recipe.json" in refused(capsys, "export", str(tmp_path), "--out", str(tmp_path / "x.onnx"))
 
 
 def test_images_dark_on_light_are_turned_as_in_training_and_stay_so(run, folder, tmp_path, capsys):

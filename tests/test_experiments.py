@@ -22,14 +22,15 @@ from mglib.experiments import (
     adapt_to_folder,
     evaluate,
     evaluate_run,
+    score_frozen,
     set_up,
     summarise,
     train,
 )
-from mglib.experiments.algorithms import ALGORITHMS
-from mglib.nets import macs_ratio
+from mglib.experiments.algorithms import ALGORITHMS, final_objective, stages_of
+from mglib.nets import macs_ratio, make_net
 from mglib.params import load, save
-from mglib.tasks import Batch
+from mglib.tasks import Batch, load_federation
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +241,8 @@ def test_a_node_keeps_its_network_and_gets_the_same_answers_from_disk(finished, 
         (support_folder / name / "a.png").write_bytes(source.read_bytes())
     network, support = adapt_to_folder(finished, support_folder)
     assert network.classes == ("character1", "character4")
+    assert len(network.kept) == 3
+    assert adapt_to_folder(finished, support_folder, frozen=False)[0].kept is None
     network.save(tmp_path / "mine")
     back = NodeNetwork.load(tmp_path / "mine")
     answers = network(support.images), back(support.images)
@@ -248,6 +251,114 @@ def test_a_node_keeps_its_network_and_gets_the_same_answers_from_disk(finished, 
     assert 0 < float(macs_ratio(back.net.costs, answers[1].gates).mean()) < 1.1
     alone = back(support.images[:1])
     torch.testing.assert_close(alone.logits[0], answers[0].logits[0])
+
+
+RUNS = Path(__file__).resolve().parent.parent / "results" / "runs" / "glyphs"
+
+
+@pytest.fixture(scope="module")
+def glyph_nodes():
+    return load_federation("glyphs").test
+
+
+def whole_and_frozen(nodes, seed, architecture=None):
+    """The book's run (or a network half open by chance) adapted to a task of a new script, whole and frozen."""
+    recipe, net, params = Run(RUNS / "gated-50").load()
+    if architecture:
+        recipe = dataclasses.replace(recipe, architecture=architecture, width=8, depth=2)
+        net, params = make_net(architecture, seed, width=8, depth=2)
+        noise = torch.Generator().manual_seed(seed)
+        params |= {name: torch.randn(params[name].shape, generator=noise) for name in net.gate_names()}
+    task = nodes[seed % len(nodes)].sample_task(5, 1, 15, np.random.default_rng(seed))
+    given = (recipe, net, params, task.support, tuple("abcde"))
+    return NodeNetwork.adapted(*given, frozen=False), NodeNetwork.adapted(*given), task
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_node_freezes_by_default_and_answers_its_support_set_as_before(glyph_nodes, seed):
+    whole, frozen, task = whole_and_frozen(glyph_nodes, seed)
+    before, after = whole(task.support.images), frozen(task.support.images)
+    torch.testing.assert_close(after.logits, before.logits, atol=1e-5, rtol=0)
+    assert frozen.kept == tuple(int(gate.any(0).sum()) for gate in before.gates)
+    assert sum(frozen.kept) < 4 * 32
+    assert frozen.parameter_bytes < whole.parameter_bytes == 4 * sum(p.numel() for p in whole.net.parameters())
+    for index, (gate, small) in enumerate(zip(before.gates, after.gates, strict=True)):
+        assert torch.equal(gate[:, gate.any(0)], small), index
+    assert (macs_ratio(frozen.net.costs, after.gates) < macs_ratio(whole.net.costs, before.gates)).all()
+
+
+@pytest.mark.parametrize("architecture", [None, "conv", "residual"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_node_network_comes_back_from_disk_as_it_went(glyph_nodes, tmp_path, architecture, frozen):
+    network, task = whole_and_frozen(glyph_nodes, 1, architecture)[frozen], whole_and_frozen(glyph_nodes, 1)[2]
+    network.save(tmp_path / "mine")
+    back = NodeNetwork.load(tmp_path / "mine")
+    assert back.kept == network.kept
+    assert (back.kept is None) != frozen
+    assert torch.equal(back(task.query.images).logits, network(task.query.images).logits)
+    assert back.net.costs == network.net.costs
+
+
+def test_a_frozen_network_takes_less_of_the_disk(glyph_nodes, tmp_path):
+    for name, network in zip(("whole", "frozen"), whole_and_frozen(glyph_nodes, 0)[:2], strict=True):
+        network.save(tmp_path / name)
+    whole, frozen = ((tmp_path / name / "network.safetensors").stat().st_size for name in ("whole", "frozen"))
+    assert frozen < whole
+
+
+def test_a_network_written_before_there_was_freezing_still_loads(glyph_nodes, tmp_path):
+    whole, _, task = whole_and_frozen(glyph_nodes, 0)
+    whole.save(tmp_path / "mine")
+    file = tmp_path / "mine" / "network.safetensors"
+    tensors, metadata = load(file)
+    assert metadata.pop("kept") == "null"
+    save(file, tensors, metadata)
+    assert torch.equal(NodeNetwork.load(tmp_path / "mine")(task.query.images).logits, whole(task.query.images).logits)
+
+
+@pytest.mark.parametrize(
+    "kept", ["null", "[32, 32, 32]", "[1, 2, 3, 4]", "[99, 32, 32, 32]", "7", '"all"', "[", '{"a": 1}']
+)
+def test_a_network_that_does_not_fit_what_it_says_it_kept_is_refused(glyph_nodes, tmp_path, kept):
+    _, frozen, _ = whole_and_frozen(glyph_nodes, 0)
+    frozen.save(tmp_path / "mine")
+    file = tmp_path / "mine" / "network.safetensors"
+    tensors, metadata = load(file)
+    save(file, tensors, metadata | {"kept": kept})
+    with pytest.raises(ValueError, match=r"network\.safetensors is (not a network|of another architecture)"):
+        NodeNetwork.load(tmp_path / "mine")
+
+
+def test_statistics_that_are_missing_or_of_another_size_are_refused(glyph_nodes, tmp_path):
+    _, frozen, _ = whole_and_frozen(glyph_nodes, 0)
+    frozen.save(tmp_path / "mine")
+    file = tmp_path / "mine" / "network.safetensors"
+    tensors, metadata = load(file)
+    short = {name: value[1:] if name == "statistics/1/mean" else value for name, value in tensors.items()}
+    lacking = {name: value for name, value in tensors.items() if not name.startswith("statistics/3")}
+    for wrong in (short, lacking):
+        save(file, wrong, metadata)
+        with pytest.raises(ValueError, match=r"of another architecture: statistics/"):
+            NodeNetwork.load(tmp_path / "mine")
+
+
+def test_what_freezing_costs_is_measured_on_queries_it_never_saw(glyph_nodes):
+    recipe, net, params = Run(RUNS / "gated-50").load()
+    objective, stages = final_objective(recipe, net), stages_of(recipe, net)
+    plain = list(evaluate(objective, params, glyph_nodes, stages, tasks=6))
+    scores = list(evaluate(objective, params, glyph_nodes, stages, tasks=6, scored_by=score_frozen))
+    for score, of_whole in zip(scores, plain, strict=True):
+        assert score.node == of_whole.node
+        assert score.accuracy == pytest.approx(of_whole.accuracy)
+        assert score.macs_ratio == pytest.approx(of_whole.macs_ratio)
+        assert 1 - score.agreement <= score.missed + 1e-6, "only a query that misses a filter is answered otherwise"
+        assert abs(score.accuracy_frozen - score.accuracy) <= 1 - score.agreement + 1e-6
+        assert 0 < score.removed < 0.3
+        assert 0 < score.bytes_saved < 0.5
+        assert score.macs_ratio_frozen < score.macs_ratio_unskipped < 1
+    dense = make_net("conv", 0, gated=False)
+    with pytest.raises(ValueError, match="nothing to freeze"):
+        score_frozen(dataclasses.replace(objective, net=dense[0]), dense[1], None, stages)
 
 
 # --- what is refused -------------------------------------------------------------------------------------------

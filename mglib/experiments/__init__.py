@@ -1,6 +1,8 @@
 """Where the parts meet: recipes, training that survives being stopped, evaluation on nodes never seen."""
 
 from mglib.experiments.evaluation import TaskScore, evaluate, evaluate_run, score, summarise
+from mglib.experiments.export import export_network
+from mglib.experiments.frozen import FrozenScore, score_frozen
 from mglib.experiments.node import NodeNetwork, adapt_to_folder
 from mglib.experiments.recipes import Recipe
 from mglib.experiments.results import read_results, with_provenance
@@ -9,6 +11,7 @@ from mglib.experiments.training import Experiment, round_metrics, set_up, train
 
 __all__ = [
     "Experiment",
+    "FrozenScore",
     "NodeNetwork",
     "Recipe",
     "Run",
@@ -16,9 +19,11 @@ __all__ = [
     "adapt_to_folder",
     "evaluate",
     "evaluate_run",
+    "export_network",
     "read_results",
     "round_metrics",
     "score",
+    "score_frozen",
     "set_up",
     "summarise",
     "train",

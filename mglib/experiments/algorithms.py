@@ -1,6 +1,6 @@
 """Algorithms: what a node does with the parameters it is sent. A few lines each on the shared round."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,11 +41,17 @@ class Algorithm:
 ALGORITHMS = {"metagater": Algorithm(True, metagater), "maml": Algorithm(False, maml)}
 
 
-def network_of(recipe: Recipe) -> tuple[nn.Module, Params]:
-    """Return a recipe's network and its initial parameters; `recipe.channels` must be known."""
+def network_of(recipe: Recipe, kept: Sequence[int] | None = None) -> tuple[nn.Module, Params]:
+    """Return a recipe's network and its initial parameters; `recipe.channels` must be known.
+
+    kept: filters that freezing left in each layer; None: all.
+
+    Raises:
+        ValueError: if the recipe's network never had so many filters.
+    """
     sizes = {name: getattr(recipe, name) for name in ("ways", "width", "depth", "image_size", "channels")}
     sizes = {name: size for name, size in sizes.items() if size is not None}
-    return make_net(recipe.architecture, recipe.seed, gated=ALGORITHMS[recipe.method].gated, **sizes)
+    return make_net(recipe.architecture, recipe.seed, gated=ALGORITHMS[recipe.method].gated, kept=kept, **sizes)
 
 
 def stages_of(recipe: Recipe, net: nn.Module) -> tuple[Stage, ...]:

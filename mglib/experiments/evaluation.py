@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from mglib.meta import Stage, adapt
 from mglib.nets import Objective, dense_macs
 from mglib.params import Params
 from mglib.tasks import Batch, Node, Task, load_nodes, same_data
+
+Score = TypeVar("Score")
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,13 @@ def evaluate(
     queries: int = 15,
     seed: int = 0,
     device: str = "cpu",
-) -> Iterator[TaskScore]:
+    scored_by: Callable[[Objective, Params, Task, Sequence[Stage]], Score] | None = None,
+) -> Iterator[Score]:
     """Yield the score of each of `tasks` tasks, task t drawn by (seed, t) from node t modulo their number.
 
     A prediction sees the support set and its own image, never another query.
+
+    scored_by: adapts to a task and says how it went; None: `score`.
 
     Raises:
         ValueError: if there are no nodes, or one is too small for such tasks.
@@ -57,7 +62,7 @@ def evaluate(
         node = nodes[index % len(nodes)]
         task = node.sample_task(ways, shots, queries, np.random.default_rng([seed, index])).to(device)
         with one_thread():
-            scored = score(objective, params, task, stages)
+            scored = (scored_by or score)(objective, params, task, stages)
         yield scored  # outside: what the caller does between tasks keeps its threads
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from mglib.experiments.algorithms import final_objective, network_of, stages_of
 from mglib.experiments.recipes import Recipe
 from mglib.experiments.runs import Run, check_fit
 from mglib.meta import adapt
-from mglib.nets import Prediction, Statistics
+from mglib.nets import Prediction, Statistics, freeze
 from mglib.params import Params, load, save, under_prefix, with_prefix
 from mglib.tasks import Batch, load_images, read_support
 from mglib.tasks.images import has_bright_background
@@ -29,6 +29,7 @@ class NodeNetwork:
     statistics: Statistics  # of the support images, by which every later image is normalised
     classes: tuple[str, ...]  # name of each label
     inverted: bool = False  # whether the support images were dark on light and had to be turned
+    kept: tuple[int, ...] | None = None  # filters left in each layer that may lose some; None: all of them
 
     @classmethod
     def adapted(
@@ -39,8 +40,12 @@ class NodeNetwork:
         support: Batch,
         classes: tuple[str, ...],
         inverted: bool = False,
+        *,
+        frozen: bool = True,
     ) -> "NodeNetwork":
         """Adapt `params` to a support batch, (ways · shots, channel, height, width) with labels 0 to ways - 1.
+
+        frozen: whether to remove the filters that no support image opens; see `without_unopened`.
 
         Raises:
             ValueError: if there are more classes than the network can name, or a pixel is not a finite number.
@@ -54,7 +59,23 @@ class NodeNetwork:
         own = adapt(final_objective(recipe, net), params, support, stages_of(recipe, net))
         with torch.no_grad():
             statistics = functional_call(net, own, (support.images,)).statistics
-        return cls(recipe, net, own, statistics, classes, inverted)
+        whole = cls(recipe, net, own, statistics, classes, inverted)
+        return whole.without_unopened(support.images) if frozen else whole
+
+    def without_unopened(self, images: Tensor) -> "NodeNetwork":
+        """Return a smaller network, without the filters that none of these images opens; see `freeze`.
+
+        On these images it answers the same; another image may have opened a filter that is gone. A dense network
+        is returned as it is.
+        """
+        small = freeze(self.net, self.params, self(images))
+        kept = tuple(len(positions) for positions in small.kept.values()) or None
+        return replace(self, net=small.net, params=small.params, statistics=small.statistics, kept=kept)
+
+    @property
+    def parameter_bytes(self) -> int:
+        """What the parameters take, without the support set's statistics and the names in the file."""
+        return sum(value.nbytes for value in self.params.values())
 
     def read(self, paths: Sequence[Path]) -> Tensor:
         """Return image files as this network takes them: (image, channel, height, width), 0 to 1.
@@ -83,11 +104,8 @@ class NodeNetwork:
         for index, (mean, variance) in enumerate(self.statistics):
             tensors |= {f"statistics/{index}/mean": mean, f"statistics/{index}/variance": variance}
         self.recipe.save(folder / "recipe.json")
-        save(
-            folder / "network.safetensors",
-            tensors,
-            {"classes": json.dumps(self.classes), "inverted": json.dumps(self.inverted)},
-        )
+        facts = {"classes": self.classes, "inverted": self.inverted, "kept": self.kept}
+        save(folder / "network.safetensors", tensors, {name: json.dumps(fact) for name, fact in facts.items()})
 
     @classmethod
     def load(cls, folder: Path) -> "NodeNetwork":
@@ -99,23 +117,30 @@ class NodeNetwork:
         recipe = Recipe.load(folder / "recipe.json")
         file = folder / "network.safetensors"
         tensors, metadata = load(file)
-        net, initial = network_of(recipe)
-        params = under_prefix("params/", tensors)
-        check_fit(params, initial, file)
-        layers = range((len(tensors) - len(params)) // 2)
         try:
-            statistics = tuple((tensors[f"statistics/{i}/mean"], tensors[f"statistics/{i}/variance"]) for i in layers)
-            classes, inverted = (json.loads(metadata[key]) for key in ("classes", "inverted"))
-        except (KeyError, json.JSONDecodeError) as error:
+            classes, inverted = tuple(json.loads(metadata["classes"])), json.loads(metadata["inverted"])
+            kept = json.loads(metadata.get("kept", "null"))  # files from before networks were frozen do not say
+            net, expected = network_of(recipe, kept)
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{file} is not a network that `adapt` wrote ({error})") from error
-        return cls(recipe, net, params, statistics, tuple(classes), inverted)
+        expected = with_prefix("params/", expected)
+        names = [(f"statistics/{i}/mean", f"statistics/{i}/variance") for i in range(len(net.convolutions()))]
+        for (mean, variance), layer in zip(names, net.convolutions().values(), strict=True):
+            expected |= {mean: layer.shift, variance: layer.shift}
+        check_fit(tensors, expected, file)
+        statistics = tuple((tensors[mean], tensors[variance]) for mean, variance in names)
+        kept = None if kept is None else tuple(kept)
+        return cls(recipe, net, under_prefix("params/", tensors), statistics, classes, inverted, kept)
 
 
-def adapt_to_folder(run: Run, folder: Path, *, invert: bool | None = None) -> tuple[NodeNetwork, Batch]:
+def adapt_to_folder(
+    run: Run, folder: Path, *, invert: bool | None = None, frozen: bool = True
+) -> tuple[NodeNetwork, Batch]:
     """Adapt a finished run to the images in `folder`; return the network and the support batch it was made from.
 
     folder: one sub-folder of images a class, or one image a class, named after it.
     invert: whether to turn dark on light into light on dark; None: if the median pixel is bright, as in training.
+    frozen: whether to remove the filters that none of the images opens.
 
     Raises:
         ValueError: if the run is not finished, or the images cannot be read or are not a task for it.
@@ -124,4 +149,4 @@ def adapt_to_folder(run: Run, folder: Path, *, invert: bool | None = None) -> tu
     images, labels, classes = read_support(folder, recipe.image_size, recipe.channels)
     invert = has_bright_background(images) if invert is None else invert
     support = Batch((255 - images if invert else images).float() / 255, labels)
-    return NodeNetwork.adapted(recipe, net, params, support, classes, invert), support
+    return NodeNetwork.adapted(recipe, net, params, support, classes, invert, frozen=frozen), support

@@ -1,8 +1,9 @@
 """A network that chooses: gates, gated networks, what they cost, and the objective that asks them to save."""
 
+from mglib.nets.freezing import Frozen, freeze
 from mglib.nets.gates import GateHead, gumbel, straight_through
 from mglib.nets.layers import GatedConv
-from mglib.nets.macs import LayerCost, dense_macs, macs_per_layer, macs_ratio
+from mglib.nets.macs import LayerCost, ThinnedCost, dense_macs, macs_per_layer, macs_ratio
 from mglib.nets.models import (
     ARCHITECTURES,
     GatedConvNet,
@@ -15,6 +16,7 @@ from mglib.nets.objective import Objective, annealed_budget
 
 __all__ = [
     "ARCHITECTURES",
+    "Frozen",
     "GateHead",
     "GatedConv",
     "GatedConvNet",
@@ -23,8 +25,10 @@ __all__ = [
     "Objective",
     "Prediction",
     "Statistics",
+    "ThinnedCost",
     "annealed_budget",
     "dense_macs",
+    "freeze",
     "gumbel",
     "macs_per_layer",
     "macs_ratio",

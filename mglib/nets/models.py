@@ -4,6 +4,7 @@ The networks keep no buffers and write nothing while they compute: the statistic
 come in with the call or from the batch itself, and go out with the answer.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,6 +33,19 @@ class _GatedNet(nn.Module):
     costs: tuple[LayerCost, ...]  # in the order of computation, the head last
     image_size: int
     channels: int
+    sizes: dict[str, int]  # the keywords it was made with, all but `kept`
+
+    def convolutions(self) -> dict[str, GatedConv]:
+        """Return the gated convolutions by the names of their parameters, in the order of computation."""
+        return {name: module for name, module in self.named_modules() if isinstance(module, GatedConv)}
+
+    def thinned(self, kept: Sequence[int]) -> "_GatedNet":
+        """Return a network of the same sizes that keeps so many filters of each layer that may lose some.
+
+        Its weights are drawn anew; `freeze` says what they must be. The global generator is left alone.
+        """
+        with torch.random.fork_rng(devices=[]):
+            return type(self)(**self.sizes, kept=tuple(kept))
 
     def gate_names(self) -> frozenset[str]:
         """Return the names of the gate heads' parameters (φ); all others are the backbone (θ)."""
@@ -63,29 +77,34 @@ class GatedConvNet(_GatedNet):
         image_size: int = 28,
         channels: int = 1,
         gated: bool = True,
+        kept: Sequence[int] | None = None,
     ):
         """Make the network; weights are drawn from torch's global generator (see `make_net`).
 
         The first layer's gate sees the image averaged to 4×4 cells, for the mean of a grey image alone
         says little; the gates above see the mean of each map.
 
+        kept: how many of its `width` filters each layer has left (see `freeze`); None: all.
+
         Raises:
-            ValueError: if a size is not a positive integer.
+            ValueError: if a size is not a positive integer, or more filters are kept than there were.
         """
         super().__init__()
         _check_positive(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
+        self.sizes = dict(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels, gated=gated)
         self.image_size, self.channels = image_size, channels
         self.layers = nn.ModuleList()
-        costs, size = [], image_size
-        for index in range(depth):
+        costs, size, maps, whole = [], image_size, channels, channels  # maps that a layer reads, and before freezing
+        for index, filters in enumerate(_filters(kept, width, depth)):
             first = index == 0
-            layer = GatedConv(channels if first else width, width, gated=gated, grid=4 if first else 1)
+            layer = GatedConv(maps, filters, gated=gated, grid=4 if first else 1, thinned_from=(whole, width))
             size = _half(size)
             costs.append(layer.cost(f"conv {index + 1}", size, index - 1 if gated and not first else None, index))
             self.layers.append(layer)
-        self.head = nn.Linear(width * size**2, ways)
-        costs.append(LayerCost("head", size**2, width, ways, reads=depth - 1 if gated else None))
-        self.costs = tuple(costs)
+            maps, whole = filters, width
+        self.head = nn.Linear(maps * size**2, ways)
+        reads = depth - 1 if gated else None
+        self.costs = (*costs, LayerCost("head", size**2, maps, ways, reads=reads).against(whole, ways))
 
     def forward(
         self, images: Tensor, statistics: Statistics | None = None, noise: torch.Generator | None = None
@@ -124,22 +143,27 @@ class GatedResidualNet(_GatedNet):
         image_size: int = 28,
         channels: int = 1,
         gated: bool = True,
+        kept: Sequence[int] | None = None,
     ):
         """Make the network; weights are drawn from torch's global generator (see `make_net`).
 
+        kept: how many of its `width` filters the first convolution of each block has left (see `freeze`); None:
+            all. The second one's are those of the stream, and stay.
+
         Raises:
-            ValueError: if a size is not a positive integer.
+            ValueError: if a size is not a positive integer, or more filters are kept than there were.
         """
         super().__init__()
         _check_positive(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
+        self.sizes = dict(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels, gated=gated)
         self.image_size, self.channels = image_size, channels
         self.stem = GatedConv(channels, width, gated=False)
         size = _half(image_size)
         costs = [self.stem.cost("stem", size, None, None)]
         self.blocks = nn.ModuleList()
-        for index in range(depth):
-            inner = GatedConv(width, width, gated=gated)
-            outer = GatedConv(width, width, stride=1, gated=gated, relu=False)
+        for index, filters in enumerate(_filters(kept, width, depth)):
+            inner = GatedConv(width, filters, gated=gated, thinned_from=(width, width))
+            outer = GatedConv(filters, width, stride=1, gated=gated, relu=False, thinned_from=(width, width))
             size = _half(size)
             costs.append(inner.cost(f"block {index + 1} in", size, None, 2 * index))
             costs.append(outer.cost(f"block {index + 1} out", size, 2 * index if gated else None, 2 * index + 1))
@@ -169,10 +193,10 @@ class GatedResidualNet(_GatedNet):
 ARCHITECTURES: dict[str, type[_GatedNet]] = {"conv": GatedConvNet, "residual": GatedResidualNet}
 
 
-def make_net(architecture: str, seed: int, **sizes: int | bool) -> tuple[_GatedNet, Params]:
+def make_net(architecture: str, seed: int, **sizes: int | bool | Sequence[int] | None) -> tuple[_GatedNet, Params]:
     """Return a network of `ARCHITECTURES` and its initial parameters, the same for the same seed.
 
-    sizes: keywords of the architecture's class: ways, width, depth, image_size, channels, gated.
+    sizes: keywords of the architecture's class: ways, width, depth, image_size, channels, gated, kept.
 
     Raises:
         ValueError: if the architecture is unknown or a size is not a positive integer.
@@ -187,6 +211,14 @@ def make_net(architecture: str, seed: int, **sizes: int | bool) -> tuple[_GatedN
 
 def _half(size: int) -> int:
     return (size + 1) // 2
+
+
+def _filters(kept: Sequence[int] | None, width: int, depth: int) -> tuple[int, ...]:
+    """Return the filters of each of `depth` layers: those kept, or all."""
+    filters = (width,) * depth if kept is None else tuple(kept)
+    if len(filters) != depth or not all(isinstance(count, int) and 1 <= count <= width for count in filters):
+        raise ValueError(f"`kept` (={kept}) must be {depth} numbers from 1 to {width}: the filters left in each layer")
+    return filters
 
 
 def _check_positive(**sizes: int) -> None:
