@@ -2,6 +2,7 @@
 
 from mglib.experiments.evaluation import TaskScore, evaluate, evaluate_run, score, summarise
 from mglib.experiments.export import export_network
+from mglib.experiments.fast_gradient import fast_meta_gradient
 from mglib.experiments.frozen import FrozenScore, score_frozen
 from mglib.experiments.node import NodeNetwork, adapt_to_folder
 from mglib.experiments.recipes import Recipe
@@ -20,6 +21,7 @@ __all__ = [
     "evaluate",
     "evaluate_run",
     "export_network",
+    "fast_meta_gradient",
     "read_results",
     "round_metrics",
     "score",

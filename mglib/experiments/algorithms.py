@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from mglib.experiments.fast_gradient import fast_meta_gradient
 from mglib.experiments.recipes import Recipe
 from mglib.federated import Round, Update
-from mglib.meta import Stage, meta_gradient
+from mglib.meta import Stage
 from mglib.nets import Objective, annealed_budget, make_net
 from mglib.params import Params
 from mglib.tasks import Node
@@ -83,7 +84,9 @@ class MetaUpdate:
             start = params
             for _ in range(recipe.tasks_per_step):
                 task = node.sample_task(recipe.ways, recipe.shots, recipe.queries, generator).to(self.device)
-                gradient, metrics = meta_gradient(objective, start, task, self.stages, second_order=recipe.second_order)
+                gradient, metrics = fast_meta_gradient(
+                    objective, start, task, self.stages, second_order=recipe.second_order
+                )
                 params = {name: value - rate * gradient[name] for name, value in params.items()}
                 history.append(metrics)
         means = {name: float(np.mean([float(metrics[name]) for metrics in history])) for name in history[0]}

@@ -1,9 +1,10 @@
 """First and second derivatives of the objective on a gated conv net, written out: the fast path of the meta-gradient.
 
 Autograd records a graph, walks it, and to differentiate the walk records and walks another. For one known network all
-of that can be written down (`passes.py`). What is gained: no graph; maps in the layout that the convolutions like
-best; the norm of a query batch folded into its filters; and a Hessian-vector product that is one tangent pass through
-what the gradient left behind. The clear path is `Objective` under autograd; a test holds the two together.
+of that can be written down (`passes.py`, `layer_passes.py`). What is gained: no graph; maps in the layout that the
+convolutions like best; the norm of a query batch folded into its filters; and a Hessian-vector product that is one
+tangent pass through what the gradient left behind. The clear path is `Objective` under autograd; a test holds the two
+together.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -12,18 +13,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mglib.nets.layer_passes import Layer, NormalisedByContext, channels_last
 from mglib.nets.macs import dense_macs, macs_ratio
 from mglib.nets.models import GatedConvNet
 from mglib.nets.objective import Objective
-from mglib.nets.passes import Layer, Maybe, NormalisedByContext, channels_last, total
+from mglib.nets.passes import Maybe, total
 from mglib.params import Params
 
 PIXELS_AT_ONCE = 2**18  # of the first layer's maps: queries go through in pieces that the processor's cache can hold
 
 
 def written_out(objective: object) -> bool:
-    """Return whether `Derivatives` knows this loss: an objective on a `GatedConvNet`, its gates without noise."""
-    return isinstance(objective, Objective) and type(objective.net) is GatedConvNet and objective.noise is None
+    """Return whether `Derivatives` knows this loss: an objective on a whole `GatedConvNet`, its gates without noise."""
+    if not isinstance(objective, Objective) or type(objective.net) is not GatedConvNet or objective.noise is not None:
+        return False
+    return not any(layer.gate is not None and layer.gate.absent for layer in objective.net.layers)
 
 
 class _Piece:
