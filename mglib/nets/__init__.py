@@ -12,6 +12,7 @@ from mglib.nets.models import (
     make_net,
 )
 from mglib.nets.objective import Objective, annealed_budget
+from mglib.nets.skipping import SkippingNet
 
 __all__ = [
     "ARCHITECTURES",
@@ -22,6 +23,7 @@ __all__ = [
     "LayerCost",
     "Objective",
     "Prediction",
+    "SkippingNet",
     "Statistics",
     "annealed_budget",
     "dense_macs",
