@@ -7,7 +7,7 @@ the weights once.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from mglib.params import Params
 
 # What a group costs that goes through a layer apart from the others, in multiply-accumulates: its dozen operations.
 GROUP_COST = 2_000_000
+# What slicing a weight costs, in the same unit.
+WEIGHT_COST = 10
 
 
 def folded(layer: Params, statistics: MapStatistics) -> tuple[Tensor, Tensor]:
@@ -37,14 +39,14 @@ class SkippingNet:
     It answers as the masked network does, to the rounding of its arithmetic: a gate logit within rounding of zero
     may fall to the other side. An example alone costs what `macs_per_layer` says. Examples of a batch are computed
     in groups of one pattern where that spares more than it costs, and otherwise together, with every filter that
-    one of them opens. A network without gates is computed whole.
+    one of them opens. A network without gates is computed whole. Its layers hold the slices they used last: two
+    threads need a network each.
     """
 
-    def __init__(self, net: nn.Module, params: Params, statistics: Statistics, *, remember: int = 4):
+    def __init__(self, net: nn.Module, params: Params, statistics: Statistics):
         """Fold the normalisation into the weights, once.
 
         statistics: those that normalise every answer, such as `Prediction.statistics` of a node's support set.
-        remember: patterns for which a layer keeps its slices; 0: it slices for every input.
 
         Raises:
             ValueError: if the network is none of `ARCHITECTURES`, or the statistics are not of its layers.
@@ -58,11 +60,13 @@ class SkippingNet:
         if len(statistics) != len(names):
             raise ValueError(f"`statistics` of {len(statistics)} layers: the network has {len(names)}")
         self.net, self.statistics = net, statistics
-        *costs, head = net.costs
+        head = net.costs[-1]
         with torch.inference_mode():
             self._layers = [
-                _Layer.of(net.get_submodule(name), _under(name, params), of_layer, cost.taps, remember)
-                for name, of_layer, cost in zip(names, statistics, costs, strict=True)
+                _Layer(
+                    net.get_submodule(name), _under(name, params), of_layer, cost.taps, after.taps * after.out_channels
+                )
+                for name, of_layer, cost, after in zip(names, statistics, net.costs[:-1], net.costs[1:], strict=True)
             ]
             weight = params["head.weight"].view(head.out_channels, head.in_channels, head.taps)
             self._head_weight = weight.permute(1, 2, 0).contiguous()  # (channel, pixel, way): an open channel is a row
@@ -84,43 +88,35 @@ class SkippingNet:
             groups = self._layers[0](groups[0])
             for inner, outer in zip(self._layers[1::2], self._layers[2::2], strict=True):
                 groups = [part for group in groups for part in _block(inner, outer, group)]
-        return self._together(groups, images)
-
-    def _together(self, groups: list["_Group"], images: Tensor) -> Prediction:
-        """Return the groups' answers in the order of the batch."""
         logits = [self._head(group) for group in groups]
-        gates = [group.gates for group in groups]
-        if len(groups) == 1:
-            return Prediction(logits[0], tuple(gate.to(images.dtype) for gate in gates[0]), self.statistics)
-        order = torch.tensor([place for group in groups for place in group.places], device=images.device).argsort()
-        in_order = [torch.cat(parts).index_select(0, order) for parts in zip(*gates, strict=True)]
-        return Prediction(
-            torch.cat(logits).index_select(0, order),
-            tuple(gate.to(images.dtype) for gate in in_order),
-            self.statistics,
-        )
+        gates = [torch.cat(group.gates, 1) for group in groups if group.gates]
+        if len(groups) > 1:
+            order = torch.tensor([place for group in groups for place in group.places], device=images.device).argsort()
+            logits, gates = [torch.cat(logits)[order]], [torch.cat(gates)[order]]
+        if not gates:
+            return Prediction(logits[0], (), self.statistics)
+        filters = [len(layer.bias) for layer in self._layers if layer.gate]
+        return Prediction(logits[0], (gates[0] > 0).to(images.dtype).split(filters, 1), self.statistics)
 
     def _head(self, group: "_Group") -> Tensor:
         weight = self._head_weight if group.open is None else self._head_weight.index_select(0, group.open)
         return torch.addmm(self._head_bias, group.maps.flatten(1), weight.flatten(0, 1))
 
 
-@dataclass
-class _Group:
+class _Group(NamedTuple):
     """Examples that are computed together, and the channels that are open for them."""
 
     maps: Tensor  # (example, open channel, height, width)
     open: Tensor | None = None  # indices of those channels, None: all
-    key: bytes = b""  # the same as bytes, to look slices up by
+    key: bytes | None = None  # the same as bytes
     places: list[int] | None = None  # of the examples in the batch, None: all of it
-    gates: tuple[Tensor, ...] = ()  # of the layers so far, (example, filter), bool
+    gates: tuple[Tensor, ...] = ()  # of the layers so far, (example, filter), positive where open and 0 where closed
     stream: Tensor | None = None  # inputs of the residual block under way
 
     def part(self, rows: list[int]) -> "_Group":
         """Return the group of some of its examples."""
         index = torch.tensor(rows, device=self.maps.device)
-        return replace(
-            self,
+        return self._replace(
             maps=self.maps.index_select(0, index),
             places=rows if self.places is None else [self.places[row] for row in rows],
             gates=tuple(gate.index_select(0, index) for gate in self.gates),
@@ -128,87 +124,80 @@ class _Group:
         )
 
 
-@dataclass(frozen=True)
-class _Slice:
-    """What a layer computes with for one pattern of open inputs and open filters."""
-
-    open: Tensor | None  # indices of the open filters, None: all
-    weight: Tensor  # (open filter, open channel, 3, 3), channels last
-    bias: Tensor  # (open filter,)
-
-
-@dataclass(frozen=True)
 class _Layer:
-    """A folded convolution, its gate head if it has one, and the slices it made last."""
+    """A folded convolution, its gate head if it has one, and the slices it used last."""
 
-    weight: Tensor  # (filter, 3, 3, channel): a filter is a row, and the channels of a tap lie side by side
-    bias: Tensor  # (filter,)
-    gate: tuple[Tensor, Tensor] | None  # weight and bias of the head
-    grid: int
-    stride: int
-    relu: bool
-    taps: int
-    remember: int
-    slices: dict[tuple[bytes, bytes], _Slice] = field(default_factory=dict)  # the one used last is the last
-
-    @classmethod
-    def of(cls, module: GatedConv, params: Params, statistics: MapStatistics, taps: int, remember: int) -> "_Layer":
-        """Return the layer with its normalisation folded."""
-        weight, bias = folded(params, statistics)
-        gate = (params["gate.linear.weight"], params["gate.linear.bias"]) if module.gate else None
-        grid = module.gate.grid if module.gate else 1
-        weight = weight.permute(0, 2, 3, 1).contiguous()
-        return cls(weight, bias, gate, grid, module.conv.stride[0], module.relu, taps, remember)
+    def __init__(self, module: GatedConv, params: Params, statistics: MapStatistics, taps: int, read_macs: int):
+        """Fold the normalisation; read_macs: those of the next layer for each channel it reads."""
+        weight, self.bias = folded(params, statistics)
+        # (filter, 3, 3, channel): a filter is a row, and the channels of a tap lie side by side.
+        self.weight = weight.permute(0, 2, 3, 1).contiguous()
+        self.gate = (params["gate.linear.weight"], params["gate.linear.bias"]) if module.gate else None
+        self.grid = module.gate.grid if module.gate else 1
+        self.stride, self.relu = module.conv.stride[0], module.relu
+        self.taps, self.read_macs = taps, read_macs
+        # New memory for each slice would cost more than the copying.
+        self.rows, self.room = self.weight.new_empty(self.weight.numel()), self.weight.new_empty(self.weight.numel())
+        self.used: tuple[bytes | None, bytes] | None = None  # the patterns of channels and filters that `slices` is for
+        self.slices = self.weight.permute(0, 3, 1, 2), self.bias
 
     def __call__(self, group: _Group) -> list[_Group]:
         """Return the group after the layer, or the groups into which its gates split it."""
         if self.gate is None:
-            return [replace(group, maps=self.convolve(group.maps, self.weight.permute(0, 3, 1, 2), self.bias))]
+            return [group._replace(maps=self.convolve(group.maps, *self.slices), open=None, key=None)]
         gates = self.gates(group)
+        if len(gates) == 1:
+            return [self.opened(group, gates, gates)]
         patterns: dict[bytes, list[int]] = {}
-        for row, pattern in enumerate(gates.cpu().numpy()):
+        for row, pattern in enumerate((gates > 0).cpu().numpy()):
             patterns.setdefault(pattern.tobytes(), []).append(row)
         if len(patterns) == 1:
-            return [self.opened(group, gates, gates[0], *patterns)]
-        union = gates.any(0)
-        closed = int(union.sum()) * len(gates) - int(gates.sum())
-        if closed * group.maps.shape[1] * self.taps > GROUP_COST * (len(patterns) - 1):
-            return [
-                self.opened(group.part(rows), gates[rows], gates[rows[0]], pattern)
-                for pattern, rows in patterns.items()
-            ]
-        after = self.opened(group, gates, union, union.cpu().numpy().tobytes())
-        mask = gates if after.open is None else gates.index_select(1, after.open)
-        return [replace(after, maps=after.maps * mask[:, :, None, None])]
+            return [self.opened(group, gates, gates[:1])]
+        union = gates.amax(0)
+        closed = int(union.count_nonzero()) * len(gates) - int(gates.count_nonzero())
+        spared = closed * (group.maps.shape[1] * self.taps + self.read_macs // 2)
+        if spared > (len(patterns) - 1) * (GROUP_COST + WEIGHT_COST * self.weight.numel()):
+            return [self.opened(group.part(rows), gates[rows], gates[rows[:1]]) for rows in patterns.values()]
+        after = self.opened(group, gates, union)
+        mask = (gates if after.open is None else gates.index_select(1, after.open)) > 0
+        return [after._replace(maps=after.maps.mul_(mask[:, :, None, None]))]
 
     def gates(self, group: _Group) -> Tensor:
-        """Return which filters each example opens, (example, filter), bool; see `GateHead`."""
-        maps = group.maps
-        pooled = maps.mean((2, 3)) if self.grid == 1 else F.adaptive_avg_pool2d(maps, self.grid).flatten(1)
+        """Return the gates' logits, (example, filter), with zero for the negative ones; see `GateHead`."""
+        maps, eps = group.maps, 1e-5
+        if self.grid == 1:  # the sum: what is a thousand times as large is so after normalising by a thousand, too
+            pooled, eps = maps.sum((2, 3)), eps * (maps.shape[2] * maps.shape[3]) ** 2
+        else:
+            pooled = F.adaptive_avg_pool2d(maps, self.grid).flatten(1)
         if group.open is not None:  # the head normalises among all channels, of which the closed ones are zero
             pooled = pooled.new_zeros(len(maps), self.weight.shape[3]).index_copy_(1, group.open, pooled)
-        return F.linear(F.layer_norm(pooled, pooled.shape[1:]), *self.gate) > 0
+        return F.linear(torch.layer_norm(pooled, pooled.shape[1:], None, None, eps), *self.gate).relu_()
 
-    def opened(self, group: _Group, gates: Tensor, gate: Tensor, key: bytes) -> _Group:
-        """Return the group after the filters of `gate` (filter,), bool, of which `key` is the bytes."""
-        found = self.slices.pop((group.key, key), None) or self.sliced(group.open, gate)
-        if self.remember:
-            self.slices[group.key, key] = found
-            if len(self.slices) > self.remember:
-                self.slices.pop(next(iter(self.slices)))
-        maps = self.convolve(group.maps, found.weight, found.bias)
-        return _Group(maps, found.open, key, group.places, (*group.gates, gates), group.stream)
-
-    def sliced(self, channels: Tensor | None, gate: Tensor) -> _Slice:
-        """Return the weights of the open filters for the open channels, copied only where some are closed."""
-        weight, bias, filters = self.weight, self.bias, gate.nonzero().view(-1)
-        if len(filters) == len(bias):
+    def opened(self, group: _Group, gates: Tensor, gate: Tensor) -> _Group:
+        """Return the group after the filters that are open in `gate`, of shape (filter,) or (1, filter)."""
+        filters = gate.view(-1).nonzero().view(-1)
+        key = filters.cpu().numpy().tobytes()
+        if len(filters) == len(self.bias):
             filters = None
-        else:
-            weight, bias = weight.index_select(0, filters), bias.index_select(0, filters)
+        if self.used != (group.key, key):
+            self.used, self.slices = (group.key, key), self.sliced(group.open, filters)
+        maps = self.convolve(group.maps, *self.slices)
+        return _Group(
+            maps, filters, None if filters is None else key, group.places, (*group.gates, gates), group.stream
+        )
+
+    def sliced(self, channels: Tensor | None, filters: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the weights (open filter, open channel, 3, 3) and biases of the open filters."""
+        weight, bias = self.weight, self.bias
+        if filters is not None:
+            shape = (len(filters), *weight.shape[1:])
+            rows = self.rows[: shape[0] * weight[0].numel()].view(shape)
+            weight, bias = torch.index_select(weight, 0, filters, out=rows), bias.index_select(0, filters)
         if channels is not None:
-            weight = weight.gather(3, channels.expand(*weight.shape[:3], -1))
-        return _Slice(filters, weight.permute(0, 3, 1, 2), bias)
+            shape = (*weight.shape[:3], len(channels))
+            room = self.room[: 9 * shape[0] * shape[3]].view(shape)
+            weight = torch.gather(weight, 3, channels.expand(shape), out=room)
+        return weight.permute(0, 3, 1, 2), bias
 
     def convolve(self, maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Return the open filters' maps; without an open channel they are the bias all over."""
@@ -222,11 +211,11 @@ class _Layer:
 
 def _block(inner: _Layer, outer: _Layer, group: _Group) -> Iterator[_Group]:
     """Yield the groups after a residual block, whose stream is open throughout."""
-    stream = replace(group, stream=group.maps)
+    stream = group._replace(stream=group.maps)
     for after in (part for hidden in inner(stream) for part in outer(hidden)):
         pooled = F.avg_pool2d(after.stream, 2, ceil_mode=True, count_include_pad=False)
         added = pooled + after.maps if after.open is None else pooled.index_add_(1, after.open, after.maps)
-        yield replace(after, maps=added.relu_(), open=None, key=b"", stream=None)
+        yield after._replace(maps=added.relu_(), open=None, key=None, stream=None)
 
 
 def _under(prefix: str, params: Params) -> Params:
