@@ -40,6 +40,10 @@ def gated(architecture, seed, dtype=torch.double, **sizes):
     """A network with random gates, some layers all open and some all closed, and its support set's statistics."""
     net, params = make_net(architecture, seed % 1000, **sizes)
     generator = torch.Generator().manual_seed(seed)
+    dim = 10.0 ** -int(torch.randint(4, (), generator=generator))  # so dim that the gates' small constant counts
+    for name in params:
+        if name.endswith(("scale", "shift")):
+            params[name] = dim * torch.randn(params[name].shape, generator=generator)
     for name in sorted(net.gate_names()):
         params[name] = torch.randn(params[name].shape, generator=generator)
         if name.endswith("bias"):
@@ -107,6 +111,8 @@ def test_slices_of_one_pattern_are_not_taken_for_anothers():
     for index in range(3):
         params[f"layers.{index}.gate.linear.bias"] = torch.zeros(5, dtype=torch.double)
     params["layers.0.gate.linear.weight"][:] = torch.tensor([1.0] * 8 + [-1.0] * 8)
+    params["layers.1.gate.linear.weight"][:] = 0.0
+    params["layers.1.gate.linear.bias"][:] = torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0])
     network = SkippingNet(net, params, statistics)
     top = torch.zeros(1, 1, 12, 12, dtype=torch.double)
     top[:, :, :6] = 1.0
@@ -121,7 +127,8 @@ def test_slices_of_one_pattern_are_not_taken_for_anothers():
 @settings(max_examples=30, deadline=None)
 @given(ARCHITECTURES, st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**31))
 def test_skipping_equals_masking_in_floats_too(architecture, width, image_size, seed):
-    """Where no gate's logit is within rounding of zero: there, another order of adding may open another filter."""
+    """As far as floats go: where a gate's logit is within rounding of zero, another order of adding may open another
+    filter, and no answer is further from that in doubles than the masked one's own error suggests."""
     net, params, statistics = gated(architecture, seed, torch.float, width=width, image_size=image_size)
     images = images_for(net, 3, seed, torch.float)
     logits = []
@@ -134,11 +141,14 @@ def test_skipping_equals_masking_in_floats_too(architecture, width, image_size, 
     for hook in hooks:
         hook.remove()
     skipped = SkippingNet(net, params, statistics)(images)
-    clear = torch.stack([(layer.abs() > 1e-3).all(1) for layer in logits]).all(0)
+    clear = torch.stack([(layer.abs() > 1e-2).all(1) for layer in logits]).all(0)
     for mine, its in zip(skipped.gates, masked.gates, strict=True):
         assert torch.equal(mine[clear], its[clear])
-    scale = 1 + float(masked.logits.abs().max())
-    torch.testing.assert_close(skipped.logits[clear], masked.logits[clear], atol=1e-4 * scale, rtol=0)
+    doubles = {name: value.double() for name, value in params.items()}
+    in_doubles = tuple((mean.double(), variance.double()) for mean, variance in statistics)
+    exact = functional_call(net, doubles, (images.double(), in_doubles)).logits[clear]
+    error, its_error = ((answer.logits[clear] - exact).abs().sum() for answer in (skipped, masked))
+    assert error <= 10 * its_error + 1e-5 * (1 + exact.abs().sum())
 
 
 @settings(max_examples=40, deadline=None)
@@ -152,13 +162,19 @@ def test_an_input_costs_the_multiplications_that_its_gates_let_through(architect
     assert counter.macs == int(macs_per_layer(net.costs, prediction.gates).sum())
 
 
-def test_a_batch_that_is_split_costs_the_sum_of_its_inputs(monkeypatch):
+def test_a_batch_that_is_split_costs_the_sum_of_its_inputs_and_keeps_their_order(monkeypatch):
     monkeypatch.setattr(skipping, "GROUP_COST", -1)
     net, params, statistics = gated("conv", 1, width=10)
+    for name in net.gate_names():
+        if name.endswith("bias"):
+            params[name] = torch.zeros_like(params[name])
+    images = images_for(net, 3).repeat(4, 1, 1, 1)[torch.randperm(12, generator=torch.Generator().manual_seed(0))]
+    masked = functional_call(net, params, (images, statistics))
+    assert len(torch.cat(masked.gates, 1).unique(dim=0)) == 3
     network = SkippingNet(net, params, statistics)
     with MacsCounter() as counter:
-        prediction = network(images_for(net, 7))
-    assert len({tuple(torch.cat(gates).tolist()) for gates in zip(*prediction.gates, strict=True)}) > 1
+        prediction = network(images)
+    assert_same(prediction, masked)
     assert counter.macs == int(macs_per_layer(net.costs, prediction.gates).sum())
 
 
