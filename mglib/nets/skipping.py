@@ -3,7 +3,7 @@
 The masked network computes every filter and multiplies by the gate: it says what the gates would save, and saves
 nothing. Here a layer asks its gate first, slices the open filters and the open inputs out of its weights, and
 convolves what is left. With fixed statistics the normalisation is a scale and a shift of each filter, folded into
-the weights once.
+the weights once. What was measured and tried for speed is told in `mglib.bench.inference`.
 """
 
 from collections.abc import Iterator
