@@ -7,12 +7,12 @@ change from call to call, and their patterns with them, so that nothing can be r
 
 Why skipping does not reach the slim net, and what was tried. A layer of a few filters is a dozen operations of one or
 two microseconds each before its convolution starts, whatever it saves. From width 128 up, copying the open weights is
-the larger part: a row for each filter, then `gather` for its channels, took half to three quarters of the time of any
-other way (nine values at a time by index, in torch or numpy; advanced indexing; taps apart), and two fifths less of the
-row copying went when it wrote into memory that is kept. The convolutions took as long as the slim net's at width 256,
-and up to a third longer where the open filters of smaller nets spill over a multiple of 16, the lanes of a vector;
-rounding them up to 8 or 16 was no faster. Unfolding and multiplying matrices was 1.5 to 3 times as slow as the
-library's convolution with channels last, and so was its default layout for small maps, in the dense net too. The first
+a good part: a row for each filter, then `gather` for its channels, was the fastest way found there (against nine values
+at a time by index, in torch or numpy; numpy's `take`; advanced indexing; taps apart), and writing the rows into
+memory that is kept halved what they took. The convolutions took about as long as the slim net's at width 256, and a
+tenth to two thirds longer where the open filters spill over a multiple of 16, the lanes of a vector; rounding them up
+to 8 or 16 was no faster. Unfolding and multiplying matrices took 1.4 to 5 times as long as the library's convolution
+with channels last, and the default layout up to 4 times as long on small maps, in the dense net too. The first
 input of a new shape waits for the library to compile its convolutions (`first_seconds`); they are warm when timed.
 In batches of many patterns the alternative to masking is one input at a time, and that pays from where
 `mglib.nets.skipping.GROUP_COST` says.
