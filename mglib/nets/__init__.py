@@ -13,6 +13,7 @@ from mglib.nets.models import (
     make_net,
 )
 from mglib.nets.objective import Objective, annealed_budget
+from mglib.nets.skipping import SkippingNet
 
 __all__ = [
     "ARCHITECTURES",
@@ -24,6 +25,7 @@ __all__ = [
     "LayerCost",
     "Objective",
     "Prediction",
+    "SkippingNet",
     "Statistics",
     "ThinnedCost",
     "annealed_budget",

@@ -1,0 +1,224 @@
+"""Skipping answers as masking does, on every input, and multiplies no more than the gates let it."""
+
+from math import prod
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mglib.nets import SkippingNet, macs_per_layer, make_net, skipping
+
+ARCHITECTURES = st.sampled_from(["conv", "residual"])
+
+
+class MacsCounter(TorchDispatchMode):
+    """Counts the multiply-accumulates of the convolutions and matrix products that are really called."""
+
+    def __init__(self):
+        super().__init__()
+        self.macs = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        name = function.overloadpacket.__name__
+        if name in ("conv2d", "convolution"):
+            self.macs += args[1][0].numel() * result.numel()
+        elif name == "linear":
+            self.macs += args[1].numel() * len(args[0])
+        elif name in ("mm", "addmm"):
+            left, right = args[-2:]
+            self.macs += prod(left.shape) * right.shape[1]
+        else:
+            assert not any(part in name for part in ("conv", "mv", "bmm", "matmul", "einsum")), name
+        return result
+
+
+def gated(architecture, seed, dtype=torch.double, **sizes):
+    """A network with random gates, some layers all open and some all closed, and its support set's statistics."""
+    net, params = make_net(architecture, seed % 1000, **sizes)
+    generator = torch.Generator().manual_seed(seed)
+    dim = 10.0 ** -int(torch.randint(4, (), generator=generator))  # so dim that the gates' small constant counts
+    for name in params:
+        if name.endswith(("scale", "shift")):
+            params[name] = dim * torch.randn(params[name].shape, generator=generator)
+    for name in sorted(net.gate_names()):
+        params[name] = torch.randn(params[name].shape, generator=generator)
+        if name.endswith("bias"):
+            params[name] += (0.0, 0.0, 0.0, 100.0, -100.0)[int(torch.randint(5, (), generator=generator))]
+    params = {name: value.to(dtype) for name, value in params.items()}
+    support = torch.rand(5, net.channels, net.image_size, net.image_size, generator=generator, dtype=torch.double)
+    statistics = functional_call(net, params, (support.to(dtype),)).statistics
+    return net, params, tuple((mean.detach(), variance.detach()) for mean, variance in statistics)
+
+
+def images_for(net, batch, seed=0, dtype=torch.double):
+    generator = torch.Generator().manual_seed(seed)
+    shape = (batch, net.channels, net.image_size, net.image_size)
+    return torch.randn(shape, generator=generator, dtype=torch.double).to(dtype)
+
+
+def assert_same(skipped, masked, atol=1e-6):
+    for mine, its in zip(skipped.gates, masked.gates, strict=True):
+        assert torch.equal(mine, its)
+    torch.testing.assert_close(skipped.logits, masked.logits, atol=atol, rtol=atol)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    architecture=ARCHITECTURES,
+    width=st.integers(1, 12),
+    depth=st.integers(1, 4),
+    image_size=st.integers(1, 30),
+    channels=st.integers(1, 3),
+    batch=st.integers(1, 6),
+    group_cost=st.sampled_from([-1, skipping.GROUP_COST, 10**15]),
+    seed=st.integers(0, 2**31),
+)
+def test_skipping_equals_masking(architecture, width, depth, image_size, channels, batch, group_cost, seed):
+    """Whether the examples go each their own way, all together, or as it pays."""
+    net, params, statistics = gated(
+        architecture, seed, width=width, depth=depth, image_size=image_size, channels=channels
+    )
+    images = images_for(net, batch, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(skipping, "GROUP_COST", group_cost)
+        skipped = SkippingNet(net, params, statistics)(images)
+    assert_same(skipped, functional_call(net, params, (images, statistics)))
+
+
+@pytest.mark.parametrize("architecture", ["conv", "residual"])
+@pytest.mark.parametrize("bias", [100.0, -100.0])
+def test_layers_all_open_or_all_closed_answer_as_the_masked_ones(architecture, bias):
+    net, params, statistics = gated(architecture, 0, width=6, image_size=14)
+    for closed in (*net.gate_names(), None):
+        some = {
+            name: torch.full_like(value, bias)
+            if name.endswith("gate.linear.bias") and closed in (name, None)
+            else value
+            for name, value in params.items()
+        }
+        images = images_for(net, 3)
+        masked = functional_call(net, some, (images, statistics))
+        assert_same(SkippingNet(net, some, statistics)(images), masked)
+
+
+def test_slices_of_one_pattern_are_not_taken_for_anothers():
+    """An all-open and an all-closed layer, and others between, in turns through the same network."""
+    net, params, statistics = gated("conv", 3, width=5, depth=3, image_size=12)
+    for index in range(3):
+        params[f"layers.{index}.gate.linear.bias"] = torch.zeros(5, dtype=torch.double)
+    params["layers.0.gate.linear.weight"][:] = torch.tensor([1.0] * 8 + [-1.0] * 8)
+    params["layers.1.gate.linear.weight"][:] = 0.0
+    params["layers.1.gate.linear.bias"][:] = torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0])
+    network = SkippingNet(net, params, statistics)
+    top = torch.zeros(1, 1, 12, 12, dtype=torch.double)
+    top[:, :, :6] = 1.0
+    seen = set()
+    for image in (top, 1 - top, top, *images_for(net, 12).split(1), 1 - top, top, top):
+        masked = functional_call(net, params, (image, statistics))
+        seen.add(int(masked.gates[0].sum()))
+        assert_same(network(image), masked)
+    assert seen == {0, 5}
+
+
+@settings(max_examples=30, deadline=None)
+@given(ARCHITECTURES, st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**31))
+def test_skipping_equals_masking_in_floats_too(architecture, width, image_size, seed):
+    """As far as floats go: where a gate's logit is within rounding of zero, another order of adding may open another
+    filter, and no answer is further from that in doubles than the masked one's own error suggests."""
+    net, params, statistics = gated(architecture, seed, torch.float, width=width, image_size=image_size)
+    images = images_for(net, 3, seed, torch.float)
+    logits = []
+    hooks = [
+        module.register_forward_hook(lambda *call: logits.append(call[2].detach()))
+        for module in net.modules()
+        if isinstance(module, torch.nn.Linear) and module is not net.head
+    ]
+    masked = functional_call(net, params, (images, statistics))
+    for hook in hooks:
+        hook.remove()
+    skipped = SkippingNet(net, params, statistics)(images)
+    clear = torch.stack([(layer.abs() > 1e-2).all(1) for layer in logits]).all(0)
+    for mine, its in zip(skipped.gates, masked.gates, strict=True):
+        assert torch.equal(mine[clear], its[clear])
+    doubles = {name: value.double() for name, value in params.items()}
+    in_doubles = tuple((mean.double(), variance.double()) for mean, variance in statistics)
+    exact = functional_call(net, doubles, (images.double(), in_doubles)).logits[clear]
+    error, its_error = ((answer.logits[clear] - exact).abs().sum() for answer in (skipped, masked))
+    assert error <= 10 * its_error + 1e-5 * (1 + exact.abs().sum())
+
+
+@settings(max_examples=40, deadline=None)
+@given(ARCHITECTURES, st.integers(1, 12), st.integers(1, 30), st.integers(1, 3), st.integers(0, 2**31))
+def test_an_input_costs_the_multiplications_that_its_gates_let_through(architecture, width, image_size, channels, seed):
+    net, params, statistics = gated(architecture, seed, width=width, image_size=image_size, channels=channels)
+    image = images_for(net, 1, seed)
+    network = SkippingNet(net, params, statistics)
+    with MacsCounter() as counter:
+        prediction = network(image)
+    assert counter.macs == int(macs_per_layer(net.costs, prediction.gates).sum())
+
+
+def test_a_batch_that_is_split_costs_the_sum_of_its_inputs_and_keeps_their_order(monkeypatch):
+    monkeypatch.setattr(skipping, "GROUP_COST", -1)
+    net, params, statistics = gated("conv", 1, width=10)
+    for name in net.gate_names():
+        if name.endswith("bias"):
+            params[name] = torch.zeros_like(params[name])
+    images = images_for(net, 3).repeat(4, 1, 1, 1)[torch.randperm(12, generator=torch.Generator().manual_seed(0))]
+    masked = functional_call(net, params, (images, statistics))
+    assert len(torch.cat(masked.gates, 1).unique(dim=0)) == 3
+    network = SkippingNet(net, params, statistics)
+    with MacsCounter() as counter:
+        prediction = network(images)
+    assert_same(prediction, masked)
+    assert counter.macs == int(macs_per_layer(net.costs, prediction.gates).sum())
+
+
+def test_inputs_of_one_pattern_share_their_operations():
+    net, params, statistics = gated("conv", 1, width=10)
+    network, image = SkippingNet(net, params, statistics), images_for(net, 1)
+    calls = []
+
+    class Calls(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            calls.append(function)
+            return function(*args, **(kwargs or {}))
+
+    with Calls():
+        network(image.repeat(2, 1, 1, 1))
+    two = len(calls)
+    with Calls():
+        network(image.repeat(50, 1, 1, 1))
+    assert len(calls) - two <= two
+    assert not any(call.overloadpacket.__name__ in ("mul_", "mul") for call in calls), "nothing to mask"
+
+
+@pytest.mark.parametrize("architecture", ["conv", "residual"])
+def test_a_network_without_gates_is_computed_whole(architecture):
+    net, params, statistics = gated(architecture, 2, width=7, gated=False)
+    images = images_for(net, 4)
+    skipped = SkippingNet(net, params, statistics)(images)
+    assert skipped.gates == ()
+    assert_same(skipped, functional_call(net, params, (images, statistics)))
+
+
+def test_the_parameters_are_not_touched_and_the_statistics_handed_on():
+    net, params, statistics = gated("conv", 1)
+    before = {name: value.clone() for name, value in params.items()}
+    prediction = SkippingNet(net, params, statistics)(images_for(net, 3))
+    assert all(torch.equal(before[name], value) for name, value in params.items())
+    assert prediction.statistics is statistics
+
+
+def test_what_cannot_be_skipped_is_refused():
+    net, params, statistics = gated("conv", 0)
+    with pytest.raises(ValueError, match=r"Linear.*GatedConvNet"):
+        SkippingNet(torch.nn.Linear(2, 2), {}, ())
+    with pytest.raises(ValueError, match=r"3 layers.*has 4"):
+        SkippingNet(net, params, statistics[:3])
+    with pytest.raises(ValueError, match=r"\(2, 3, 28, 28\).*1, 28, 28"):
+        SkippingNet(net, params, statistics)(torch.zeros(2, 3, 28, 28))
