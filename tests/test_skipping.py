@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mglib.nets import SkippingNet, macs_per_layer, make_net, skipping
+from mglib.nets import SkippingNet, freeze, macs_per_layer, make_net, skipping
 
 ARCHITECTURES = st.sampled_from(["conv", "residual"])
 
@@ -222,3 +222,13 @@ def test_what_cannot_be_skipped_is_refused():
         SkippingNet(net, params, statistics[:3])
     with pytest.raises(ValueError, match=r"\(2, 3, 28, 28\).*1, 28, 28"):
         SkippingNet(net, params, statistics)(torch.zeros(2, 3, 28, 28))
+
+
+@settings(max_examples=30, deadline=None)
+@given(architecture=ARCHITECTURES, width=st.integers(2, 12), seed=st.integers(0, 2**31))
+def test_skipping_a_frozen_network_equals_masking_it(architecture, width, seed):
+    net, params, _ = gated(architecture, seed, width=width, depth=3, image_size=14)
+    frozen = freeze(net, params, functional_call(net, params, (images_for(net, 3, seed),)))
+    images = images_for(net, 4, seed + 1)
+    masked = functional_call(frozen.net, frozen.params, (images, frozen.statistics))
+    assert_same(SkippingNet(frozen.net, frozen.params, frozen.statistics)(images), masked)

@@ -134,6 +134,9 @@ class _Layer:
         # (filter, 3, 3, channel): a filter is a row, and the channels of a tap lie side by side.
         self.weight = weight.permute(0, 2, 3, 1).contiguous()
         self.gate = (params["gate.linear.weight"], params["gate.linear.bias"]) if module.gate else None
+        self.absent = module.gate.absent if module.gate else 0
+        if self.absent:  # inputs that freezing removed count as zeros in the normalisation, and weigh nothing
+            self.gate = (F.pad(self.gate[0], (0, self.absent)), self.gate[1])
         self.grid = module.gate.grid if module.gate else 1
         self.stride, self.relu = module.conv.stride[0], module.relu
         self.taps, self.read_macs = taps, read_macs
@@ -172,6 +175,8 @@ class _Layer:
             pooled = F.adaptive_avg_pool2d(maps, self.grid).flatten(1)
         if group.open is not None:  # the head normalises among all channels, of which the closed ones are zero
             pooled = pooled.new_zeros(len(maps), self.weight.shape[3]).index_copy_(1, group.open, pooled)
+        if self.absent:
+            pooled = F.pad(pooled, (0, self.absent))
         return F.linear(torch.layer_norm(pooled, pooled.shape[1:], None, None, eps), *self.gate).relu_()
 
     def opened(self, group: _Group, gates: Tensor, gate: Tensor) -> _Group:
