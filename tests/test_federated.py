@@ -1,6 +1,7 @@
 """Rounds, engines and the server: same seed, same bits, wherever the nodes compute."""
 
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -151,3 +152,28 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(tmp_path):
         parent.kill()
     _, alive = psutil.wait_procs(children, timeout=20)
     assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
+
+
+FAULTS = """
+import resource
+import torch
+from mglib.federated.memory import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(4 * 1024 * 1024, dtype=torch.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+kept = keep_freed_memory()
+faults()
+print(kept, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
+def test_freed_memory_is_used_again_without_a_page_fault():
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    kept, faults = done.stdout.split()
+    assert kept == "True"
+    assert int(faults) < 1024, "one buffer has 1024 pages, and twenty were taken"

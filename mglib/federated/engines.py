@@ -1,5 +1,6 @@
 """LocalEngine: all nodes on this machine, one after another or spread over processes."""
 
+import math
 import os
 import pickle
 import signal
@@ -27,8 +28,8 @@ class LocalEngine:
 
     With several workers the nodes' data goes to each process once; from then on only parameters travel, as
     bytes, the way they would to a real device. Each node computes on one thread, so one worker and many
-    give the same bits. Nodes are asked for when they are sampled, so `nodes` may make them then. Use it as a
-    context manager, or call `close`.
+    give the same bits. Nodes are asked for when they are sampled, so `nodes` may make them then. Memory
+    that a node's step freed is kept for the next one. Use it as a context manager, or call `close`.
     """
 
     def __init__(self, client_update: ClientUpdate, nodes: Sequence[Any], workers: int = 1):
@@ -40,7 +41,7 @@ class LocalEngine:
         if len(nodes) == 0:
             raise ValueError("a federation needs at least one node")
         check_workers(workers)
-        self._client_update, self._nodes = client_update, nodes
+        self._client_update, self._nodes, self._workers = client_update, nodes, workers
         self._pool = None
         keep_freed_memory()
         if workers > 1:
@@ -59,7 +60,10 @@ class LocalEngine:
             with one_thread():
                 return [self._client_update(params, self._nodes[p], p, round) for p in positions]
         sent = safetensors.torch.save(params)
-        replies = self._pool.map(_run_on_worker, [(sent, position, round) for position in positions])
+        # As many nodes a message as each worker has to compute: the parameters, one object, travel once in it.
+        share = math.ceil(len(positions) / self._workers)
+        jobs = [(sent, position, round) for position in positions]
+        replies = self._pool.map(_run_on_worker, jobs, chunksize=share)
         return [
             Update(node, safetensors.torch.load(params), weight, metrics) for node, params, weight, metrics in replies
         ]
