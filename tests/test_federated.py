@@ -117,6 +117,26 @@ def test_fedadam_takes_the_steps_of_torchs_adam():
     torch.testing.assert_close(params["p"], expected.detach())
 
 
+def test_nodes_and_server_compute_on_one_thread_and_give_the_others_back():
+    seen = []
+
+    def watched(update):
+        def call(*arguments):
+            seen.append(torch.get_num_threads())
+            return update(*arguments)
+
+        return call
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run(LocalEngine(watched(Descend()), HILLS), watched(average), rounds=2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1] * 2 * (3 + 1)
+
+
 @pytest.mark.parametrize("nodes_per_round", [0, 7])
 def test_a_round_of_more_nodes_than_there_are_is_refused(nodes_per_round):
     with pytest.raises(ValueError, match=f"={nodes_per_round}.*6 nodes"):
@@ -157,7 +177,7 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(tmp_path):
 FAULTS = """
 import resource
 import torch
-from mglib.federated.memory import keep_freed_memory
+from mglib.federated.process import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

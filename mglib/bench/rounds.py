@@ -20,7 +20,8 @@ from mglib.experiments import Recipe, set_up
 from mglib.experiments.algorithms import MetaUpdate
 from mglib.experiments.training import load_data
 from mglib.federated import FedAdam, LocalEngine, Round, RoundResult, Update, run_rounds
-from mglib.federated.engines import ClientUpdate, one_thread
+from mglib.federated.engines import ClientUpdate
+from mglib.federated.process import one_thread
 from mglib.params import Params
 from mglib.tasks import Federation, Node, VirtualNodes
 

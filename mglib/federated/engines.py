@@ -6,9 +6,8 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.context import BaseContext
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from mglib.federated.memory import keep_freed_memory
+from mglib.federated.process import keep_freed_memory, one_thread
 from mglib.federated.rounds import Round, Update
 from mglib.params import Params
 
@@ -86,17 +85,6 @@ def check_workers(workers: int) -> None:
     """Raise ValueError unless `workers` is a number of processes."""
     if workers < 1:
         raise ValueError(f"`workers` (={workers}) must be at least 1")
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread inside the block: the order of sums, and so the last bits, depends on it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _worker_context() -> BaseContext:

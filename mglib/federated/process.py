@@ -1,11 +1,26 @@
-"""Memory that every node's steps need again stays with the process."""
+"""What the process that computes is set to: one thread, and memory that stays with it."""
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # glibc's malloc.h
 _LARGEST_THRESHOLD = 32 * 1024 * 1024  # bytes; glibc takes no more on 64 bits
 _NEVER = 2**31 - 1  # bytes
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread inside the block: the order of sums, and so the last bits, depends on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def keep_freed_memory() -> bool:
