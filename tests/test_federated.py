@@ -1,6 +1,7 @@
 """Rounds, engines and the server: same seed, same bits, wherever the nodes compute."""
 
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -116,6 +117,26 @@ def test_fedadam_takes_the_steps_of_torchs_adam():
     torch.testing.assert_close(params["p"], expected.detach())
 
 
+def test_nodes_and_server_compute_on_one_thread_and_give_the_others_back():
+    seen = []
+
+    def watched(update):
+        def call(*arguments):
+            seen.append(torch.get_num_threads())
+            return update(*arguments)
+
+        return call
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run(LocalEngine(watched(Descend()), HILLS), watched(average), rounds=2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1] * 2 * (3 + 1)
+
+
 @pytest.mark.parametrize("nodes_per_round", [0, 7])
 def test_a_round_of_more_nodes_than_there_are_is_refused(nodes_per_round):
     with pytest.raises(ValueError, match=f"={nodes_per_round}.*6 nodes"):
@@ -146,8 +167,33 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout.readline() == "ready\n"
-        children = psutil.Process(parent.pid).children()
+        children = psutil.Process(parent.pid).children(recursive=True)  # on Linux a helper forks the workers
         assert len(children) >= 2
         parent.kill()
     _, alive = psutil.wait_procs(children, timeout=20)
     assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
+
+
+FAULTS = """
+import resource
+import torch
+from mglib.federated.process import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        [torch.ones(4 * 1024 * 1024, dtype=torch.uint8) for _ in range(8)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+kept = keep_freed_memory()
+faults()
+print(kept, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
+def test_freed_memory_is_used_again_without_a_page_fault():
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    kept, faults = done.stdout.split()
+    assert kept == "True"
+    assert int(faults) < 1024, "a buffer of 4 MiB has 1024 pages, and twenty times eight were taken"

@@ -10,7 +10,7 @@ import torch
 from mglib.experiments.algorithms import final_objective, stages_of
 from mglib.experiments.runs import Run
 from mglib.experiments.training import check_device, load_data
-from mglib.federated.engines import one_thread
+from mglib.federated.process import one_thread
 from mglib.meta import Stage, adapt
 from mglib.nets import Objective, dense_macs
 from mglib.params import Params

@@ -19,7 +19,7 @@ from mglib.federated.engines import check_workers
 from mglib.meta import Stage
 from mglib.nets import Objective
 from mglib.params import Params
-from mglib.tasks import Federation, load_federation
+from mglib.tasks import Federation, at_hand, load_federation
 
 ROUNDS_PER_CHECKPOINT = 10
 
@@ -75,7 +75,7 @@ def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
         raise ValueError(
             f"`nodes_per_round` (={recipe.nodes_per_round}) is more than the {len(federation.train)} training nodes"
         )
-    for node in federation.train:
+    for node in (*at_hand(federation.train), federation.train[0]):
         node.sample_task(recipe.ways, recipe.shots, recipe.queries, np.random.default_rng(0))  # raises if too small
     recipe = dataclasses.replace(recipe, channels=federation.channels)
     net, initial = network_of(recipe)

@@ -1,17 +1,21 @@
 """LocalEngine: all nodes on this machine, one after another or spread over processes."""
 
+import math
 import os
+import pickle
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import safetensors.torch
 import torch
 
+from mglib.federated.process import keep_freed_memory, one_thread
 from mglib.federated.rounds import Round, Update
 from mglib.params import Params
 
@@ -23,7 +27,8 @@ class LocalEngine:
 
     With several workers the nodes' data goes to each process once; from then on only parameters travel, as
     bytes, the way they would to a real device. Each node computes on one thread, so one worker and many
-    give the same bits. Use it as a context manager, or call `close`.
+    give the same bits. Nodes are asked for when they are sampled, so `nodes` may make them then. Memory
+    that a node's step freed is kept for the next one. Use it as a context manager, or call `close`.
     """
 
     def __init__(self, client_update: ClientUpdate, nodes: Sequence[Any], workers: int = 1):
@@ -35,12 +40,14 @@ class LocalEngine:
         if len(nodes) == 0:
             raise ValueError("a federation needs at least one node")
         check_workers(workers)
-        self._client_update, self._nodes = client_update, nodes
+        self._client_update, self._nodes, self._workers = client_update, nodes, workers
         self._pool = None
+        keep_freed_memory()
         if workers > 1:
-            # A new interpreter each: forking one whose threads already compute can hang.
-            context = get_context("spawn")
-            self._pool = ProcessPoolExecutor(workers, context, _become_worker, (client_update, nodes))
+            # Pickled here, as plain bytes: otherwise every tensor would travel as an open file, of which a
+            # process may have a few hundred.
+            packed = pickle.dumps((client_update, nodes))
+            self._pool = ProcessPoolExecutor(workers, _worker_context(), _become_worker, (packed,))
 
     def __len__(self) -> int:
         """Return the number of nodes."""
@@ -52,7 +59,10 @@ class LocalEngine:
             with one_thread():
                 return [self._client_update(params, self._nodes[p], p, round) for p in positions]
         sent = safetensors.torch.save(params)
-        replies = self._pool.map(_run_on_worker, [(sent, position, round) for position in positions])
+        # As many nodes a message as each worker has to compute: the parameters, one object, travel once in it.
+        share = math.ceil(len(positions) / self._workers)
+        jobs = [(sent, position, round) for position in positions]
+        replies = self._pool.map(_run_on_worker, jobs, chunksize=share)
         return [
             Update(node, safetensors.torch.load(params), weight, metrics) for node, params, weight, metrics in replies
         ]
@@ -77,23 +87,26 @@ def check_workers(workers: int) -> None:
         raise ValueError(f"`workers` (={workers}) must be at least 1")
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread inside the block: the order of sums, and so the last bits, depends on it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _worker_context() -> BaseContext:
+    """How worker processes come to be: never by forking this one, for if its threads compute, that can hang.
+
+    On Linux they are forked from a process that has imported the library and computes nothing: the first
+    training waits for one import of torch, later ones for none. Elsewhere each is a new interpreter.
+    """
+    if sys.platform != "linux":
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 _worker: tuple[ClientUpdate, Sequence[Any]]  # what a worker process was started with
 
 
-def _become_worker(client_update: ClientUpdate, nodes: Sequence[Any]) -> None:
+def _become_worker(packed: bytes) -> None:
     global _worker
-    _worker = (client_update, nodes)
+    _worker = pickle.loads(packed)
+    keep_freed_memory()
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()

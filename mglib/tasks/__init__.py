@@ -1,11 +1,12 @@
 """What is learnt: tasks, the nodes that hold them, and the federations of nodes."""
 
 from mglib.tasks.datasets import DATA_NAMES, load_federation, load_nodes, same_data
-from mglib.tasks.episodes import Batch, Federation, Node, Task
+from mglib.tasks.episodes import Batch, Federation, Node, Task, at_hand
 from mglib.tasks.folders import read_support
 from mglib.tasks.glyphs import GlyphSettings, glyph_federation
 from mglib.tasks.images import load_images
 from mglib.tasks.published import DataUnavailableError
+from mglib.tasks.virtual import VirtualNodes
 
 __all__ = [
     "DATA_NAMES",
@@ -15,6 +16,8 @@ __all__ = [
     "GlyphSettings",
     "Node",
     "Task",
+    "VirtualNodes",
+    "at_hand",
     "glyph_federation",
     "load_federation",
     "load_images",

@@ -142,21 +142,26 @@ class Federation:
 
     def __post_init__(self) -> None:
         """Refuse a split that lets a class be trained on and tested on."""
-        trained = {original_class(name) for node in self.train for name in node.classes}
+        trained = {original_class(name) for node in at_hand(self.train) for name in node.classes}
         for split in ("validation", "test"):
-            held_out = {original_class(name) for node in getattr(self, split) for name in node.classes}
+            held_out = {original_class(name) for node in at_hand(getattr(self, split)) for name in node.classes}
             if shared := sorted(trained & held_out):
                 raise ValueError(
                     f"federation {self.name!r}: classes of {split} must not occur in train, "
                     f"but {len(shared)} do: {', '.join(shared[:5])}"
                 )
-        for node in (*self.train, *self.validation, *self.test):
+        for node in (*at_hand(self.train), *at_hand(self.validation), *at_hand(self.test)):
             expected = (self.channels, self.image_size, self.image_size)
             if tuple(node.images.shape[1:]) != expected:
                 raise ValueError(
                     f"federation {self.name!r}: images must have shape {expected}, "
                     f"but node {node.name!r} has {tuple(node.images.shape[1:])}"
                 )
+
+
+def at_hand(nodes: Sequence[Node]) -> Sequence[Node]:
+    """Return what of `nodes` is in memory and can be checked: all, or what virtual ones are dealt from."""
+    return getattr(nodes, "pool", nodes)
 
 
 def original_class(name: str) -> str:
