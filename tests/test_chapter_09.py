@@ -64,7 +64,7 @@ def test_the_chapters_watch_finds_the_librarys_peak(chapter, everything):
     assert max(watch.bytes) == pytest.approx(peak_bytes(lambda: mglib.fast_meta_gradient(*everything)), rel=0.01)
     phases = list(dict.fromkeys(phase for phase, _ in watch.phases))
     steps = range(1, len(everything[-1]) + 1)
-    assert phases == [*(f"step {n}" for n in steps), "queries", *(f"back {n}" for n in reversed(steps))]
+    assert phases == [*(f"step {n}" for n in steps), "query", *(f"back {n}" for n in reversed(steps))]
 
 
 def test_written_out_looking_back_is_few_multiplications_in_many_operations():

@@ -37,7 +37,7 @@ def show_skylines(
         tops = np.maximum.reduceat(bytes_, starts)
         steps = {"color": OPEN, "linewidth": 0}
         axis.fill_between([*starts, len(bytes_)], [*tops, tops[-1]], step="post", alpha=0.75, **steps)
-        _mark_phases(axis, phases[name], len(bytes_), reach[1] / 1e6)
+        _mark_phases(axis, phases[name], len(bytes_), reach)
         peak = int(bytes_.argmax())
         axis.plot([0, reach[0]], [bytes_[peak]] * 2, color=INK, linewidth=0.8, linestyle=(0, (2, 3)))
         axis.text(reach[0], bytes_[peak], f"{bytes_[peak]:.1f} MB", ha="right", va="bottom")
@@ -47,7 +47,7 @@ def show_skylines(
             f"{name}: {len(bytes_):,} operations, at most {bytes_[peak]:.1f} megabytes, {_where(phases[name], peak)}"
         )
     axis.set_xlim(0, reach[0])
-    axis.set_ylim(0, 1.32 * reach[1] / 1e6)
+    axis.set_ylim(0, 1.5 * reach[1] / 1e6)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axis.set_xlabel("operations, one after the other")
     alt = f"{len(heights)} filled skylines of the bytes alive after each operation. {'; '.join(told)}."
@@ -59,15 +59,17 @@ def _where(phases: Phases, operation: int) -> str:
     return f"in the phase {[name for name, start in phases if start <= operation][-1]}"
 
 
-def _mark_phases(axis: Axes, phases: Phases, end: int, top: float) -> None:
-    """Shade every other phase and write its name above; phases of one name that follow each other are one."""
+def _mark_phases(axis: Axes, phases: Phases, end: int, reach: tuple[float, float]) -> None:
+    """Shade every other phase and name it above where there is room; neighbours of one name are one."""
+    top = reach[1] / 1e6
     merged = [phase for index, phase in enumerate(phases) if index == 0 or phase[0] != phases[index - 1][0]]
     borders = [*(start for _, start in merged), end]
     for index, (name, start) in enumerate(merged):
         stop = borders[index + 1]
         if index % 2:
             axis.add_patch(Rectangle((start, 0), stop - start, 2 * top, color=FAINT, alpha=0.16, linewidth=0, zorder=0))
-        axis.text((start + stop) / 2, 1.3 * top, name, ha="center", va="top", fontsize=10, color=INK)
+        if stop - start > 0.0125 * len(name) * reach[0]:
+            axis.text((start + stop) / 2, 1.48 * top, name, ha="center", va="top", fontsize=10)
 
 
 @page_style
@@ -84,15 +86,15 @@ def show_roofline(
     """
     drawing, axis = new_drawing(5.4, 4.4)
     points = np.array([point for family in families.values() for point in family], float)
-    left, right = points[:, 0].min() / 2.2, max(points[:, 0].max(), 1.2 * peak / min(slopes.values())) * 1.6
+    left, right = points[:, 0].min() / 4, max(points[:, 0].max(), 1.2 * peak / min(slopes.values())) * 1.6
     low = points[:, 1].min() / 3
     across = np.geomspace(left, right, 200)
     for index, (name, bandwidth) in enumerate(slopes.items()):
         roof = np.minimum(peak, bandwidth * across)
         axis.plot(across, roof, color=INK if index else FAINT, linewidth=2.4 if index else 1.6)
         axis.fill_between(across, roof, low, color=FAINT, alpha=0.12, linewidth=0)
-        axis.text(left * 1.15, bandwidth * left * 1.5, name, fontsize=11, va="bottom", ha="left")
-    axis.text(right, 1.1 * peak, "matrix product", ha="right", va="bottom", fontsize=11)
+        axis.text(left * 1.1, bandwidth * left * 2.3, name, fontsize=11, va="bottom", ha="left")
+    axis.text(peak / max(slopes.values()), 1.12 * peak, "matrix product", va="bottom", fontsize=11)
     colours = (OPEN, OPEN, ACCENT, ACCENT, INK)
     told = []
     for index, (name, family) in enumerate(families.items()):
@@ -122,7 +124,7 @@ def show_beside(cases: Mapping[str, Mapping[str, float]], ours: str, limit: str,
     ours: whose bar is drawn, one unit long; limit: whose part of the bar is filled, the least that is possible.
     """
     names = list(dict.fromkeys(name for case in cases.values() for name in case if name not in (ours, limit)))
-    drawing, axis = new_drawing(5.4, 0.42 * len(cases) + 1.15)
+    drawing, axis = new_drawing(5.4, 0.46 * len(cases) + 1.0)
     furthest, told = 1.0, []
     for row, (label, case) in enumerate(cases.items()):
         least = case.get(limit, 0) / case[ours]
@@ -132,7 +134,7 @@ def show_beside(cases: Mapping[str, Mapping[str, float]], ours: str, limit: str,
         axis.barh(row, least, height=0.62, color=OPEN, alpha=0.75, linewidth=0)
         axis.plot([1, max(ratios.values())], [row, row], color=FAINT, linewidth=1, zorder=1)
         for index, ratio in enumerate(ratios.values()):
-            axis.plot(ratio, row, _MARKS[index], **_look(index))
+            axis.plot(ratio, row + 0.17 * (index - (len(names) - 1) / 2), _MARKS[index], **_look(index))
         words = ", ".join(f"{name} {ratio:.1f}" for name, ratio in ratios.items())
         told.append(f"{label}: {words}" + (f", {limit} {least:.2f}" if limit in case else ""))
     axis.axvline(1, color=INK, linewidth=1.2)
@@ -143,15 +145,7 @@ def show_beside(cases: Mapping[str, Mapping[str, float]], ours: str, limit: str,
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}×"))
     for index, name in enumerate(names):
         axis.plot([], [], _MARKS[index], label=name, **_look(index))
-    axis.legend(
-        loc="upper center",
-        bbox_to_anchor=(0.4, -0.5 / (0.42 * len(cases)) - 0.04),
-        ncols=min(4, len(names)),
-        frameon=False,
-        fontsize=11,
-        handletextpad=0.1,
-        columnspacing=1.2,
-    )
+    drawing.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=11, handletextpad=0.1)
     alt = f"{len(cases)} lanes, {ours} one unit long in each. In that unit, {'; '.join(told)}."
     return Figure(drawing, caption, alt)
 
@@ -160,4 +154,4 @@ def _look(index: int) -> dict:
     """Return how the mark of the others of one name looks."""
     colours = (INK, ACCENT, ACCENT, INK, FAINT)
     hollow = {"markerfacecolor": "none"} if index % 2 else {}
-    return {"color": colours[index % 5], "markersize": 7.5, "markeredgewidth": 1.8, "linestyle": "none"} | hollow
+    return {"color": colours[index % 5], "markersize": 6.5, "markeredgewidth": 1.6, "linestyle": "none"} | hollow

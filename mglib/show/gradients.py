@@ -40,7 +40,7 @@ def show_arcs(edges: Sequence[tuple[int, int]], spans: Mapping[str, int], captio
         left, colour = ends[index] - count, (INK, OPEN)[index % 2]
         foot = Rectangle((left - 0.35, -0.035 * height), count - 0.3, 0.022 * height, color=colour, linewidth=0)
         axes.add_patch(foot)
-        if total < 100:
+        if total < 130:
             axes.plot(left + np.arange(count), np.zeros(count), "o", color=colour, markersize=4)
         words = f"{name}\n{count:,}"
         axes.text(left + count / 2 - 0.5, -0.06 * height, words, ha="center", va="top", fontsize=11, color=colour)
@@ -106,7 +106,10 @@ def _direction_frame(
     for column, name in enumerate(columns):
         axes.text(column + 0.5, -0.08, name, ha="center", va="bottom", fontsize=12)
     for row, name in enumerate(_ROWS):
-        axes.text(-0.08, row + 0.5, name, ha="right", va="center", fontsize=11)
+        lines = name.split("\n")
+        for index, line in enumerate(lines):
+            y = row + 0.5 + 0.22 * (index - (len(lines) - 1) / 2)
+            axes.text(-0.08, y, line, ha="right", va="center", fontsize=11)
     axes.text(-1.2, 4.12, now["says"], va="top", fontsize=12, fontweight="bold")
     bare(axes).set_xlim(-1.25, len(columns))
     axes.set_ylim(4.5, -0.4)
