@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mglib.bench import peers
 from mglib.bench.memory import peak_bytes
-from mglib.bench.report import Goal, Report, Row, interleaved, measured_gemm_rate
+from mglib.bench.report import Goal, Report, Row, interleaved, measured_convolution_rate, measured_gemm_rate
 from mglib.experiments.algorithms import maml, metagater
 from mglib.experiments.fast_gradient import fast_meta_gradient
 from mglib.federated.process import keep_freed_memory
@@ -130,7 +130,7 @@ def measure_case(case: Case, rounds: int = 20) -> tuple[list[Row], list[dict[str
     """Return a case's rows, and for each of its two methods what else was found: memory, arithmetic, shares."""
     rows, found = [], []
     with using(case.threads):
-        rate = measured_gemm_rate()
+        rate, convolution_rate = measured_gemm_rate(), measured_convolution_rate()
         for method in (PLAIN, TWO_STAGE):
             doubles = case.candidates(method, torch.float64)
             difference = check_equal({name: function() for name, function in doubles.items()})
@@ -153,6 +153,7 @@ def measure_case(case: Case, rounds: int = 20) -> tuple[list[Row], list[dict[str
                     "seconds": seconds,
                     "macs": macs,
                     "gemm_macs_per_second": rate,
+                    "convolution_macs_per_second": convolution_rate,
                     "share_of_limit": limit / seconds[OURS],
                     "peak_bytes": memory,
                     "largest_difference": difference,
