@@ -61,7 +61,7 @@ def test_a_forgetful_point_gives_the_same_gradient(chapter, everything):
 
 def test_the_chapters_watch_finds_the_librarys_peak(chapter, everything):
     watch = chapter["watched"](chapter["staged"], Derivatives, *everything)
-    assert max(watch.bytes) == pytest.approx(peak_bytes(lambda: mglib.fast_meta_gradient(*everything)), rel=0.01)
+    assert max(watch.bytes) == pytest.approx(peak_bytes(lambda: mglib.fast_meta_gradient(*everything)), rel=0.02)
     phases = list(dict.fromkeys(phase for phase, _ in watch.phases))
     steps = range(1, len(everything[-1]) + 1)
     assert phases == [*(f"step {n}" for n in steps), "query", *(f"back {n}" for n in reversed(steps))]

@@ -110,7 +110,7 @@ def measured_gemm_rate(size: int = 768, rounds: int = 20) -> float:
 
 
 def measured_convolution_rate(rounds: int = 20) -> float:
-    """Return the multiply-accumulates a second of a 3×3 convolution that a processor likes: 64 channels, 42×42, 8 images.
+    """Return the multiply-accumulates a second of a well-shaped 3×3 convolution: 64 channels, 42×42, 8 images.
 
     The library behind it may know the processor better than the one behind `torch.mm`; then this is the higher roof.
     """
