@@ -85,8 +85,8 @@ def test_the_report_holds_every_goal_and_ratio(recipe):
 
     report = measure(quick=True, progress=progress, recipe=recipe)
     assert len(seen) == report.notes["rounds"] + rounds.WARM_UP
-    whats = [row.what for row in report.rows]
-    assert whats == [
+    names = [row.what for row in report.rows]
+    assert names == [
         "a round, 100000 nodes",
         "what is not the nodes' computing, 100 nodes",
         "what is not the nodes' computing, 100000 nodes",

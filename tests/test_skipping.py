@@ -156,7 +156,7 @@ def test_skipping_equals_masking_in_floats_too(architecture, width, image_size, 
 def test_an_input_costs_the_multiplications_that_its_gates_let_through(architecture, width, image_size, channels, seed):
     net, params, statistics = gated(architecture, seed, width=width, image_size=image_size, channels=channels)
     image = images_for(net, 1, seed)
-    network = SkippingNet(net, params, statistics)
+    network = SkippingNet(net, params, statistics, compiled=False)
     with MacsCounter() as counter:
         prediction = network(image)
     assert counter.macs == int(macs_per_layer(net.costs, prediction.gates).sum())
@@ -171,7 +171,7 @@ def test_a_batch_that_is_split_costs_the_sum_of_its_inputs_and_keeps_their_order
     images = images_for(net, 3).repeat(4, 1, 1, 1)[torch.randperm(12, generator=torch.Generator().manual_seed(0))]
     masked = functional_call(net, params, (images, statistics))
     assert len(torch.cat(masked.gates, 1).unique(dim=0)) == 3
-    network = SkippingNet(net, params, statistics)
+    network = SkippingNet(net, params, statistics, compiled=False)
     with MacsCounter() as counter:
         prediction = network(images)
     assert_same(prediction, masked)

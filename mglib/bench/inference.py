@@ -95,12 +95,16 @@ def timed(case: Case, *, rounds: int) -> Timing:
     backbone = {name: value for name, value in params.items() if name not in net.gate_names()}
     whole, _ = make_net("conv", 0, **case.sizes(), gated=False)
     thin, thin_params = make_net("conv", 0, **case.sizes(max(1, round(case.width * case.open))), gated=False)
+    thin_statistics = functional_call(thin, thin_params, (images,)).statistics
     skipping = SkippingNet(net, params, statistics)
+    slicing = SkippingNet(net, params, statistics, compiled=False)
     networks = {
-        "dense": SkippingNet(whole, backbone, statistics),
+        "dense": SkippingNet(whole, backbone, statistics, compiled=False),
         "masked": MaskedNet(case, params, statistics),
         "skipping": skipping,
-        "slim": SkippingNet(thin, thin_params, functional_call(thin, thin_params, (images,)).statistics),
+        "slicing": slicing,
+        "slim": SkippingNet(thin, thin_params, thin_statistics, compiled=False),
+        "slim, compiled": SkippingNet(thin, thin_params, thin_statistics),
     }
     batches = images.split(case.batch)
     first = [_seconds(skipping, batch) for batch in batches]

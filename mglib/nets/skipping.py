@@ -3,7 +3,8 @@
 The masked network computes every filter and multiplies by the gate: it says what the gates would save, and saves
 nothing. Here a layer asks its gate first, slices the open filters and the open inputs out of its weights, and
 convolves what is left. With fixed statistics the normalisation is a scale and a shift of each filter, folded into
-the weights once. What was measured and tried for speed is told in `mglib.bench.inference`.
+the weights once. On a CPU with a C compiler a convolutional net takes the fast path instead, `skipping.c`, which reads
+the open weights where they lie. What was measured and tried for speed is told in `mglib.bench.inference`.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mglib.nets.compiled import CompiledNet, Layer, library
 from mglib.nets.layers import GatedConv, MapStatistics
 from mglib.nets.models import GatedConvNet, GatedResidualNet, Prediction, Statistics
 from mglib.params import Params
@@ -44,13 +46,15 @@ class SkippingNet:
     threads need a network each.
     """
 
-    def __init__(self, net: nn.Module, params: Params, statistics: Statistics):
+    def __init__(self, net: nn.Module, params: Params, statistics: Statistics, *, compiled: bool | None = None):
         """Fold the normalisation into the weights, once.
 
         statistics: those that normalise every answer, such as `Prediction.statistics` of a node's support set.
+        compiled: whether to take the fast path; None: where it can be had.
 
         Raises:
-            ValueError: if the network is none of `ARCHITECTURES`, or the statistics are not of its layers.
+            ValueError: if the network is none of `ARCHITECTURES`, the statistics are not of its layers, or the fast
+                path is asked for where it cannot be had.
         """
         if isinstance(net, GatedConvNet):
             names = [f"layers.{index}" for index in range(len(net.layers))]
@@ -72,6 +76,17 @@ class SkippingNet:
             weight = params["head.weight"].view(head.out_channels, head.in_channels, head.taps)
             self._head_weight = weight.permute(1, 2, 0).contiguous()  # (channel, pixel, way): an open channel is a row
             self._head_bias = params["head.bias"]
+        self._compiled = None
+        device, dtype = params["head.bias"].device.type, params["head.bias"].dtype
+        here = isinstance(net, GatedConvNet) and device == "cpu" and library(dtype) is not None
+        if compiled and not here:
+            raise ValueError("`compiled` (=True): the fast path needs a GatedConvNet on a CPU and a C compiler")
+        if here and compiled is not False:
+            sizes = [net.image_size]
+            for _ in self._layers[1:]:
+                sizes.append((sizes[-1] + 1) // 2)
+            layers = [layer.for_c(size) for layer, size in zip(self._layers, sizes, strict=True)]
+            self._compiled = CompiledNet(layers, (params["head.weight"], params["head.bias"]), dtype)
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Prediction:
@@ -81,6 +96,8 @@ class SkippingNet:
             ValueError: if the images are not of the shape that the network was made for.
         """
         self.net._check_images(images)
+        if self._compiled is not None:
+            return Prediction(*self._compiled(images), self.statistics)
         groups = [_Group(images)]
         if isinstance(self.net, GatedConvNet):
             for layer in self._layers:
@@ -144,6 +161,14 @@ class _Layer:
         self.rows, self.room = self.weight.new_empty(self.weight.numel()), self.weight.new_empty(self.weight.numel())
         self.used: tuple[bytes | None, bytes] | None = None  # the patterns of channels and filters that `slices` is for
         self.slices = self.weight.permute(0, 3, 1, 2), self.bias
+
+    def for_c(self, size: int) -> tuple[Layer, list[Tensor]]:
+        """Return the layer, whose input is `size` pixels a side, as `CompiledNet` takes it."""
+        gate = self.gate or (self.bias, self.bias)  # of which nothing is read
+        gate = (gate[0][:, : gate[0].shape[1] - self.absent], gate[1]) if self.absent else gate
+        kept = [tensor.contiguous() for tensor in (self.weight.permute(0, 3, 1, 2), self.bias, *gate)]
+        sizes = (self.weight.shape[3], len(self.bias), size, self.grid, self.gate is not None, self.absent)
+        return Layer(*sizes, *(tensor.data_ptr() for tensor in kept)), kept
 
     def __call__(self, group: _Group) -> list[_Group]:
         """Return the group after the layer, or the groups into which its gates split it."""
