@@ -3,20 +3,27 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
 from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style
 
-_STYLES = {"masked": (ACCENT, "^", "--"), "skipping": (OPEN, "o", "-"), "slim": (INK, "s", "-")}  # colour, mark, line
+_STYLES = {  # colour, mark, line, as far as the points have them
+    "masked": (FAINT, "^", "--"),
+    "slicing": (ACCENT, "D", "-"),
+    "slim": (INK, "s", "-"),
+    "skipping": (OPEN, "o", "-"),
+    "slim, compiled": (OPEN, "v", "--"),
+}
 
 
 @page_style
 def show_time_frontier(points: Sequence[Mapping], live: Mapping | None = None, caption: str = "") -> Figure:
     """Draw milliseconds against the share of the dense network's MACs, a panel a width, with the limits drawn in.
 
-    points: records with `width`, and for each of "dense", "masked", "skipping" and "slim" its `seconds` and `macs`, a
-        share of the dense ones; live: one more such record, measured now, drawn as a star.
+    points: records with `width`, and for each of several networks, "dense" among them, its `seconds` and its `macs` as
+        a share of the dense ones; live: one more such record, measured now, drawn as stars.
     """
     widths = sorted({point["width"] for point in points})
     drawing, axes = new_drawing(5.4, 3.3 * len(widths), nrows=len(widths), squeeze=False)
@@ -28,19 +35,23 @@ def show_time_frontier(points: Sequence[Mapping], live: Mapping | None = None, c
         axis.plot((0, 1), (dense, dense), color=FAINT, linewidth=1)
         curves = {}
         for name, (colour, mark, line) in _STYLES.items():
-            at = [p["macs"]["slim" if name == "slim" else "skipping"] for p in own]  # a mask multiplies all the same
-            curves[name] = np.array(at), 1e3 * np.array([p["seconds"][name] for p in own])
-            axis.plot(*curves[name], color=colour, marker=mark, linestyle=line, markersize=6, linewidth=1.8)
-        grid = np.linspace(max(at[0] for at, _ in curves.values()), 1, 40)
-        between = [np.interp(grid, *curves[name]) for name in ("slim", "skipping")]
-        axis.fill_between(grid, *between, color=OPEN, alpha=0.13, linewidth=0)
-        top = 1.12 * max(dense, *(values.max() for _, values in curves.values()))
-        _name_curves(axis, curves, dense, top)
+            if name in own[0]["seconds"]:
+                at = [
+                    p["macs"]["skipping" if name == "masked" else name] for p in own
+                ]  # a mask multiplies all the same
+                curves[name] = np.array(at), 1e3 * np.array([p["seconds"][name] for p in own])
+                axis.plot(*curves[name], color=colour, marker=mark, linestyle=line, markersize=5.5, linewidth=1.8)
+        _shade(axis, curves, "slim", "slicing", ACCENT)
+        _shade(axis, curves, "slim, compiled", "skipping", OPEN)
+        top = 1.08 * max(dense, *(values.max() for _, values in curves.values()))
         if live and live["width"] == width:
-            axis.plot(live["macs"]["skipping"], 1e3 * live["seconds"]["skipping"], "*", color=OPEN, markersize=14)
-            axis.plot(live["macs"]["slim"], 1e3 * live["seconds"]["slim"], "*", color=INK, markersize=14)
-            top = max(top, 1.08e3 * live["seconds"]["skipping"])
-        axis.set(xlim=(0, 1.32), ylim=(0, top), ylabel="milliseconds")
+            for name in ("slicing", "slim", "skipping"):
+                if name in curves:
+                    x, y = live["macs"][name], 1e3 * live["seconds"][name]
+                    axis.plot(x, y, "*", color=_STYLES[name][0], markersize=15)
+                    top = max(top, 1.08 * y)
+        _name_curves(axis, curves, dense, top)
+        axis.set(xlim=(0, 1.42), ylim=(0, top), ylabel="milliseconds")
         axis.set_xticks((0, 0.25, 0.5, 0.75, 1))
         axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axis.set_title(f"width {width}", loc="left", fontweight="bold")
@@ -57,11 +68,16 @@ def show_time_frontier(points: Sequence[Mapping], live: Mapping | None = None, c
 
 @page_style
 def show_where_it_pays(
-    cells: Mapping[int, Mapping[tuple[int, int], float]], goal: float, *, at_most: bool, even: float, caption: str = ""
+    cells: Mapping[int, Mapping[tuple[int, int], float]],
+    goal: float | None,
+    *,
+    at_most: bool,
+    even: float,
+    caption: str = "",
 ) -> Figure:
     """Draw one measured number for each width and image size as a map of tiles, one map a batch size.
 
-    cells: batch size to {(width, image size): number}; goal: what was aimed for, at most that or at least.
+    cells: batch size to {(width, image size): number}; goal: what was aimed for, at most or at least that, if anything.
     even: where nothing is won or lost; better numbers are blue, worse ones orange, stronger the further from it.
     """
     widths, sizes = (sorted({key[k] for of in cells.values() for key in of}) for k in (0, 1))
@@ -70,7 +86,8 @@ def show_where_it_pays(
     for axis, (batch, of) in zip(axes[:, 0], cells.items(), strict=True):
         for (width, size), value in of.items():
             x, y = widths.index(width), sizes.index(size)
-            better, met = (value < even) == at_most, value <= goal if at_most else value >= goal
+            better = (value < even) == at_most
+            met = goal is not None and (value <= goal if at_most else value >= goal)
             colour, alpha = OPEN if better else ACCENT, 0.1 + 0.5 * min(1, abs(value - even) / max(1, abs(even)))
             axis.add_patch(Rectangle((x + 0.03, y + 0.05), 0.94, 0.9, color=colour, alpha=alpha, linewidth=0))
             if met:
@@ -125,12 +142,27 @@ def show_time_parts(
     return Figure(drawing, caption, f"Bars cut into parts, in {unit}. {'; '.join(told)}.")
 
 
-def _name_curves(axis, curves: Mapping[str, tuple], dense: float, top: float) -> None:
+def _shade(axis: Axes, curves: Mapping[str, tuple], low: str, high: str, colour: str) -> None:
+    """Shade what one curve takes more than another, where both were measured."""
+    if low in curves and high in curves:
+        grid = np.linspace(max(curves[low][0][0], curves[high][0][0]), min(curves[low][0][-1], 1), 40)
+        between = [np.interp(grid, *curves[name]) for name in (low, high)]
+        axis.fill_between(grid, *between, color=colour, alpha=0.16, linewidth=0)
+
+
+def _name_curves(axis: Axes, curves: Mapping[str, tuple], dense: float, top: float) -> None:
     """Write each curve's name at its right end, as far apart as it takes to read them."""
     ends = {name: values[-1] for name, (_, values) in curves.items()} | {"dense": dense}
-    colours = {name: colour for name, (colour, *_) in _STYLES.items()} | {"dense": FAINT}
-    height = -np.inf
-    for name, end in sorted(ends.items(), key=lambda item: item[1]):
-        height = max(end, height + 0.085 * top)
-        axis.text(1.03, height, name, va="center", color=INK if name == "dense" else colours[name])
-    axis.text(0.5, 0.5 * dense - 0.02 * top, " in proportion", va="top", fontsize=10, color=INK)
+    least = 0.083 * top
+    places = sorted(ends, key=lambda name: ends[name])
+    heights = [ends[name] for name in places]
+    for _ in range(50):  # neighbours that are too close push each other away
+        for lower in range(len(places) - 1):
+            lack = least - (heights[lower + 1] - heights[lower])
+            if lack > 1e-6 * top:
+                heights[lower] -= lack / 2
+                heights[lower + 1] += lack / 2
+    for name, height in zip(places, heights, strict=True):
+        colour = _STYLES[name][0] if name in _STYLES and name != "masked" else INK
+        axis.text(1.03, height, name, va="center", color=colour)
+    axis.text(0.62, 0.62 * dense, "in proportion ", va="bottom", ha="right", fontsize=10, color=INK)
