@@ -23,10 +23,12 @@ def project() -> dict:
 
 def requirements(*extras: str) -> dict[str, SpecifierSet]:
     """Return what pyproject.toml asks for, by name."""
-    listed = [*project()["dependencies"]]
-    for extra in extras:
-        listed += project()["optional-dependencies"][extra]
-    return {canonicalize_name(r.name): r.specifier for r in map(Requirement, listed)}
+    listed, waiting = [Requirement(line) for line in project()["dependencies"]], [*extras]
+    while waiting:
+        found = [Requirement(line) for line in project()["optional-dependencies"][waiting.pop()]]
+        waiting += [extra for r in found if r.name == project()["name"] for extra in r.extras]  # "mglib[bench]"
+        listed += [r for r in found if r.name != project()["name"]]
+    return {canonicalize_name(r.name): r.specifier for r in listed}
 
 
 def conda_environment() -> tuple[dict[str, SpecifierSet], dict[str, SpecifierSet], list[str]]:

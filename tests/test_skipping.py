@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mglib.nets import SkippingNet, freeze, macs_per_layer, make_net, skipping
+from mglib.nets import SkippingNet, compiled, freeze, macs_per_layer, make_net, skipping, slicing
 
 ARCHITECTURES = st.sampled_from(["conv", "residual"])
+PATHS = [None, False]  # the fast path where it can be had, and the clear one
 
 
 class MacsCounter(TorchDispatchMode):
@@ -74,24 +75,26 @@ def assert_same(skipped, masked, atol=1e-6):
     image_size=st.integers(1, 30),
     channels=st.integers(1, 3),
     batch=st.integers(1, 6),
-    group_cost=st.sampled_from([-1, skipping.GROUP_COST, 10**15]),
+    group_cost=st.sampled_from([-1, slicing.GROUP_COST, 10**15]),
+    path=st.sampled_from(PATHS),
     seed=st.integers(0, 2**31),
 )
-def test_skipping_equals_masking(architecture, width, depth, image_size, channels, batch, group_cost, seed):
+def test_skipping_equals_masking(architecture, width, depth, image_size, channels, batch, group_cost, path, seed):
     """Whether the examples go each their own way, all together, or as it pays."""
     net, params, statistics = gated(
         architecture, seed, width=width, depth=depth, image_size=image_size, channels=channels
     )
     images = images_for(net, batch, seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(skipping, "GROUP_COST", group_cost)
-        skipped = SkippingNet(net, params, statistics)(images)
+        patch.setattr(slicing, "GROUP_COST", group_cost)
+        skipped = SkippingNet(net, params, statistics, compiled=path)(images)
     assert_same(skipped, functional_call(net, params, (images, statistics)))
 
 
 @pytest.mark.parametrize("architecture", ["conv", "residual"])
 @pytest.mark.parametrize("bias", [100.0, -100.0])
-def test_layers_all_open_or_all_closed_answer_as_the_masked_ones(architecture, bias):
+@pytest.mark.parametrize("path", PATHS)
+def test_layers_all_open_or_all_closed_answer_as_the_masked_ones(architecture, bias, path):
     net, params, statistics = gated(architecture, 0, width=6, image_size=14)
     for closed in (*net.gate_names(), None):
         some = {
@@ -102,10 +105,11 @@ def test_layers_all_open_or_all_closed_answer_as_the_masked_ones(architecture, b
         }
         images = images_for(net, 3)
         masked = functional_call(net, some, (images, statistics))
-        assert_same(SkippingNet(net, some, statistics)(images), masked)
+        assert_same(SkippingNet(net, some, statistics, compiled=path)(images), masked)
 
 
-def test_slices_of_one_pattern_are_not_taken_for_anothers():
+@pytest.mark.parametrize("path", PATHS)
+def test_slices_of_one_pattern_are_not_taken_for_anothers(path):
     """An all-open and an all-closed layer, and others between, in turns through the same network."""
     net, params, statistics = gated("conv", 3, width=5, depth=3, image_size=12)
     for index in range(3):
@@ -113,7 +117,7 @@ def test_slices_of_one_pattern_are_not_taken_for_anothers():
     params["layers.0.gate.linear.weight"][:] = torch.tensor([1.0] * 8 + [-1.0] * 8)
     params["layers.1.gate.linear.weight"][:] = 0.0
     params["layers.1.gate.linear.bias"][:] = torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0])
-    network = SkippingNet(net, params, statistics)
+    network = SkippingNet(net, params, statistics, compiled=path)
     top = torch.zeros(1, 1, 12, 12, dtype=torch.double)
     top[:, :, :6] = 1.0
     seen = set()
@@ -125,8 +129,8 @@ def test_slices_of_one_pattern_are_not_taken_for_anothers():
 
 
 @settings(max_examples=30, deadline=None)
-@given(ARCHITECTURES, st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**31))
-def test_skipping_equals_masking_in_floats_too(architecture, width, image_size, seed):
+@given(ARCHITECTURES, st.integers(1, 40), st.integers(1, 40), st.sampled_from(PATHS), st.integers(0, 2**31))
+def test_skipping_equals_masking_in_floats_too(architecture, width, image_size, path, seed):
     """As far as floats go: where a gate's logit is within rounding of zero, another order of adding may open another
     filter, and no answer is further from that in doubles than the masked one's own error suggests."""
     net, params, statistics = gated(architecture, seed, torch.float, width=width, image_size=image_size)
@@ -140,7 +144,7 @@ def test_skipping_equals_masking_in_floats_too(architecture, width, image_size, 
     masked = functional_call(net, params, (images, statistics))
     for hook in hooks:
         hook.remove()
-    skipped = SkippingNet(net, params, statistics)(images)
+    skipped = SkippingNet(net, params, statistics, compiled=path)(images)
     clear = torch.stack([(layer.abs() > 1e-2).all(1) for layer in logits]).all(0)
     for mine, its in zip(skipped.gates, masked.gates, strict=True):
         assert torch.equal(mine[clear], its[clear])
@@ -163,7 +167,7 @@ def test_an_input_costs_the_multiplications_that_its_gates_let_through(architect
 
 
 def test_a_batch_that_is_split_costs_the_sum_of_its_inputs_and_keeps_their_order(monkeypatch):
-    monkeypatch.setattr(skipping, "GROUP_COST", -1)
+    monkeypatch.setattr(slicing, "GROUP_COST", -1)
     net, params, statistics = gated("conv", 1, width=10)
     for name in net.gate_names():
         if name.endswith("bias"):
@@ -224,11 +228,95 @@ def test_what_cannot_be_skipped_is_refused():
         SkippingNet(net, params, statistics)(torch.zeros(2, 3, 28, 28))
 
 
-@settings(max_examples=30, deadline=None)
-@given(architecture=ARCHITECTURES, width=st.integers(2, 12), seed=st.integers(0, 2**31))
-def test_skipping_a_frozen_network_equals_masking_it(architecture, width, seed):
+@pytest.mark.parametrize("path", PATHS)
+@settings(max_examples=20, deadline=None)
+@given(architecture=ARCHITECTURES, width=st.integers(8, 16), seed=st.integers(0, 2**31))
+def test_skipping_a_frozen_network_equals_masking_it(architecture, width, seed, path):
     net, params, _ = gated(architecture, seed, width=width, depth=3, image_size=14)
+    for name in net.gate_names():
+        if name.endswith("bias"):  # some filters never open, the others hang on what the head sees
+            params[name] = torch.linspace(-20, 1, width, dtype=torch.double)
     frozen = freeze(net, params, functional_call(net, params, (images_for(net, 3, seed),)))
-    images = images_for(net, 4, seed + 1)
+    assert any(layer.gate and layer.gate.absent for layer in frozen.net.convolutions().values())
+    images = images_for(net, 50, seed + 1)
     masked = functional_call(frozen.net, frozen.params, (images, frozen.statistics))
-    assert_same(SkippingNet(frozen.net, frozen.params, frozen.statistics)(images), masked)
+    assert_same(SkippingNet(frozen.net, frozen.params, frozen.statistics, compiled=path)(images), masked)
+
+
+HAS_COMPILER = compiled.library(torch.float32) is not None
+
+
+@pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler")
+@settings(max_examples=40, deadline=None)
+@given(
+    width=st.integers(1, 40),
+    depth=st.integers(1, 4),
+    image_size=st.integers(1, 40),
+    channels=st.integers(1, 3),
+    batch=st.integers(1, 3),
+    seed=st.integers(0, 2**31),
+)
+def test_reading_in_place_equals_slicing(width, depth, image_size, channels, batch, seed):
+    net, params, statistics = gated("conv", seed, width=width, depth=depth, image_size=image_size, channels=channels)
+    images = images_for(net, batch, seed)
+    fast = SkippingNet(net, params, statistics, compiled=True)
+    slow = SkippingNet(net, params, statistics, compiled=False)
+    assert_same(fast(images), slow(images))
+    assert_same(fast(images), slow(images))  # what the first call left in its memory changes nothing
+
+
+@pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler")
+def test_the_c_writes_nowhere_but_in_its_room():
+    net, params, statistics = gated("conv", 3, width=9, depth=3, image_size=11)
+    fast = SkippingNet(net, params, statistics, compiled=True)._compiled
+    rooms = [tensor for tensor in fast._kept if tensor.dim() == 2 and tensor.shape[0] == 2]
+    for room in rooms:
+        room.fill_(7)
+    fast(images_for(net, 4))
+    slack = compiled.SLACK_BYTES // 8
+    maps = next(room for room in rooms if room.dtype == torch.double)
+    assert (maps[:, -slack // 2 :] == 7).all()
+
+
+def test_without_a_compiler_the_clear_path_answers(monkeypatch):
+    net, params, statistics = gated("conv", 5, width=6, depth=2, image_size=9)
+    monkeypatch.setattr(skipping, "library", lambda dtype: None)
+    network, images = SkippingNet(net, params, statistics), images_for(net, 2)
+    assert network._compiled is None
+    assert_same(network(images), functional_call(net, params, (images, statistics)))
+    with pytest.raises(ValueError, match="C compiler"):
+        SkippingNet(net, params, statistics, compiled=True)
+
+
+def test_a_compiler_that_fails_is_no_compiler(monkeypatch, tmp_path):
+    broken = tmp_path / "cc"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CC", str(broken))
+    monkeypatch.setattr(compiled.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache"))
+    compiled.library.cache_clear()
+    try:
+        assert compiled.compiler() == str(broken)
+        assert compiled.library(torch.float32) is None
+    finally:
+        compiled.library.cache_clear()
+
+
+@pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler")
+def test_it_is_compiled_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(compiled.platformdirs, "user_cache_dir", lambda name: str(tmp_path))
+    compiled.library.cache_clear()
+    try:
+        assert compiled.library(torch.float64) is not None
+        (first,) = tmp_path.iterdir()
+        written = first.stat().st_mtime_ns
+        compiled.library.cache_clear()
+        assert compiled.library(torch.float64) is not None
+        assert [path.stat().st_mtime_ns for path in tmp_path.iterdir()] == [written]
+    finally:
+        compiled.library.cache_clear()
+
+
+def test_numbers_of_another_kind_take_the_clear_path():
+    net, params, statistics = gated("conv", 5, width=6, depth=2, image_size=9, dtype=torch.bfloat16)
+    assert SkippingNet(net, params, statistics)._compiled is None

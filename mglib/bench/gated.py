@@ -8,7 +8,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from mglib.nets import SkippingNet, Statistics, make_net
-from mglib.nets.skipping import folded
+from mglib.nets.slicing import folded
 from mglib.params import Params
 
 

@@ -1,21 +1,26 @@
 """What closed filters save in time: dense, masked, skipping, and the slim dense net that computes as many filters.
 
-All four have the same favours: normalisation folded into the weights, maps and weights channels last, inference
-mode. The gates are random, but for a bias that lets each filter open for the stated share of the inputs; the inputs
-change from call to call, and their patterns with them, so that nothing can be remembered. Only the pattern called
-`shared` is the same for all inputs: there the bias alone decides, as it may after a node's adaptation.
+All have the same favours: normalisation folded into the weights, maps and weights channels last, inference mode. The
+gates are random, but for a bias that lets each filter open for the stated share of the inputs; the inputs change from
+call to call, and their patterns with them, so that nothing can be remembered. Only the pattern called `shared` is the
+same for all inputs: there the bias alone decides, as it may after a node's adaptation.
 
-Why skipping does not reach the slim net, and what was tried. A layer of a few filters is a dozen operations of one or
+`skipping` is the fast path, `skipping.c`, where it can be compiled; `slicing` is the clear one, in torch. `slim` is
+in torch, as a reader would have it; `slim, compiled` is the same net by the C, the limit of that code.
+
+Why slicing does not reach the slim net, and what was tried. A layer of a few filters is a dozen operations of one or
 two microseconds each before its convolution starts, whatever it saves. From width 128 up, copying the open weights is
 a good part: a row for each filter, then `gather` for its channels, was the fastest way found there (against nine values
 at a time by index, in torch or numpy; numpy's `take`; advanced indexing; taps apart), and writing the rows into
-memory that is kept halved what they took. The convolutions took about as long as the slim net's at width 256, and a
-tenth to two thirds longer where the open filters spill over a multiple of 16, the lanes of a vector; rounding them up
-to 8 or 16 was no faster. Unfolding and multiplying matrices took 1.4 to 5 times as long as the library's convolution
-with channels last, and the default layout up to 4 times as long on small maps, in the dense net too. The first
-input of a new shape waits for the library to compile its convolutions (`first_seconds`); they are warm when timed.
-In batches of many patterns the alternative to masking is one input at a time, and that pays from where
-`mglib.nets.skipping.GROUP_COST` says.
+memory that is kept halved what they took. Unfolding and multiplying matrices took 1.4 to 5 times as long as the
+library's convolution with channels last. The first input of a new shape waits for the library to compile its
+convolutions (`first_seconds`); they are warm when timed. In batches of many patterns the alternative to masking is one
+input at a time, and that pays from where `mglib.nets.slicing.GROUP_COST` says.
+
+Hence the C, which copies no weights and is one call. A first version of it, in numba, was two to three times as slow as
+the library's convolution. In C, packing pixels one by one took as long as multiplying; whole vectors, shuffled, made
+that a quarter. It takes its images one by one: in a batch the library's calls are shared by all images, and the slim
+net gains what the C does not.
 """
 
 import itertools
@@ -31,6 +36,7 @@ from torch.func import functional_call
 from mglib.bench.gated import Case, MaskedNet, check_equal, gated_net, images_for
 from mglib.bench.report import Goal, Report, Row, interleaved
 from mglib.nets import SkippingNet, dense_macs, macs_per_layer, make_net
+from mglib.nets.compiled import library
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,12 @@ class Timing:
     """The median seconds of a batch in each network, and what it computes."""
 
     case: Case
-    seconds: dict[str, float]  # of "dense", "masked", "skipping", "slim"
+    seconds: dict[str, float]  # of each network
     macs: dict[str, float]  # of an input in each network, over the dense network's, gates included
     open_share: float
     distinct_patterns: float  # share of the inputs that open what no other opens
-    first_seconds: float  # median of skipping when the input, and often the shape of a convolution, is new
-    parts: dict[str, float]  # share of skipping's time: gates, slices, convolutions, the rest
+    first_seconds: float  # median of slicing when the input, and often the shape of a convolution, is new
+    parts: dict[str, float]  # share of slicing's time: gates, slices, convolutions, the rest
 
     def ratio(self, what: str, against: str) -> float:
         """Return how long one takes for each second of the other."""
@@ -58,8 +64,9 @@ class Timing:
         """Return every network against the slim one and against the dense one."""
         return [
             Row(what, self.seconds[what], against, self.seconds[against], asdict(self.case) | {"macs": self.macs[what]})
-            for against, others in {"slim": ("skipping", "masked", "dense"), "dense": ("skipping", "masked")}.items()
-            for what in others
+            for against in ("slim", "dense")
+            for what in self.seconds
+            if what not in (against, "slim", "slim, compiled") or (what, against) == ("slim, compiled", "slim")
         ]
 
 
@@ -107,7 +114,7 @@ def timed(case: Case, *, rounds: int) -> Timing:
         "slim, compiled": SkippingNet(thin, thin_params, thin_statistics),
     }
     batches = images.split(case.batch)
-    first = [_seconds(skipping, batch) for batch in batches]
+    first = [_seconds(slicing, batch) for batch in batches]
     for network in networks.values():  # the library compiles a convolution for each shape that it has not met
         for batch in batches:
             network(batch)
@@ -124,17 +131,17 @@ def timed(case: Case, *, rounds: int) -> Timing:
         macs={
             "dense": 1.0,
             "masked": 1.0 + sum(cost.gate_macs for cost in net.costs) / dense,
-            "skipping": float(macs_per_layer(net.costs, gates).sum(1).mean()) / dense,
-            "slim": dense_macs(thin.costs) / dense,
+            **dict.fromkeys(("skipping", "slicing"), float(macs_per_layer(net.costs, gates).sum(1).mean()) / dense),
+            **dict.fromkeys(("slim", "slim, compiled"), dense_macs(thin.costs) / dense),
         },
         open_share=float(patterns.mean()),
         distinct_patterns=float((counts == 1).sum()) / len(images),
         first_seconds=sorted(first)[len(first) // 2],
-        parts=parts_of(skipping, batches),
+        parts=parts_of(slicing, batches),
     )
 
 
-def parts_of(skipping: SkippingNet, batches: Iterable[Tensor]) -> dict[str, float]:
+def parts_of(slicing: SkippingNet, batches: Iterable[Tensor]) -> dict[str, float]:
     """Return the shares of the network's time that its gates, slices and convolutions take, and the rest."""
     spent = dict.fromkeys(("gates", "sliced", "convolve"), 0.0)
 
@@ -147,11 +154,11 @@ def parts_of(skipping: SkippingNet, batches: Iterable[Tensor]) -> dict[str, floa
 
         return call
 
-    for layer in skipping._layers:
+    for layer in slicing._layers:
         for part in spent:
             setattr(layer, part, watched(part, getattr(layer, part)))
-    total = sum(_seconds(skipping, batch) for batch in batches)
-    for layer in skipping._layers:
+    total = sum(_seconds(slicing, batch) for batch in batches)
+    for layer in slicing._layers:
         for part in spent:
             delattr(layer, part)
     shares = {
@@ -189,7 +196,13 @@ def notes(timings: list[Timing]) -> dict[str, Any]:
         for t in sorted(timings, key=lambda t: (t.case.width, t.case.open))
         if t.case in {Case(w, 84, 1, open=share) for w in (64, 128) for share in (0.125, 0.25, 0.5, 0.75, 1.0)}
     ]
-    return {"goals by case": by_case, "frontier": frontier, "cases": [asdict(timing) for timing in timings]}
+    compiled = library(torch.float32) is not None
+    return {
+        "compiled": compiled,
+        "goals by case": by_case,
+        "frontier": frontier,
+        "cases": [asdict(timing) for timing in timings],
+    }
 
 
 def _counts(case: Case) -> bool:
@@ -198,8 +211,11 @@ def _counts(case: Case) -> bool:
 
 def _where(timing: Timing) -> str:
     case = timing.case
-    parts = ", ".join(f"{name} {share:.0%}" for name, share in timing.parts.items())
-    return f"width {case.width}, {case.image_size}×{case.image_size}, batch {case.batch}; its time: {parts}"
+    return (
+        f"width {case.width}, {case.image_size}×{case.image_size}, batch {case.batch}; the same code takes "
+        f"{timing.ratio('slim, compiled', 'slim'):.2f} of the slim net's time for the slim net, and "
+        f"{timing.ratio('skipping', 'slim, compiled'):.2f} times that with gates"
+    )
 
 
 def _in_turn(network: Callable[[Tensor], Any], batches: Iterable[Tensor]) -> Callable[[], Any]:

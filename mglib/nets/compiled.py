@@ -100,7 +100,7 @@ class CompiledNet:
         maps = torch.empty(2, area + slack, dtype=dtype)
         panel = torch.empty(max(9 * layer.channels for layer in plain) * PANEL_BYTES // itemsize + slack, dtype=dtype)
         pooled = torch.empty(max(layer.channels * layer.grid**2 for layer in plain), dtype=dtype)
-        index = torch.empty(2, widest, dtype=torch.int32)
+        index = torch.empty(2, widest + 1, dtype=torch.int32)
         self._kept += [weight, bias, maps, panel, pooled, index]
         self._constants = (
             (Layer * len(plain))(*plain),

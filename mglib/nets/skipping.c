@@ -29,7 +29,7 @@ typedef struct {
     int channels, filters, size, grid, gated, absent; /* size: of the input; absent: channels removed by freezing */
     const REAL *weight;                               /* (filter, channel, 9), the norm folded in */
     const REAL *bias;                                 /* (filter) */
-    const REAL *gate_weight;                          /* (filter, channel * grid * grid) */
+    const REAL *gate_weight;                          /* (channel * grid * grid, filter) */
     const REAL *gate_bias;                            /* (filter) */
 } Layer;
 
@@ -56,7 +56,7 @@ static void pool(const REAL *map, int size, int grid, REAL *cells) {
 }
 
 /* Which filters the gate opens, as in mglib.nets.gates.GateHead; returns how many, and marks them in `gate`. */
-static int choose(const Layer *layer, const REAL *maps, const int *channel, int open, REAL *pooled, REAL *gate, int *filter) {
+static int choose(const Layer *layer, const REAL *maps, const int *channel, int open, REAL *pooled, REAL *restrict gate, int *filter) {
     int cells = layer->grid * layer->grid, inputs = layer->channels * cells, chosen = 0;
     int all = inputs + layer->absent;
     REAL mean = 0, variance;
@@ -68,16 +68,15 @@ static int choose(const Layer *layer, const REAL *maps, const int *channel, int 
     for (int k = 0; k < inputs; k++) variance += (pooled[k] - mean) * (pooled[k] - mean);
     REAL inverse = 1 / root(variance / all + EPSILON);
     for (int k = 0; k < inputs; k++) pooled[k] = (pooled[k] - mean) * inverse;
+    for (int f = 0; f < layer->filters; f++) gate[f] = layer->gate_bias[f];
+    for (int k = 0; k < inputs; k++) {
+        const REAL *restrict weight = layer->gate_weight + (long)k * layer->filters, seen = pooled[k];
+        for (int f = 0; f < layer->filters; f++) gate[f] += weight[f] * seen;
+    }
     for (int f = 0; f < layer->filters; f++) {
-        const REAL *weight = layer->gate_weight + (long)f * inputs;
-        vector sums = {0};
-        REAL logit = layer->gate_bias[f];
-        int k = 0;
-        for (; k + LANES <= inputs; k += LANES) sums += *(const vector *)(weight + k) * *(const vector *)(pooled + k);
-        for (int lane = 0; lane < LANES; lane++) logit += sums[lane];
-        for (; k < inputs; k++) logit += weight[k] * pooled[k];
-        gate[f] = logit > 0;
-        if (logit > 0) filter[chosen++] = f;
+        filter[chosen] = f;
+        chosen += gate[f] > 0;
+        gate[f] = gate[f] > 0;
     }
     return chosen;
 }
