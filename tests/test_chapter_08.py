@@ -13,6 +13,7 @@ import mglib
 from mglib.nets.slicing import folded
 from mglib.show import (
     show_frozen,
+    show_in_place,
     show_patterns,
     show_slices,
     show_time_frontier,
@@ -112,6 +113,13 @@ def test_the_blocks_say_what_an_image_copies(network):
     assert everything.count("copies 0 bytes") == 4
     with pytest.raises(ValueError, match="2 gates"):
         show_slices(images[0, 0], net.costs, gates[:2])
+
+
+def test_in_place_says_what_is_copied():
+    channels, filters = torch.tensor([True, False, True]), torch.tensor([False, True, True, True])
+    alt = show_in_place(torch.rand(28, 28), channels, filters).alt
+    assert "4 filters by 3 channels, of which 3 and 2 are open" in alt
+    assert "its 6 open cells are copied" in alt
 
 
 def test_the_tree_counts_the_groups():

@@ -13,6 +13,7 @@ from mglib.show.estimators import show_choices, show_estimates, show_missing_gra
 from mglib.show.figures import Figure
 from mglib.show.gate_path import show_gate_path
 from mglib.show.idea import show_idea
+from mglib.show.in_place import show_in_place
 from mglib.show.live import Live, play_bowls
 from mglib.show.plots import show_federation, show_frontier, show_gate_map, show_step, show_training
 from mglib.show.rounds import show_amounts, show_before_and_after, show_drift, show_round, show_rounds
@@ -59,6 +60,7 @@ __all__ = [
     "show_gate_path",
     "show_graph",
     "show_idea",
+    "show_in_place",
     "show_likeness",
     "show_missing_gradient",
     "show_paths",

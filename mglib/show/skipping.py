@@ -126,7 +126,7 @@ def show_frozen(rows: Sequence[Mapping], caption: str = "") -> Figure:
         for index, (axis, kept, missed) in enumerate(zip(line[1:], row["kept"], row["missed"], strict=True)):
             for role, cells, stamp in (("open", kept, _FULL), ("accent", missed, _DOT)):
                 stencil(bare(axis), np.kron(_grid(np.asarray(cells)), stamp), role, aspect="auto")
-            stencil(axis, 0.12 * np.kron(_grid(~np.asarray(kept)), _FULL), "faint", aspect="auto")
+            stencil(axis, 0.28 * np.kron(_grid(~np.asarray(kept)), _FULL), "faint", aspect="auto")
             if number == 0:
                 axis.set_title(f"layer {index + 1}", fontsize=10.5)
         gone = sum(int((~np.asarray(kept)).sum()) for kept in row["kept"])

@@ -113,10 +113,15 @@ def show_time_parts(
 
     bars: a case's name to its parts; marks: a case's name to other times to compare it with, by name; unit: of all.
     """
-    drawing, axis = new_drawing(5.4, 1.0 * len(bars) + 0.75)
+    drawing, axis = new_drawing(5.4, 0.78 * len(bars) + 1.15)
     names = list(dict.fromkeys(part for parts in bars.values() for part in parts))
-    looks = [(OPEN, 0.75), (ACCENT, 0.8), (INK, 0.45), (FAINT, 0.55), (INK, 0.2)]
+    looks = [(OPEN, 0.75), (ACCENT, 0.8), (INK, 0.5), (FAINT, 0.45), (INK, 0.2)]
     longest = max(max(sum(parts.values()), *marks[case].values()) for case, parts in bars.items())
+    x = 0.0
+    for name, (colour, alpha) in zip(names, looks, strict=False):  # the key, in the order of the bars
+        axis.add_patch(Rectangle((x, -1.22), 0.025 * longest, 0.2, facecolor=colour, alpha=alpha, linewidth=0))
+        axis.text(x + 0.035 * longest, -1.12, name, va="center", fontsize=10)
+        x += (0.075 + 0.021 * len(name)) * longest
     told = []
     for row, (case, parts) in enumerate(bars.items()):
         axis.text(0, row - 0.36, case, va="bottom", fontsize=10.5)
@@ -124,8 +129,6 @@ def show_time_parts(
         for name, amount in parts.items():
             colour, alpha = looks[names.index(name) % len(looks)]
             axis.add_patch(Rectangle((left, row - 0.3), amount, 0.42, facecolor=colour, alpha=alpha, linewidth=0))
-            if amount > 0.02 * len(name) * longest:
-                axis.text(left + amount / 2, row - 0.09, name, ha="center", va="center", fontsize=10)
             left += amount
         for place, (name, amount) in enumerate(marks[case].items()):
             axis.plot((amount, amount), (row - 0.36, row + 0.18), color=INK, linewidth=2)
@@ -136,7 +139,7 @@ def show_time_parts(
             + ", ".join(f"{name} {amount:.2f}" for name, amount in {**parts, **marks[case]}.items())
             + f", in all {left:.2f}"
         )
-    axis.set(xlim=(0, 1.03 * longest), ylim=(len(bars) - 0.45, -0.75), xlabel=unit)
+    axis.set(xlim=(0, 1.03 * longest), ylim=(len(bars) - 0.45, -1.25), xlabel=unit)
     axis.spines["left"].set_visible(False)
     axis.set_yticks([])
     return Figure(drawing, caption, f"Bars cut into parts, in {unit}. {'; '.join(told)}.")
@@ -165,4 +168,4 @@ def _name_curves(axis: Axes, curves: Mapping[str, tuple], dense: float, top: flo
     for name, height in zip(places, heights, strict=True):
         colour = _STYLES[name][0] if name in _STYLES and name != "masked" else INK
         axis.text(1.03, height, name, va="center", color=colour)
-    axis.text(0.62, 0.62 * dense, "in proportion ", va="bottom", ha="right", fontsize=10, color=INK)
+    axis.text(0.66, 0.3 * dense, "dotted: in proportion", va="top", fontsize=10, color=INK)
