@@ -19,6 +19,7 @@ FOLDERS = {
     "meta": "Learning to learn",
     "federated": "Many nodes",
     "experiments": "Experiments",
+    "bench": "Benchmarks",
     "show": "Pictures",
     "params": "Parameters",
 }

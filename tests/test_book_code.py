@@ -21,9 +21,13 @@ def definitions(tree: ast.Module) -> dict[str, Definition]:
 
 
 def in_library() -> dict[str, list[Definition]]:
-    """Return the library's definitions by name; two modules may use one name. Its commands are no part of it."""
+    """Return the library's definitions by name; two modules may use one name.
+
+    Its commands and benchmarks are no part of it: no chapter builds them.
+    """
     found: dict[str, list[Definition]] = {}
-    for path in sorted(set((ROOT / "mglib").rglob("*.py")) - {ROOT / "mglib" / "__main__.py"}):
+    library = ROOT / "mglib"
+    for path in sorted({*library.rglob("*.py")} - {library / "__main__.py", *(library / "bench").glob("*.py")}):
         for name, node in definitions(ast.parse(path.read_text(encoding="utf-8"))).items():
             found.setdefault(name, []).append(node)
     return found

@@ -287,6 +287,14 @@ def test_a_node_freezes_by_default_and_answers_its_support_set_as_before(glyph_n
     assert (macs_ratio(frozen.net.costs, after.gates) < macs_ratio(whole.net.costs, before.gates)).all()
 
 
+def test_what_predict_skips_changes_no_answer(glyph_nodes):
+    *networks, task = whole_and_frozen(glyph_nodes, 3)
+    for network in networks:
+        masked, skipped = network(task.query.images), network.skipping(task.query.images)
+        torch.testing.assert_close(skipped.logits, masked.logits, rtol=1e-4, atol=1e-4)
+        assert torch.equal(torch.cat(skipped.gates, 1), torch.cat(masked.gates, 1))
+
+
 @pytest.mark.parametrize("architecture", [None, "conv", "residual"])
 @pytest.mark.parametrize("frozen", [False, True])
 def test_a_node_network_comes_back_from_disk_as_it_went(glyph_nodes, tmp_path, architecture, frozen):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from mglib.experiments.algorithms import final_objective, network_of, stages_of
 from mglib.experiments.recipes import Recipe
 from mglib.experiments.runs import Run, check_fit
 from mglib.meta import adapt
-from mglib.nets import Prediction, Statistics, freeze
+from mglib.nets import Prediction, SkippingNet, Statistics, freeze
 from mglib.params import Params, load, save, under_prefix, with_prefix
 from mglib.tasks import Batch, load_images, read_support
 from mglib.tasks.images import has_bright_background
@@ -90,6 +91,11 @@ class NodeNetwork:
         """Answer for images (batch, channel, height, width), float32 from 0 (background) to 1 (ink)."""
         with torch.no_grad():
             return functional_call(self.net, self.params, (images, self.statistics))
+
+    @cached_property
+    def skipping(self) -> SkippingNet:
+        """The same answers from inference that really skips; one thread at a time."""
+        return SkippingNet(self.net, self.params, self.statistics)
 
     def save(self, folder: Path) -> None:
         """Write `network.safetensors` and `recipe.json` to a new or empty folder.

@@ -101,8 +101,9 @@ class Derivatives:
             self._own.append(own)
         self._pieces: list[_Piece] = []
         if batch.context is not None:
-            at_once = max(8, PIXELS_AT_ONCE // self._own[0].maps[0].numel())
-            self._pieces = [_Piece(images, self._of_layer, self._own) for images in batch.images.split(at_once)]
+            at_once = max(8, PIXELS_AT_ONCE // self._own[0].normalised[0].numel())
+            pieces = batch.images.tensor_split(-(-len(batch.images) // at_once))
+            self._pieces = [_Piece(images, self._of_layer, self._own) for images in pieces]
             self._features = torch.cat([piece.features for piece in self._pieces])
         else:
             self._features = self._own[-1].out().flatten(1)
@@ -192,7 +193,7 @@ class Derivatives:
         return self._by_name(result, of_layer)
 
     def _unflatten(self, features: Tensor) -> Tensor:
-        return channels_last(features.view(-1, *self._own[-1].maps.shape[1:]))
+        return channels_last(features.view(-1, *self._own[-1].normalised.shape[1:]))
 
     def _by_name(self, found: Params, of_layer: Sequence[Params]) -> Params:
         """Return derivatives by the network's names, in the order of its parameters."""

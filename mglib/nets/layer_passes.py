@@ -3,6 +3,8 @@
 Maps lie in memory with their channels next to each other (`torch.channels_last`), as the convolutions like them best.
 """
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -34,16 +36,27 @@ class Layer:
             before, None, None, None, None, True, 0.0, EPSILON
         )
         self.zero, self.one = torch.zeros_like(self.mean), torch.ones_like(self.mean)
-        self.maps = torch.addcmul(params["shift"][:, None, None], self.normalised, self.scale).relu_()
+        self.shift = params["shift"][:, None, None]
         self.gate = Gate(params, inputs, grid) if "gate.linear.weight" in params else None
 
     def inputs(self) -> Tensor:
         """Return what the layer reads."""
         return self.below if isinstance(self.below, Tensor) else self.below.out()
 
-    def out(self) -> Tensor:
-        """Return what the gate lets through."""
-        return self.maps if self.gate is None else self.maps * self.gate.value[:, :, None, None]
+    def maps(self) -> Tensor:
+        """Return the maps after norm and relu, before the gate."""
+        return torch.addcmul(self.shift, self.normalised, self.scale).relu_()
+
+    def out(self, maps: Maybe = None) -> Tensor:
+        """Return what the gate lets through, of the maps if they are at hand."""
+        maps = self.maps() if maps is None else maps
+        return maps if self.gate is None else maps * self.gate.value[:, :, None, None]
+
+    @cached_property
+    def folded(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the factor of each filter, and the weight and bias that convolve and normalise in one."""
+        factor = self.scale.flatten() * self.inverse
+        return factor, self.weight * factor[:, None, None, None], self.shift.flatten() - self.mean * factor
 
     def _through_norm(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the norm's Jacobian times maps, over `inverse`, and the maps' sums a filter: by normalised, and alone.
@@ -65,23 +78,19 @@ class Layer:
         """
         d_pixels = None
         if d_out is not None:
-            self.d_out = d_out
-            self.through, self.d_scale, d_shift = self._through_norm(through_relu(d_out, self.out()))
+            maps, self.d_out = self.maps(), d_out
+            through, self.d_scale, d_shift = self._through_norm(through_relu(d_out, self.out(maps)))
             add(gradient, "scale", self.d_scale)
             add(gradient, "shift", d_shift)
-            d_before = total(self._d_before(), d_before)
+            d_before = total(through.mul_(self.scale * self.inverse[:, None, None]), d_before)
             if self.gate is not None:
-                d_pixels = self.gate.back(total((d_out * self.maps).sum((2, 3)), price), gradient)
+                d_pixels = self.gate.back(total(maps.mul_(d_out).sum((2, 3)), price), gradient)
         d_inputs = None
         if weight or not self.first:
             d_inputs, d_weight = convolve_back(d_before, self.inputs(), self.weight, (not self.first, weight))
         if weight:
             add(gradient, "conv.weight", d_weight)
         return d_inputs if self.first or d_pixels is None else d_inputs.add_(d_pixels)
-
-    def _d_before(self) -> Tensor:
-        """Return the derivative by the maps before the norm, as far as it comes through the norm."""
-        return self.through * (self.scale * self.inverse[:, None, None])
 
     def dot(self, inputs_dot: Maybe, vector: Params) -> Tensor:
         """Return the tangent of `out`, given the inputs' and the parameters'; conv.weight may be missing, for zero."""
@@ -90,27 +99,30 @@ class Layer:
         if "conv.weight" in vector:
             self.weight_dot = channels_last(vector["conv.weight"])
             before_dot = total(convolve(self.inputs(), self.weight_dot), before_dot)
-        before_dot = torch.zeros_like(self.maps) if before_dot is None else before_dot
+        before_dot = torch.zeros_like(self.normalised) if before_dot is None else before_dot
         normalised_dot, along, _ = self._through_norm(before_dot)
         self.normalised_dot = normalised_dot.mul_(self.inverse[:, None, None])
         self.stretch = (self.inverse * along / -self.pixels)[:, None, None]  # of one over the deviation, in parts of it
         self.scale_dot = vector["scale"][:, None, None]
         maps_dot = torch.addcmul(vector["shift"][:, None, None], self.normalised, self.scale_dot)
-        self.maps_dot = through_relu(maps_dot.addcmul_(self.normalised_dot, self.scale), self.maps)
+        maps = self.maps()
+        self.maps_dot = through_relu(maps_dot.addcmul_(self.normalised_dot, self.scale), maps)
         if self.gate is None:
             return self.maps_dot
         self.gate_dot = self.gate.dot(inputs_dot, vector)[:, :, None, None]
-        return (self.maps * self.gate_dot).addcmul_(self.maps_dot, self.gate.value[:, :, None, None])
+        return maps.mul_(self.gate_dot).addcmul_(self.maps_dot, self.gate.value[:, :, None, None])
 
     def back_dot(self, d_out_dot: Tensor, price_dot: Maybe, gradient: Params) -> Maybe:
         """Return the tangent of what `back` returned; add those of the derivatives by parameters."""
-        out, inputs, d_pixels_dot = self.out(), self.inputs(), None
+        maps, inputs, d_pixels_dot = self.maps(), self.inputs(), None
+        out = self.out(maps)
         d_maps, d_maps_dot = through_relu(self.d_out, out), through_relu(d_out_dot, out)
         if self.gate is not None:
-            d_maps_dot += through_relu(self.d_out * self.gate_dot, self.maps)
-            d_gate_dot = (d_out_dot * self.maps).addcmul_(self.d_out, self.maps_dot).sum((2, 3))
+            d_maps_dot += through_relu(self.d_out * self.gate_dot, maps)
+            d_gate_dot = maps.mul_(d_out_dot).addcmul_(self.d_out, self.maps_dot).sum((2, 3))
             d_pixels_dot = self.gate.back_dot(total(d_gate_dot, price_dot), gradient)
         through_dot, d_scale_dot, d_shift_dot = self._through_norm(d_maps_dot)
+        through, _, _ = self._through_norm(d_maps)
         across = (d_maps * self.normalised_dot).sum(MAPS)
         add(gradient, "scale", d_scale_dot + across)
         add(gradient, "shift", d_shift_dot)
@@ -118,7 +130,7 @@ class Layer:
         inverse = self.inverse[:, None, None]
         turn = inverse * self.scale / -self.pixels
         d_before_dot = through_dot.mul_(self.scale * inverse)
-        d_before_dot.addcmul_(self.through, (self.scale_dot + self.stretch * self.scale) * inverse)
+        d_before_dot.addcmul_(through, (self.scale_dot + self.stretch * self.scale) * inverse)
         d_before_dot.addcmul_(self.normalised_dot, turn * self.d_scale[:, None, None])
         d_before_dot.addcmul_(self.normalised, turn * across[:, None, None])
         d_inputs_dot, d_weight_dot = convolve_back(d_before_dot, inputs, self.weight, (not self.first, True))
@@ -126,9 +138,11 @@ class Layer:
         if any(asked):
             inputs_dot = inputs if self.inputs_dot is None else self.inputs_dot  # only the shape is read then
             weight_dot = self.weight if self.weight_dot is None else self.weight_dot
-            more_inputs, more_weight = convolve_back(self._d_before(), inputs_dot, weight_dot, asked)
+            d_before = through.mul_(self.scale * inverse)
+            more_inputs, more_weight = convolve_back(d_before, inputs_dot, weight_dot, asked)
             d_inputs_dot, d_weight_dot = total(d_inputs_dot, more_inputs), total(d_weight_dot, more_weight)
         add(gradient, "conv.weight", d_weight_dot)
+        del self.inputs_dot, self.normalised_dot, self.maps_dot
         return d_inputs_dot if self.first or d_pixels_dot is None else d_inputs_dot.add_(d_pixels_dot)
 
 
@@ -141,9 +155,8 @@ class NormalisedByContext:
     def __init__(self, params: Params, inputs: Tensor, context: Layer):
         """Compute the maps for inputs (batch, channel, height, width) with the statistics of `context`."""
         self.context, self.scale = context, params["scale"]
-        self.factor = self.scale * context.inverse
-        self.weight = context.weight * self.factor[:, None, None, None]
-        self.maps = convolve(inputs, self.weight, params["shift"] - context.mean * self.factor).relu_()
+        self.factor, self.weight, bias = context.folded
+        self.maps = convolve(inputs, self.weight, bias).relu_()
         self.gate = None if context.gate is None else Gate(params, inputs, context.gate.grid)
 
     def out(self) -> Tensor:
@@ -153,12 +166,12 @@ class NormalisedByContext:
     def back(self, d_out: Tensor, out: Tensor, inputs: Tensor, price: Maybe, gradient: Params) -> tuple[Maybe, Tensor]:
         """Return the derivatives by the inputs and by the context's maps before the norm; add those by parameters.
 
-        d_out is used up; out, inputs: as they were on the way forward.
+        The maps and d_out are used up; out, inputs: as they were on the way forward.
         """
         first, d_pixels = self.context.first, None
-        d_maps = through_relu(d_out, out)
         if self.gate is not None:
-            d_pixels = self.gate.back(total(d_out.mul_(self.maps).sum((2, 3)), price), gradient)
+            d_pixels = self.gate.back(total(self.maps.mul_(d_out).sum((2, 3)), price), gradient)
+        d_maps = torch.ops.aten.threshold_backward.grad_input(d_out, out, 0, grad_input=d_out)
         d_inputs, d_folded = convolve_back(d_maps, inputs, self.weight, (not first, True))
         d_shift = d_maps.sum(MAPS)
         d_factor = (d_folded * self.context.weight).sum((1, 2, 3)) - self.context.mean * d_shift

@@ -1,5 +1,6 @@
 """Pictures of networks that choose: figures that follow the page's theme, and widgets that need no kernel."""
 
+from mglib.show.bills import show_beside, show_roofline, show_skylines
 from mglib.show.budgets import (
     open_share_frames,
     show_agreement,
@@ -12,6 +13,7 @@ from mglib.show.costs import show_areas, show_shares, show_window
 from mglib.show.estimators import show_choices, show_estimates, show_missing_gradient
 from mglib.show.figures import Figure
 from mglib.show.gate_path import show_gate_path
+from mglib.show.gradients import direction_frames, show_arcs
 from mglib.show.idea import show_idea
 from mglib.show.in_place import show_in_place
 from mglib.show.live import Live, play_bowls
@@ -37,6 +39,7 @@ __all__ = [
     "Figure",
     "Live",
     "Surface",
+    "direction_frames",
     "flip_book",
     "gate_explorer",
     "open_share_frames",
@@ -44,8 +47,10 @@ __all__ = [
     "show_accuracies",
     "show_agreement",
     "show_amounts",
+    "show_arcs",
     "show_areas",
     "show_before_and_after",
+    "show_beside",
     "show_cheap_and_dear",
     "show_choices",
     "show_correction",
@@ -67,9 +72,11 @@ __all__ = [
     "show_patterns",
     "show_penalties",
     "show_riddle",
+    "show_roofline",
     "show_round",
     "show_rounds",
     "show_shares",
+    "show_skylines",
     "show_slices",
     "show_slopes",
     "show_split",
