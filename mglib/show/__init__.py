@@ -15,9 +15,11 @@ from mglib.show.figures import Figure
 from mglib.show.gate_path import show_gate_path
 from mglib.show.gradients import direction_frames, show_arcs
 from mglib.show.idea import show_idea
+from mglib.show.in_place import show_in_place
 from mglib.show.live import Live, play_bowls
 from mglib.show.plots import show_federation, show_frontier, show_gate_map, show_step, show_training
 from mglib.show.rounds import show_amounts, show_before_and_after, show_drift, show_round, show_rounds
+from mglib.show.skipping import show_frozen, show_patterns, show_slices
 from mglib.show.stages import show_flips, show_graph, show_slopes, show_staircase
 from mglib.show.surfaces import Surface, show_correction, show_descents, show_steps, show_surface
 from mglib.show.tasks import (
@@ -30,6 +32,7 @@ from mglib.show.tasks import (
     show_warp,
     show_writers,
 )
+from mglib.show.timings import show_time_frontier, show_time_parts, show_where_it_pays
 from mglib.show.widgets import flip_book, gate_explorer
 
 __all__ = [
@@ -57,13 +60,16 @@ __all__ = [
     "show_federation",
     "show_flips",
     "show_frontier",
+    "show_frozen",
     "show_gate_map",
     "show_gate_path",
     "show_graph",
     "show_idea",
+    "show_in_place",
     "show_likeness",
     "show_missing_gradient",
     "show_paths",
+    "show_patterns",
     "show_penalties",
     "show_riddle",
     "show_roofline",
@@ -71,6 +77,7 @@ __all__ = [
     "show_rounds",
     "show_shares",
     "show_skylines",
+    "show_slices",
     "show_slopes",
     "show_split",
     "show_staircase",
@@ -79,9 +86,12 @@ __all__ = [
     "show_surface",
     "show_swaps",
     "show_tasks",
+    "show_time_frontier",
+    "show_time_parts",
     "show_training",
     "show_twins",
     "show_warp",
+    "show_where_it_pays",
     "show_window",
     "show_writers",
 ]
