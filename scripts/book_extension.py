@@ -126,8 +126,8 @@ def write_signature(
         return arguments, result
     try:
         definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    except (OSError, SyntaxError):  # made by @dataclass, not written
-        return arguments, None
+    except (OSError, SyntaxError):  # made by @dataclass, not written; Sphinx spells out where each type comes from
+        return arguments and re.sub(r"~?(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])", "", arguments), None
     if what != "function" and not any(getattr(each, "id", "") == "staticmethod" for each in definition.decorator_list):
         definition.args.args.pop(0)  # self, cls
     returned = definition.returns and what != "class"
