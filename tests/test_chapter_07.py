@@ -96,7 +96,7 @@ def test_without_stages_a_meta_update_is_federated_averaging():
     images = torch.randint(0, 256, (30, 1, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     node = mglib.Node("node", ("a", "b", "c"), images, torch.arange(3).repeat(10))
     first = mglib.Round(0, 1, 0)
-    update = mglib.experiments.algorithms.MetaUpdate(net, (), recipe)(params, node, 0, first)
+    update = mglib.experiments.updates.MetaUpdate(net, (), recipe)(params, node, 0, first)
     task = node.sample_task(3, 1, 2, first.generator(1))
     leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
     loss, _ = mglib.Objective(net)(leaves, task.query)

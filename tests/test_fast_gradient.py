@@ -10,7 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from mglib import Batch, Objective, Stage, Task, fast_meta_gradient, freeze, make_net, meta_gradient
-from mglib.experiments.algorithms import maml, metagater
+from mglib.experiments import Recipe
+from mglib.experiments.algorithms import stages_of
 from mglib.nets.derivatives import Derivatives, written_out
 from mglib.params import detach
 
@@ -36,7 +37,8 @@ def problem(width=5, depth=3, image_size=9, channels=2, ways=3, shots=2, queries
     support = Batch(noise(ways * shots, channels, image_size, image_size), torch.arange(ways).repeat_interleave(shots))
     images = noise(ways * queries, channels, image_size, image_size)
     query = Batch(images, torch.arange(ways).repeat_interleave(queries), support.images)
-    stages = (metagater if gated else maml)(net, 0.3, 0.5)
+    method = "metagater" if gated else "maml"
+    stages = stages_of(Recipe(method=method, backbone_learning_rate=0.3, gate_learning_rate=0.5), net)
     return Objective(net.double(), budget, 2.0), params, Task("noise", tuple("abc"), support, query), stages
 
 

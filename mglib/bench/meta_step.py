@@ -20,11 +20,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from mglib.bench import peers
 from mglib.bench.memory import peak_bytes
 from mglib.bench.report import Goal, Report, Row, interleaved, measured_convolution_rate, measured_gemm_rate
-from mglib.experiments.algorithms import maml, metagater
+from mglib.experiments import Recipe
+from mglib.experiments.algorithms import network_of, stages_of
 from mglib.experiments.fast_gradient import fast_meta_gradient
 from mglib.federated.process import keep_freed_memory
 from mglib.meta import Stage, meta_gradient
-from mglib.nets import Objective, make_net
+from mglib.nets import Objective
 from mglib.params import Params
 from mglib.tasks import Batch, Task
 
@@ -50,11 +51,11 @@ class Case:
     def __post_init__(self):
         """Make the networks, gated and not, and the task."""
         methods = {}
-        for name, gated, stages in ((PLAIN, False, maml), (TWO_STAGE, True, metagater)):
-            net, params = make_net(
-                "conv", 0, width=self.width, image_size=self.image_size, channels=self.channels, gated=gated
-            )
-            methods[name] = (net, params, stages(net, 0.4, 0.5))
+        for name, method in ((PLAIN, "maml"), (TWO_STAGE, "metagater")):
+            sizes = dict(width=self.width, image_size=self.image_size, channels=self.channels)
+            recipe = Recipe(method=method, **sizes)
+            net, params = network_of(recipe)
+            methods[name] = (net, params, stages_of(recipe, net))
         object.__setattr__(self, "methods", methods)
         object.__setattr__(self, "task", self._make_task())
 

@@ -17,8 +17,8 @@ import safetensors.torch
 
 from mglib.bench.report import Goal, Report, Row, interleaved
 from mglib.experiments import Recipe, set_up
-from mglib.experiments.algorithms import MetaUpdate
 from mglib.experiments.training import load_data
+from mglib.experiments.updates import MetaUpdate
 from mglib.federated import FedAdam, LocalEngine, Round, RoundResult, Update, run_rounds
 from mglib.federated.engines import ClientUpdate
 from mglib.federated.process import one_thread

@@ -1,45 +1,105 @@
-"""Algorithms: what a node does with the parameters it is sent. A few lines each on the shared round."""
+"""Algorithms: what makes a method, a few lines each: its gates, its stages, and what a node does in a round."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
+from scipy.stats import norm
 from torch import nn
 
-from mglib.experiments.fast_gradient import fast_meta_gradient
 from mglib.experiments.recipes import Recipe
-from mglib.federated import Round, Update
+from mglib.experiments.updates import (
+    CLASSIFIER,
+    ClassifierUpdate,
+    LocalUpdate,
+    MetaUpdate,
+    ProximalUpdate,
+    ReptileUpdate,
+)
+from mglib.federated import FedAdam, ServerUpdate, average
 from mglib.meta import Stage
-from mglib.nets import Objective, annealed_budget, make_net
+from mglib.nets import Objective, macs_ratio, make_net
 from mglib.params import Params
-from mglib.tasks import Node
+from mglib.tasks import Federation, at_hand
 
-StagesOf = Callable[[nn.Module, float, float], tuple[Stage, ...]]  # network, α, β
+MASK_BIAS = 0.1  # with which a mask starts open: a bias alone moves by the server's small steps, and 1 is far
+StagesOf = Callable[[nn.Module, Recipe], tuple[Stage, ...]]
+Names = Callable[[nn.Module], frozenset[str]]
 
 
-def metagater(net: nn.Module, backbone_learning_rate: float, gate_learning_rate: float) -> tuple[Stage, ...]:
+def everything(net: nn.Module) -> frozenset[str]:
+    """Return the names of all parameters."""
+    return frozenset(name for name, _ in net.named_parameters())
+
+
+def backbone(net: nn.Module) -> frozenset[str]:
+    """Return the names of all parameters but the gates'."""
+    return everything(net) - net.gate_names()
+
+
+def gates(net: nn.Module) -> frozenset[str]:
+    """Return the names of the gate heads' parameters."""
+    return net.gate_names()
+
+
+def head(net: nn.Module) -> frozenset[str]:
+    """Return the names of the last layer's parameters."""
+    return frozenset(name for name in everything(net) if name.startswith("head."))
+
+
+def gate_weights(net: nn.Module) -> frozenset[str]:
+    """Return the names of what makes the gates look at their input."""
+    return frozenset(name for name in net.gate_names() if name.endswith(".weight"))
+
+
+def two_stages(net: nn.Module, recipe: Recipe) -> tuple[Stage, ...]:
     """Backbone first, then the gates of the adapted backbone."""
-    gates = net.gate_names()
-    backbone = frozenset(name for name, _ in net.named_parameters()) - gates
-    return (Stage("backbone", backbone, backbone_learning_rate), Stage("gates", gates, gate_learning_rate))
+    return (
+        Stage("backbone", backbone(net), recipe.backbone_learning_rate, recipe.steps),
+        Stage("gates", gates(net), recipe.gate_learning_rate, recipe.steps),
+    )
 
 
-def maml(net: nn.Module, backbone_learning_rate: float, gate_learning_rate: float) -> tuple[Stage, ...]:
-    """One stage over all of a dense network (Finn et al., arXiv 1703.03400); it has no gates to adapt."""
-    everything = frozenset(name for name, _ in net.named_parameters())
-    return (Stage("everything", everything, backbone_learning_rate),)
+def gates_first(net: nn.Module, recipe: Recipe) -> tuple[Stage, ...]:
+    """Return the two stages in the other order."""
+    return two_stages(net, recipe)[::-1]
+
+
+def one_stage(name: str, names: Names) -> StagesOf:
+    """Return the stages of a method that moves some parameters, at the backbone's rate, all at once."""
+    return lambda net, recipe: (Stage(name, names(net), recipe.backbone_learning_rate, recipe.steps),)
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """How a method differs from the others: whether the network has gates, and the stages of adaptation."""
+    """How a method differs from the others.
 
-    gated: bool
+    gates: learnt; constant, a mask that no input changes; random, drawn once and for all; none, a dense network.
+    held: names of what training leaves as it starts.
+    """
+
     stages: StagesOf
+    gates: Literal["learnt", "constant", "random", "none"] = "learnt"
+    update: type[LocalUpdate] = MetaUpdate
+    held: Names = lambda net: frozenset()
 
 
-ALGORITHMS = {"metagater": Algorithm(True, metagater), "maml": Algorithm(False, maml)}
+ALGORITHMS = {
+    "metagater": Algorithm(two_stages),
+    "joint": Algorithm(one_stage("everything", everything)),
+    "gates-first": Algorithm(gates_first),
+    "gates-fixed": Algorithm(one_stage("backbone", backbone)),
+    "static-mask": Algorithm(one_stage("backbone", backbone), "constant", held=gate_weights),
+    "random-gates": Algorithm(one_stage("backbone", backbone), "random", held=gates),
+    "maml": Algorithm(one_stage("everything", everything), "none"),
+    "anil": Algorithm(one_stage("head", head), "none"),
+    "reptile": Algorithm(one_stage("everything", everything), "none", ReptileUpdate),
+    "pfedme": Algorithm(one_stage("everything", everything), "none", ProximalUpdate),
+    "fedavg": Algorithm(one_stage("everything", everything), "none", ClassifierUpdate),
+    "gated-fedavg": Algorithm(one_stage("everything", everything), update=ClassifierUpdate),
+}
 
 
 def network_of(recipe: Recipe, kept: Sequence[int] | None = None) -> tuple[nn.Module, Params]:
@@ -52,51 +112,79 @@ def network_of(recipe: Recipe, kept: Sequence[int] | None = None) -> tuple[nn.Mo
     """
     sizes = {name: getattr(recipe, name) for name in ("ways", "width", "depth", "image_size", "channels")}
     sizes = {name: size for name, size in sizes.items() if size is not None}
-    return make_net(recipe.architecture, recipe.seed, gated=ALGORITHMS[recipe.method].gated, kept=kept, **sizes)
+    kind = ALGORITHMS[recipe.method].gates
+    net, params = make_net(
+        recipe.architecture, recipe.seed, gated=kind != "none", constant=kind == "constant", kept=kept, **sizes
+    )
+    if kind == "random":
+        params |= random_gates(net, params, recipe.budget, recipe.seed)
+    if kind == "constant":
+        params |= {name: torch.full_like(params[name], MASK_BIAS) for name in net.gate_names() - gate_weights(net)}
+    return net, params
+
+
+def random_gates(net: nn.Module, params: Params, budget: float, seed: int) -> Params:
+    """Return gate heads drawn by chance, under which an input opens about as many filters as the budget allows.
+
+    A head sees normalised values, so weights of variance one over their number give logits that are standard normal
+    over filters, for every input; the bias shifts them until the expected MACs are the budget's. Inputs that differ
+    open different filters, and nothing has been learnt of which.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def ratio(share: float) -> float:
+        filters = [layer.conv.out_channels for layer in net.convolutions().values() if layer.gate is not None]
+        return float(macs_ratio(net.costs, [torch.full((1, count), share) for count in filters]))
+
+    shares = np.linspace(0.01, 0.99, 99)
+    share = float(np.interp(budget, [ratio(share) for share in shares], shares))
+    drawn = {}
+    for name in sorted(net.gate_names()):
+        if name.endswith(".weight"):
+            drawn[name] = torch.randn(params[name].shape, generator=generator) / params[name].shape[1] ** 0.5
+        else:
+            drawn[name] = torch.full_like(params[name], float(norm.ppf(share)))
+    return drawn
+
+
+def start_of(recipe: Recipe, initial: Params, classes: Sequence[str]) -> Params:
+    """Return where training starts: the network's parameters, and what the method trains beside them.
+
+    A classifier of all nodes' classes stands beside a head of zeros, which a new node's first step turns into the
+    centred means of its classes (chapter 5).
+    """
+    if ALGORITHMS[recipe.method].update is not ClassifierUpdate:
+        return initial
+    heads = {name: value for name, value in initial.items() if name.startswith("head.")}
+    rows = {
+        name.replace("head.", CLASSIFIER): torch.zeros(len(classes), *value.shape[1:]) for name, value in heads.items()
+    }
+    return initial | {name: torch.zeros_like(value) for name, value in heads.items()} | rows
+
+
+def class_names(federation: Federation) -> tuple[str, ...]:
+    """Return the names of the classes on the training nodes, in alphabetical order."""
+    return tuple(sorted({name for node in at_hand(federation.train) for name in node.classes}))
+
+
+def client_update(
+    recipe: Recipe, net: nn.Module, stages: tuple[Stage, ...], classes: tuple[str, ...], device: str = "cpu"
+) -> LocalUpdate:
+    """Return what a node of this recipe does in a round."""
+    algorithm = ALGORITHMS[recipe.method]
+    return algorithm.update(net, stages, recipe, device, algorithm.held(net), classes)
+
+
+def server_update(recipe: Recipe) -> ServerUpdate:
+    """Return what the server makes of the nodes' parameters."""
+    return average if recipe.server == "average" else FedAdam(recipe.server_learning_rate)
 
 
 def stages_of(recipe: Recipe, net: nn.Module) -> tuple[Stage, ...]:
     """Return the stages in which a node of this recipe adapts."""
-    return ALGORITHMS[recipe.method].stages(net, recipe.backbone_learning_rate, recipe.gate_learning_rate)
+    return ALGORITHMS[recipe.method].stages(net, recipe)
 
 
 def final_objective(recipe: Recipe, net: nn.Module) -> Objective:
     """Return the objective in force once training is over: the final budget, no noise."""
     return Objective(net, recipe.budget, recipe.penalty)
-
-
-@dataclass(frozen=True)
-class MetaUpdate:
-    """A node's part of a round: `local_steps` steps down the meta-gradient of its own tasks."""
-
-    net: nn.Module
-    stages: tuple[Stage, ...]
-    recipe: Recipe
-    device: str = "cpu"
-
-    def __call__(self, params: Params, node: Node, position: int, round: Round) -> Update:
-        """Return the node's parameters after its local steps, and the mean of its metrics."""
-        recipe, generator = self.recipe, round.generator(1 + position)
-        objective = self.objective(round.progress, generator)
-        params = {name: value.to(self.device) for name, value in params.items()}
-        rate, history = recipe.node_learning_rate / recipe.tasks_per_step, []
-        for _ in range(recipe.local_steps):
-            start = params
-            for _ in range(recipe.tasks_per_step):
-                task = node.sample_task(recipe.ways, recipe.shots, recipe.queries, generator).to(self.device)
-                gradient, metrics = fast_meta_gradient(
-                    objective, start, task, self.stages, second_order=recipe.second_order
-                )
-                params = {name: value - rate * gradient[name] for name, value in params.items()}
-                history.append(metrics)
-        means = {name: float(np.mean([float(metrics[name]) for metrics in history])) for name in history[0]}
-        means["budget"] = objective.budget
-        return Update(node.name, {name: value.cpu() for name, value in params.items()}, node.weight, means)
-
-    def objective(self, progress: float, generator: np.random.Generator) -> Objective:
-        """Return the objective in force after `progress` of the training, with its noise if there is any."""
-        recipe, noise = self.recipe, None
-        if recipe.estimator == "gumbel":
-            noise = torch.Generator(self.device).manual_seed(int(generator.integers(2**63)))
-        budget = annealed_budget(recipe.budget, progress, recipe.anneal_share)
-        return Objective(self.net, budget, recipe.penalty, noise)

@@ -1,11 +1,38 @@
-"""The meta-gradient on its fast path: the staged adjoint with derivatives that are written out, where they are."""
+"""Gradients on their fast path: derivatives that are written out for the networks and losses that they know."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from mglib.meta import Stage, meta_gradient
-from mglib.meta.adapt import LossFn, Metrics, Task
+from mglib.meta import Stage, adapt, meta_gradient
+from mglib.meta.adapt import LossFn, Metrics, Task, gradient_of
 from mglib.nets.derivatives import Derivatives, written_out
-from mglib.params import Params, detach, merge
+from mglib.params import Params, detach, merge, split
+from mglib.tasks import Batch
+
+
+def fast_gradient(
+    loss_fn: LossFn, params: Params, batch: Batch, names: Collection[str] | None = None
+) -> tuple[Params, Metrics]:
+    """Return `∂L/∂p` for the parameters in `names` (None: all), and what the loss reports.
+
+    By `Derivatives` where they know the loss, by autograd elsewhere; equal to rounding.
+    """
+    if written_out(loss_fn):
+        there = Derivatives(loss_fn, params, batch, names)
+        return there.gradient, there.metrics
+    point = detach(params, requires_grad=True)
+    loss, metrics = loss_fn(point, batch)
+    return gradient_of(loss, point if names is None else split(point, names)[0]), metrics
+
+
+def fast_adapt(loss_fn: LossFn, params: Params, support: Batch, stages: Sequence[Stage]) -> Params:
+    """Return what `adapt` returns, to rounding, sooner."""
+    if not written_out(loss_fn):
+        return adapt(loss_fn, params, support, stages)
+    for stage in stages:
+        for _ in range(stage.steps):
+            gradient, _ = fast_gradient(loss_fn, params, support, stage.parameters)
+            params = step(params, gradient, stage.learning_rate)
+    return detach(params)
 
 
 def fast_meta_gradient(
@@ -23,8 +50,7 @@ def fast_meta_gradient(
     for stage in stages:
         for _ in range(stage.steps):
             here = Derivatives(loss_fn, params, task.support, stage.parameters)
-            moved = {name: params[name] - stage.learning_rate * slope for name, slope in here.gradient.items()}
-            params = merge(params, moved)
+            params = step(params, here.gradient, stage.learning_rate)
             walk.append((stage, here))
     there = Derivatives(loss_fn, params, task.query)
     adjoint, metrics = there.gradient, there.metrics
@@ -34,3 +60,8 @@ def fast_meta_gradient(
         product = here.hessian_vector({name: adjoint[name] for name in stage.parameters})
         adjoint = {name: adjoint[name] - stage.learning_rate * product[name] for name in adjoint}
     return adjoint, metrics
+
+
+def step(params: Params, direction: Params, rate: float) -> Params:
+    """Return the parameters after a step of `rate` against `direction`, which may lack some of them."""
+    return merge(params, {name: params[name] - rate * slope for name, slope in direction.items()})

@@ -10,7 +10,21 @@ from mglib.nets.gates import Estimator
 from mglib.nets.objective import check_budget
 from mglib.params import write_atomically
 
-Method = Literal["metagater", "maml"]
+Method = Literal[
+    "metagater",
+    "joint",
+    "gates-first",
+    "gates-fixed",
+    "static-mask",
+    "random-gates",
+    "maml",
+    "anil",
+    "reptile",
+    "pfedme",
+    "fedavg",
+    "gated-fedavg",
+]
+Server = Literal["adam", "average"]
 Architecture = Literal["conv", "residual"]
 
 
@@ -31,7 +45,7 @@ class Recipe:
     channels: int | None = None
     """1 for grey, 3 for colour; none: as the images are."""
     method: Method = "metagater"
-    """metagater: backbone, then gates; maml: the same network without gates, one stage."""
+    """metagater: backbone, then gates; maml: the same network without gates, one stage; `ALGORITHMS` has the others."""
     architecture: Architecture = "conv"
     """conv: a stack of stride-2 convolutions; residual: blocks of two convolutions with a stream around them."""
     width: int = 32
@@ -56,6 +70,12 @@ class Recipe:
     """α: the one step on the backbone."""
     gate_learning_rate: float = 0.5
     """β: the one step on the gates."""
+    steps: int = 1
+    """Gradient steps of every stage of adaptation."""
+    batch: int = 25
+    """Images in a gradient step of the methods that descend without meta-gradients."""
+    proximity: float = 1.0
+    """How strongly pFedMe's personal parameters are held to the common ones."""
     second_order: bool = True
     """The exact meta-gradient; otherwise its first-order part."""
     rounds: int = 2500
@@ -68,6 +88,8 @@ class Recipe:
     """Tasks averaged in a meta-step."""
     node_learning_rate: float = 0.1
     """Rate of a node's meta-steps."""
+    server: Server = "adam"
+    """What the server makes of the nodes' parameters: a step of Adam towards their mean, or the mean itself."""
     server_learning_rate: float = 2e-3
     """Rate of the server's Adam, which falls to zero along half a cosine."""
     seed: int = 0
@@ -83,6 +105,7 @@ class Recipe:
         _check_choice("method", self.method, Method)
         _check_choice("architecture", self.architecture, Architecture)
         _check_choice("estimator", self.estimator, Estimator)
+        _check_choice("server", self.server, Server)
         for name in (
             "image_size",
             "width",
@@ -92,6 +115,8 @@ class Recipe:
             "rounds",
             "nodes_per_round",
             "local_steps",
+            "steps",
+            "batch",
         ):
             _check_at_least(name, getattr(self, name), 1)
         _check_at_least("tasks_per_step", self.tasks_per_step, 1)
@@ -102,7 +127,7 @@ class Recipe:
             raise ValueError(f"`channels` (={self.channels}) must be 1 (grey) or 3 (colour)")
         if not 0 < self.anneal_share <= 1:
             raise ValueError(f"`anneal_share` (={self.anneal_share}) must be in (0, 1]")
-        for name in ("penalty", "backbone_learning_rate", "gate_learning_rate"):
+        for name in ("penalty", "backbone_learning_rate", "gate_learning_rate", "proximity"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"`{name}` (={getattr(self, name)}) must not be negative")
         for name in ("node_learning_rate", "server_learning_rate"):

@@ -11,10 +11,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from mglib.experiments.algorithms import MetaUpdate, final_objective, network_of, stages_of
+from mglib.experiments.algorithms import (
+    class_names,
+    client_update,
+    final_objective,
+    network_of,
+    server_update,
+    stages_of,
+    start_of,
+)
 from mglib.experiments.recipes import Recipe
 from mglib.experiments.runs import Run, check_fit
-from mglib.federated import FedAdam, LocalEngine, RoundResult, run_rounds
+from mglib.federated import LocalEngine, RoundResult, run_rounds
 from mglib.federated.engines import check_workers
 from mglib.meta import Stage
 from mglib.nets import Objective
@@ -49,12 +57,12 @@ class Experiment:
         server_state: Params | None = None,
     ) -> Iterator[RoundResult]:
         """Yield the federation's state after each round, from round `start` and its state to the last."""
-        client_update = MetaUpdate(self.net, self.stages, self.recipe, device)
-        with LocalEngine(client_update, self.federation.train, workers) as engine:
+        update = client_update(self.recipe, self.net, self.stages, class_names(self.federation), device)
+        with LocalEngine(update, self.federation.train, workers) as engine:
             yield from run_rounds(
                 engine,
                 params or self.initial,
-                FedAdam(self.recipe.server_learning_rate),
+                server_update(self.recipe),
                 rounds=self.recipe.rounds,
                 nodes_per_round=self.recipe.nodes_per_round,
                 seed=self.recipe.seed,
@@ -79,7 +87,8 @@ def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
         node.sample_task(recipe.ways, recipe.shots, recipe.queries, np.random.default_rng(0))  # raises if too small
     recipe = dataclasses.replace(recipe, channels=federation.channels)
     net, initial = network_of(recipe)
-    return Experiment(recipe, federation, net, initial, stages_of(recipe, net))
+    start = start_of(recipe, initial, class_names(federation))
+    return Experiment(recipe, federation, net, start, stages_of(recipe, net))
 
 
 def load_data(recipe: Recipe) -> Federation:
@@ -135,8 +144,14 @@ def train(
             if on_round is not None:
                 on_round(metrics)
             params = result.params
+    params = own_params(experiment.net, params)
     run.finish(params)
     return params
+
+
+def own_params(net: nn.Module, params: Params) -> Params:
+    """Return those of the trained parameters that the network itself has."""
+    return {name: params[name] for name, _ in net.named_parameters()}
 
 
 def round_metrics(result: RoundResult) -> dict:

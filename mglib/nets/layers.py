@@ -22,9 +22,12 @@ class GatedConv(nn.Module):
         gated: bool,
         grid: int = 1,
         relu: bool = True,
+        constant: bool = False,
         thinned_from: tuple[int, int] | None = None,
     ):
         """Make a 3×3 convolution, its normalisation and, if `gated`, the head that opens its filters.
+
+        constant: the head decides by its bias alone, the same for every input, and so costs nothing for one more.
 
         thinned_from: input maps and filters of the layer that this one is the rest of, by which its gate normalises
             and against which its cost is measured; None: it is whole.
@@ -37,7 +40,7 @@ class GatedConv(nn.Module):
         self.thinned_from = thinned_from or (in_channels, out_channels)
         absent = self.thinned_from[0] - in_channels
         self.gate = GateHead(in_channels, out_channels, grid, absent=absent) if gated else None
-        self.relu = relu
+        self.relu, self.constant = relu, constant
 
     def forward(
         self, inputs: Tensor, statistics: MapStatistics | None, noise: torch.Generator | None
@@ -68,5 +71,5 @@ class GatedConv(nn.Module):
             out_channels=self.conv.out_channels,
             reads=reads,
             writes=writes if self.gate is not None else None,
-            gate_macs=0 if self.gate is None else self.gate.linear.weight.numel(),
+            gate_macs=0 if self.gate is None or self.constant else self.gate.linear.weight.numel(),
         ).against(*self.thinned_from)

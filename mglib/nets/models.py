@@ -77,6 +77,7 @@ class GatedConvNet(_GatedNet):
         image_size: int = 28,
         channels: int = 1,
         gated: bool = True,
+        constant: bool = False,
         kept: Sequence[int] | None = None,
     ):
         """Make the network; weights are drawn from torch's global generator (see `make_net`).
@@ -84,6 +85,7 @@ class GatedConvNet(_GatedNet):
         The first layer's gate sees the image averaged to 4×4 cells, for the mean of a grey image alone
         says little; the gates above see the mean of each map.
 
+        constant: the gates are a mask that no input changes; the caller leaves their weights at zero.
         kept: how many of its `width` filters each layer has left (see `freeze`); None: all.
 
         Raises:
@@ -91,13 +93,16 @@ class GatedConvNet(_GatedNet):
         """
         super().__init__()
         _check_positive(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
-        self.sizes = dict(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels, gated=gated)
+        self.sizes = dict(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
+        self.sizes |= dict(gated=gated, constant=constant)
         self.image_size, self.channels = image_size, channels
         self.layers = nn.ModuleList()
         costs, size, maps, whole = [], image_size, channels, channels  # maps that a layer reads, and before freezing
         for index, filters in enumerate(_filters(kept, width, depth)):
             first = index == 0
-            layer = GatedConv(maps, filters, gated=gated, grid=4 if first else 1, thinned_from=(whole, width))
+            layer = GatedConv(
+                maps, filters, gated=gated, grid=4 if first else 1, constant=constant, thinned_from=(whole, width)
+            )
             size = _half(size)
             costs.append(layer.cost(f"conv {index + 1}", size, index - 1 if gated and not first else None, index))
             self.layers.append(layer)
@@ -143,10 +148,12 @@ class GatedResidualNet(_GatedNet):
         image_size: int = 28,
         channels: int = 1,
         gated: bool = True,
+        constant: bool = False,
         kept: Sequence[int] | None = None,
     ):
         """Make the network; weights are drawn from torch's global generator (see `make_net`).
 
+        constant: the gates are a mask that no input changes; the caller leaves their weights at zero.
         kept: how many of its `width` filters the first convolution of each block has left (see `freeze`); None:
             all. The second one's are those of the stream, and stay.
 
@@ -155,15 +162,17 @@ class GatedResidualNet(_GatedNet):
         """
         super().__init__()
         _check_positive(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
-        self.sizes = dict(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels, gated=gated)
+        self.sizes = dict(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
+        self.sizes |= dict(gated=gated, constant=constant)
         self.image_size, self.channels = image_size, channels
         self.stem = GatedConv(channels, width, gated=False)
         size = _half(image_size)
         costs = [self.stem.cost("stem", size, None, None)]
         self.blocks = nn.ModuleList()
         for index, filters in enumerate(_filters(kept, width, depth)):
-            inner = GatedConv(width, filters, gated=gated, thinned_from=(width, width))
-            outer = GatedConv(filters, width, stride=1, gated=gated, relu=False, thinned_from=(width, width))
+            kind = dict(gated=gated, constant=constant, thinned_from=(width, width))
+            inner = GatedConv(width, filters, **kind)
+            outer = GatedConv(filters, width, stride=1, relu=False, **kind)
             size = _half(size)
             costs.append(inner.cost(f"block {index + 1} in", size, None, 2 * index))
             costs.append(outer.cost(f"block {index + 1} out", size, 2 * index if gated else None, 2 * index + 1))
@@ -196,7 +205,7 @@ ARCHITECTURES: dict[str, type[_GatedNet]] = {"conv": GatedConvNet, "residual": G
 def make_net(architecture: str, seed: int, **sizes: int | bool | Sequence[int] | None) -> tuple[_GatedNet, Params]:
     """Return a network of `ARCHITECTURES` and its initial parameters, the same for the same seed.
 
-    sizes: keywords of the architecture's class: ways, width, depth, image_size, channels, gated, kept.
+    sizes: keywords of the architecture's class: ways, width, depth, image_size, channels, gated, constant, kept.
 
     Raises:
         ValueError: if the architecture is unknown or a size is not a positive integer.
