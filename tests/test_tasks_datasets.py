@@ -99,7 +99,7 @@ def test_a_dealt_split_depends_on_the_seed_alone(tmp_path):
 
 @pytest.mark.parametrize("data", ["mnist", "folder:", "", "Omniglot", "folder"])
 def test_an_unknown_data_set_is_refused_with_those_allowed(data):
-    with pytest.raises(ValueError, match="allowed are glyphs, omniglot, cifar10, cifar100, fashion-mnist, folder:PATH"):
+    with pytest.raises(ValueError, match="allowed are glyphs, omniglot, cifar10, .* cifar-fs:PATH, mini-imagenet:PATH, folder:PATH"):
         load_federation(data)
 
 
