@@ -13,6 +13,7 @@ from mglib.tasks import Dealing, NewNodes
 
 Method = Literal["metagater", "maml"]
 Architecture = Literal["conv", "residual"]
+_FILLED_IN = ("channels", "depth")  # by the data and the architecture, where a recipe says None
 
 
 @dataclass(frozen=True)
@@ -145,12 +146,14 @@ class Recipe:
             raise ValueError(f"{path} is not a recipe ({error})") from error
 
     def differences(self, other: "Recipe") -> str:
-        """Return as text in what `other` departs from this recipe; a field that is None here asks for nothing."""
+        """Return as text in what `other` departs from this recipe; None in channels or depth asks for nothing."""
         pairs = (
             (field.name, getattr(self, field.name), getattr(other, field.name)) for field in dataclasses.fields(self)
         )
         return ", ".join(
-            f"{name}={mine!r} where it has {theirs!r}" for name, mine, theirs in pairs if mine not in (None, theirs)
+            f"{name}={mine!r} where it has {theirs!r}"
+            for name, mine, theirs in pairs
+            if mine != theirs and not (mine is None and name in _FILLED_IN)
         )
 
 

@@ -26,14 +26,14 @@ def read_cifar_fs(path: Path, image_size: int, channels: int | None = None) -> C
     """Read CIFAR-FS: PATH/data/<class>/<image> and PATH/splits/bertinetto/{train,val,test}.txt, a class a line.
 
     Source: Bertinetto et al. 2019; 64, 16 and 20 classes of CIFAR-100.
-    Raises ValueError, saying what layout is expected, if a file is missing, empty or names a class twice.
+    Raises ValueError, saying what layout is expected, if a file is missing, or a class is in two of the splits.
     """
     layout = "PATH/data/<class>/<image> and PATH/splits/bertinetto/{train,val,test}.txt, a class a line"
-    names = {
-        split: list(dict.fromkeys(_text(path / "splits" / "bertinetto" / f"{split}.txt", layout).split()))
-        for split in _SPLITS
-    }
-    files = {split: {each: _images_in(path / "data" / each, layout) for each in own} for split, own in names.items()}
+    files: dict[str, dict[str, list[Path]]] = {}
+    for split in _SPLITS:
+        lines = _text(path / "splits" / "bertinetto" / f"{split}.txt", layout).splitlines()
+        names = [line.strip() for line in lines if line.strip()]
+        files[split] = {each: _images_in(path / "data" / each, layout) for each in names}
     return _read(path, files, image_size, channels)
 
 
