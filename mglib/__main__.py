@@ -57,7 +57,8 @@ def train_command(
 
 def default_folder(recipe: Recipe) -> Path:
     """Return where a run goes that names no folder: one for each data set, method, budget and seed."""
-    data = recipe.data.removeprefix("folder:").rstrip("/").rpartition("/")[2]
+    name, _, path = recipe.data.partition(":")
+    data = (path or name).rstrip("/").rpartition("/")[2]
     return Path("runs") / f"{data}-{recipe.method}-budget{recipe.budget:g}-seed{recipe.seed}"
 
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from image_files import classes_of, names, pixels_of, write_image
+from PIL import Image
 from small_data import write_alphabets
 
-from mglib.tasks import load_federation
+from mglib.tasks import Dealing, load_federation
 
 
 def write_flat(root, classes, examples=3):
@@ -99,7 +100,9 @@ def test_a_dealt_split_depends_on_the_seed_alone(tmp_path):
 
 @pytest.mark.parametrize("data", ["mnist", "folder:", "", "Omniglot", "folder"])
 def test_an_unknown_data_set_is_refused_with_those_allowed(data):
-    with pytest.raises(ValueError, match="allowed are glyphs, omniglot, cifar10, cifar100, fashion-mnist, folder:PATH"):
+    with pytest.raises(
+        ValueError, match=r"allowed are glyphs, omniglot, cifar10, .* cifar-fs:PATH, mini-imagenet:PATH, folder:PATH"
+    ):
         load_federation(data)
 
 
@@ -128,3 +131,49 @@ def test_photos_keep_their_colours(real_data):
     cat = federation.test[0].classes.index("cat")
     first = federation.test[0].images[federation.test[0].labels == cat][0].permute(1, 2, 0).numpy()
     assert np.abs(first.astype(int) - pixels_of(file).astype(int)).max() == 0
+
+
+def coloured_flat(root, classes=10, examples=66):
+    for index in range(classes):
+        for example in range(examples):
+            file = root / f"class{index:02}" / f"{example:03}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (12, 12), (25 * index, example, 40)).save(file)
+    return root
+
+
+def test_a_flat_folder_gives_new_nodes_with_sets_of_classes_never_together_in_training(tmp_path):
+    federation = load(coloured_flat(tmp_path), dealing=Dealing("unseen-sets"))
+    assert [len(nodes) for nodes in (federation.train, federation.validation, federation.test)] == [20, 5, 8]
+    trained = {frozenset(node.classes) for node in federation.train}
+    assert not trained & {frozenset(node.classes) for node in (*federation.validation, *federation.test)}
+    assert set(classes_of(federation.test)) == set(classes_of(federation.train))
+
+
+def test_unseen_sets_hold_out_no_class_and_nodes_of_their_own_are_not_dealt(tmp_path, alphabets):
+    write_flat(tmp_path / "flat", 10)
+    for option in ("held_out", "validation"):
+        with pytest.raises(ValueError, match=r"`new_nodes` \(='unseen-sets'\) trains on every class.*not class03"):
+            load(tmp_path / "flat", dealing=Dealing("unseen-sets"), **{option: ("class03",)})
+    with pytest.raises(ValueError, match=r"alphabets has nodes of its own, so .*`nodes` \(=\(3, 1, 1\)\)"):
+        load(alphabets, dealing=Dealing(nodes=(3, 1, 1)))
+
+
+@pytest.mark.realdata
+def test_ten_classes_of_photos_give_twenty_nodes_to_train_on_and_unseen_sets_to_test_on(real_data):
+    dealing = Dealing("unseen-sets", images_per_class=20)
+    federation = load_federation(f"folder:{real_data / 'cifar10-train-5000'}", image_size=32, dealing=dealing)
+    assert [len(nodes) for nodes in (federation.train, federation.validation, federation.test)] == [20, 5, 8]
+    assert sum(len(node.labels) for node in (*federation.train, *federation.validation, *federation.test)) == 5000
+    for node in (*federation.train, *federation.test):
+        node.sample_task(5, 5, 15, np.random.default_rng(0))
+
+
+@pytest.mark.realdata
+def test_ten_classes_of_photos_give_five_unseen_ones_and_several_nodes_to_train_on(real_data):
+    data = f"folder:{real_data / 'cifar10-train-5000'}"
+    federation = load_federation(data, image_size=32, dealing=Dealing(nodes=(8, 0, 4), images_per_class=20))
+    assert [len(nodes) for nodes in (federation.train, federation.validation, federation.test)] == [8, 0, 4]
+    assert len(set(classes_of(federation.train))) == len(set(classes_of(federation.test))) == 5
+    assert not set(classes_of(federation.train)) & set(classes_of(federation.test))
+    assert set(classes_of(load_federation(data).test)) == set(classes_of(federation.test))

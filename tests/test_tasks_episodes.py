@@ -133,6 +133,45 @@ def test_a_rotated_version_of_a_held_out_class_may_not_be_trained_on():
         federation([turned], test=[original])
 
 
+def shared_federation(train, validation=(), test=()):
+    return Federation("f", train, validation, test, image_size=4, channels=1, new_nodes="unseen-sets")
+
+
+def node_of(name, classes, first, turns=0):
+    """A node of these classes, two images each, whose images are numbered from `first`."""
+    images = torch.zeros(2 * len(classes), 1, 4, 4, dtype=torch.uint8)
+    images[:, 0, 0, 0] = torch.arange(first, first + len(images))
+    classes = tuple(f"{each}@{90 * turns}" if turns else each for each in classes)
+    return Node(name, classes, torch.rot90(images, turns, dims=(2, 3)), torch.arange(len(images)) // 2)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_federation_of_unseen_sets_refuses_a_set_that_is_trained_on(split):
+    train = [node_of("a", ("cat", "dog"), 1), node_of("b@90", ("dog", "cow"), 11, turns=1)]
+    new = node_of("c", ("cat", "cow"), 21)
+    assert getattr(shared_federation(train, **{split: [new]}), split) == [new]
+    for classes, same in ((("dog", "cat"), "a"), (("cow", "dog"), "b@90")):
+        with pytest.raises(ValueError, match=f"same set of classes as a node of {split}, but '{same}' .* 'd'"):
+            shared_federation(train, **{split: [new, node_of("d", classes, 31)]})
+    with pytest.raises(ValueError, match="classes of test must not occur in train"):
+        federation(train, test=[new])  # unless it says that only the sets are new
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_federation_of_unseen_sets_refuses_an_image_on_two_nodes_even_turned(split):
+    first, last = node_of("a", ("cat", "dog"), 1), node_of("c", ("cow", "dog"), 41)
+    nodes = {"train": [first, node_of("a@180", ("cat", "dog"), 1, turns=2)], "validation": [], "test": [last]}
+    shared_federation(**nodes)
+    for double in (node_of("b", ("cat", "cow"), 4), node_of("b@90", ("cat", "cow"), 4, turns=1)):
+        with pytest.raises(ValueError, match=r"no image may be on two nodes, but one of .* is on .* too"):
+            shared_federation(**{**nodes, split: [*nodes[split], double]})
+
+
+def test_a_federation_says_what_is_new_in_a_known_word():
+    with pytest.raises(ValueError, match=r"`new_nodes` \(='new'\) must be one of unseen-classes, unseen-sets"):
+        Federation("f", [make_node()], [], [make_node("Latin")], image_size=4, channels=1, new_nodes="new")
+
+
 def test_a_federation_refuses_nodes_of_another_image_size():
     with pytest.raises(ValueError, match=r"\(1, 28, 28\).*Greek.*\(1, 4, 4\)"):
         federation([make_node()], size=28)

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from mglib.nets.gates import Estimator
 from mglib.nets.objective import check_budget
 from mglib.params import write_atomically
+from mglib.tasks import Dealing, NewNodes
 
 Method = Literal[
     "metagater",
@@ -26,6 +27,7 @@ Method = Literal[
 ]
 Server = Literal["adam", "average"]
 Architecture = Literal["conv", "residual"]
+_FILLED_IN = ("channels", "depth")  # by the data and the architecture, where a recipe says None
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,17 @@ class Recipe:
     """Everything that decides a run: the same recipe gives the same parameters, bit for bit."""
 
     data: str = "glyphs"
-    """glyphs, omniglot, cifar10, cifar100, fashion-mnist, or folder:PATH."""
+    """glyphs, omniglot, cifar10, cifar100, fashion-mnist, cifar-fs:PATH, mini-imagenet:PATH, or folder:PATH."""
     held_out: tuple[str, ...] = ()
     """Nodes (alphabets, scripts, or classes of a flat folder) kept for the final test; none: the data set's own."""
     validation: tuple[str, ...] = ()
     """Nodes kept to choose settings by; none: the data set's own."""
+    new_nodes: NewNodes = "unseen-classes"
+    """What held-out nodes of a flat set hold: classes never trained on, or sets of them that no training node holds."""
+    nodes: tuple[int, int, int] | None = None
+    """Training, validation and test nodes that share a flat set's images; none: each class on one node, or 20 5 8."""
+    classes_per_node: int | None = None
+    """Classes a node of a flat set; none: 5 where nodes share classes, else about 8."""
     rotate: bool = False
     """Train also on each node turned by 90, 180 and 270 degrees, as further nodes with classes of their own."""
     image_size: int = 28
@@ -123,6 +131,7 @@ class Recipe:
         _check_at_least("seed", self.seed, 0)
         if self.depth is not None:
             _check_at_least("depth", self.depth, 1)
+        _ = self.dealing  # checks its own fields
         if self.channels not in (None, 1, 3):
             raise ValueError(f"`channels` (={self.channels}) must be 1 (grey) or 3 (colour)")
         if not 0 < self.anneal_share <= 1:
@@ -134,21 +143,27 @@ class Recipe:
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` (={getattr(self, name)}) must be positive")
 
+    @property
+    def dealing(self) -> Dealing:
+        """How a flat set of classes becomes nodes, with enough images of a class on each for the recipe's tasks."""
+        return Dealing(self.new_nodes, self.nodes, self.classes_per_node, self.shots + self.queries)
+
     def save(self, path: Path) -> None:
         """Write the recipe as JSON, whole or not at all."""
         write_atomically(path, (json.dumps(dataclasses.asdict(self), indent=2) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> "Recipe":
-        """Read what `save` wrote.
+        """Read what `save` wrote; a field that a recipe did not have then takes its default.
 
         Raises:
             ValueError: if the file is missing, is not JSON, or holds fields or values that a recipe cannot have.
         """
         try:
             fields = json.loads(path.read_text())
-            for name in ("held_out", "validation"):
-                fields[name] = tuple(fields[name])
+            for name in ("held_out", "validation", "nodes"):
+                if name in fields and (name, fields[name]) != ("nodes", None):
+                    fields[name] = tuple(fields[name])
             return cls(**fields)
         except FileNotFoundError:
             raise ValueError(f"{path.parent} holds no run: there is no {path.name}") from None
@@ -156,12 +171,14 @@ class Recipe:
             raise ValueError(f"{path} is not a recipe ({error})") from error
 
     def differences(self, other: "Recipe") -> str:
-        """Return as text in what `other` departs from this recipe; a field that is None here asks for nothing."""
+        """Return as text in what `other` departs from this recipe; None in channels or depth asks for nothing."""
         pairs = (
             (field.name, getattr(self, field.name), getattr(other, field.name)) for field in dataclasses.fields(self)
         )
         return ", ".join(
-            f"{name}={mine!r} where it has {theirs!r}" for name, mine, theirs in pairs if mine not in (None, theirs)
+            f"{name}={mine!r} where it has {theirs!r}"
+            for name, mine, theirs in pairs
+            if mine != theirs and not (mine is None and name in _FILLED_IN)
         )
 
 

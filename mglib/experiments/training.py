@@ -81,7 +81,8 @@ def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
         federation = load_data(recipe)
     if recipe.nodes_per_round > len(federation.train):
         raise ValueError(
-            f"`nodes_per_round` (={recipe.nodes_per_round}) is more than the {len(federation.train)} training nodes"
+            f"`nodes_per_round` (={recipe.nodes_per_round}) is more than the {len(federation.train)} training nodes; "
+            f"`nodes` deals a flat set of classes to more"
         )
     for node in (*at_hand(federation.train), federation.train[0]):
         node.sample_task(recipe.ways, recipe.shots, recipe.queries, np.random.default_rng(0))  # raises if too small
@@ -100,6 +101,7 @@ def load_data(recipe: Recipe) -> Federation:
         held_out=recipe.held_out,
         validation=recipe.validation,
         rotate=recipe.rotate,
+        dealing=recipe.dealing,
     )
 
 

@@ -1,7 +1,8 @@
 """What is learnt: tasks, the nodes that hold them, and the federations of nodes."""
 
 from mglib.tasks.datasets import DATA_NAMES, load_federation, load_nodes, same_data
-from mglib.tasks.episodes import Batch, Federation, Node, Task, at_hand
+from mglib.tasks.dealing import Dealing
+from mglib.tasks.episodes import Batch, Federation, NewNodes, Node, Task, at_hand
 from mglib.tasks.folders import read_support
 from mglib.tasks.glyphs import GlyphSettings, glyph_federation
 from mglib.tasks.images import load_images
@@ -12,8 +13,10 @@ __all__ = [
     "DATA_NAMES",
     "Batch",
     "DataUnavailableError",
+    "Dealing",
     "Federation",
     "GlyphSettings",
+    "NewNodes",
     "Node",
     "Task",
     "VirtualNodes",

@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mglib.tasks.episodes import ROTATIONS, Federation, Node
+from mglib.tasks.episodes import ROTATIONS, Federation, NewNodes, Node
 
 ClassImages = Mapping[str, Tensor]  # class: (example, channel, height, width), uint8
 Images = Mapping[str, ClassImages]  # node: its classes
 LEAST_CLASSES = 5  # that a split drawn by chance should hold, so that it can give 5-way tasks
-CLASSES_PER_NODE = 8  # about, where classes are dealt to nodes
 
 
 def make_node(name: str, classes: ClassImages) -> Node:
@@ -44,12 +43,14 @@ def assemble(
     validation: Collection[str] = (),
     *,
     rotate: bool = False,
+    new_nodes: NewNodes = "unseen-classes",
 ) -> Federation:
     """Return the federation in which the nodes of neither `test` nor `validation` are trained on.
 
     With `rotate`, every training node also appears turned by 90, 180 and 270 degrees; held-out nodes do not.
 
-    Raises ValueError if no node remains to train on or to test on, or if a held-out class is trained on.
+    Raises ValueError if no node remains to train on or to test on, or if what should be new to
+    the held-out nodes is trained on.
     """
     splits: dict[str, list[Node]] = {"train": [], "validation": [], "test": []}
     for node, classes in nodes.items():
@@ -64,7 +65,7 @@ def assemble(
     if rotate:
         splits["train"] += [turned for node in splits["train"] for turned in rotated(node)]
     channels, image_size = splits["train"][0].images.shape[1:3]
-    return Federation(name, **splits, image_size=image_size, channels=channels)
+    return Federation(name, **splits, image_size=image_size, channels=channels, new_nodes=new_nodes)
 
 
 @dataclass(frozen=True)
@@ -105,38 +106,3 @@ def check_names(option: str, names: Collection[str], allowed: Collection[str]) -
         raise ValueError(f"{option} must be a sequence of names, not the text {names!r}")
     if unknown := [name for name in names if name not in allowed]:
         raise ValueError(f"{option} holds unknown names: {', '.join(unknown)}; allowed are {', '.join(allowed)}")
-
-
-def deal(
-    name: str,
-    classes: ClassImages,
-    held_out: tuple[Collection[str], Collection[str]],
-    *,
-    seed: int = 0,
-    rotate: bool = False,
-) -> Federation:
-    """Return a federation whose nodes are dealt by chance about CLASSES_PER_NODE classes each.
-
-    held_out: the classes for test and for validation. No class is in two nodes.
-
-    Raises ValueError if fewer than LEAST_CLASSES classes remain to train on.
-    """
-    test, validation = held_out
-    order = [str(each) for each in np.random.default_rng(seed).permutation(sorted(classes))]
-    splits = {
-        "train": [each for each in order if each not in test and each not in validation],
-        "validation": [each for each in order if each in validation],
-        "test": [each for each in order if each in test],
-    }
-    if len(splits["train"]) < LEAST_CLASSES:
-        raise ValueError(
-            f"{name}: of {len(classes)} classes {len(test)} are for test and {len(validation)} for validation, "
-            f"which leaves {len(splits['train'])} to train on; at least {LEAST_CLASSES} are needed"
-        )
-    nodes: dict[str, ClassImages] = {}
-    for split, members in splits.items():
-        count = max(1, len(members) // CLASSES_PER_NODE)
-        for index in range(count if members else 0):
-            nodes[f"{split}{index + 1}"] = {each: classes[each] for each in members[index::count]}
-    names = {split: [node for node in nodes if node.startswith(split)] for split in splits}
-    return assemble(name, nodes, names["test"], names["validation"], rotate=rotate)

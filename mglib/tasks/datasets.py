@@ -3,16 +3,25 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from mglib.tasks.assembly import LEAST_CLASSES, Images, Split, assemble, deal, make_node
+from mglib.tasks.assembly import LEAST_CLASSES, Images, Split, assemble, make_node
 from mglib.tasks.cache import cache_folder
+from mglib.tasks.class_splits import CLASS_SPLITS, ClassSplit
+from mglib.tasks.dealing import Dealing, deal
 from mglib.tasks.episodes import Federation, Node
 from mglib.tasks.folders import read_folder
 from mglib.tasks.glyphs import GlyphSettings, glyph_federation
 from mglib.tasks.published import labelled_images, omniglot_folders
 from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
 
-FOLDER = "folder:"
-DATA_NAMES = ("glyphs", "omniglot", "cifar10", "cifar100", "fashion-mnist", f"{FOLDER}PATH")
+_WITH_PATH = (*CLASS_SPLITS, "folder")
+DATA_NAMES = (
+    "glyphs",
+    "omniglot",
+    "cifar10",
+    "cifar100",
+    "fashion-mnist",
+    *(f"{kind}:PATH" for kind in _WITH_PATH),
+)
 OMNIGLOT_VALIDATION = 5  # of the 30 background alphabets
 # Classes held out for (test, validation): by class as CIFAR-FS does for cifar100, half of the small sets.
 _HELD_OUT_CLASSES = {"cifar10": (5, 0), "cifar100": (20, 16), "fashion-mnist": (5, 0)}
@@ -26,6 +35,7 @@ def load_federation(
     held_out: Collection[str] = (),
     validation: Collection[str] = (),
     rotate: bool = False,
+    dealing: Dealing | None = None,
     seed: int = 0,
     root: Path | str | None = None,
 ) -> Federation:
@@ -35,12 +45,16 @@ def load_federation(
       glyphs: writers of scripts, generated; `held_out` names scripts, by default TEST and VALIDATION.
       omniglot: alphabets; tested on the evaluation set, validated on five alphabets of the background set.
       cifar10, cifar100, fashion-mnist: classes are dealt to nodes; `held_out` names classes.
+      cifar-fs:PATH: PATH/data/<class>/<image> and PATH/splits/bertinetto/{train,val,test}.txt, a class a line.
+      mini-imagenet:PATH: PATH/images/<file> and PATH/{train,val,test}.csv with the header filename,label.
+        Both are split by class as published, and the classes of each split are dealt to nodes.
       folder:PATH: PATH/<node>/<class>/<image>, or PATH/<class>/<image> with classes dealt to nodes.
         Tested by default on a quarter of the nodes (or classes, five at least), validated on none.
     image_size: pixels a side to which images are resized.
     channels: 1 grey, 3 colour, None as the images are.
     held_out, validation: names of the nodes, scripts or classes kept for test and for validation.
     rotate: training nodes also appear turned by 90, 180 and 270 degrees, with classes of their own.
+    dealing: how a flat set of classes becomes nodes, by default every class on one node.
     seed: of every choice and of the glyphs.
     root: where downloads and the glyph cache lie; by default $MGLIB_CACHE or the user's cache folder.
 
@@ -51,8 +65,9 @@ def load_federation(
         raise ValueError(f"channels must be 1 (grey), 3 (colour) or None (as the images are), got {channels}")
     if image_size < 8:
         raise ValueError(f"image_size must be at least 8 pixels, got {image_size}")
-    split = Split(held_out, validation, seed)
-    root = Path(root) if root else cache_folder()
+    split, dealing, root = Split(held_out, validation, seed), dealing or Dealing(), Path(root or cache_folder())
+    if data in ("glyphs", "omniglot"):
+        _check_undealt(data, dealing)
     if data == "glyphs":
         test, checked = split.choose(SCRIPTS, TEST, VALIDATION)
         settings = GlyphSettings(image_size=image_size, channels=channels or 1, seed=seed)
@@ -62,18 +77,49 @@ def load_federation(
         nodes = _qualified({**background, **evaluation})
         chosen = split.choose(nodes, tuple(evaluation), OMNIGLOT_VALIDATION)
         return assemble(data, nodes, *chosen, rotate=rotate)
-    if data in _HELD_OUT_CLASSES:
-        classes = labelled_images(data, root, image_size, channels)
-        return deal(data, classes, split.choose(classes, *_HELD_OUT_CLASSES[data]), seed=seed, rotate=rotate)
-    if path := _folder_of(data):
+    kind, path = _kind_and_path(data)
+    if kind == "folder":
         images, has_nodes = read_folder(path, image_size, channels)
         if has_nodes:
+            _check_undealt(data, dealing)
             chosen = split.choose(images, max(1, round(len(images) / 4)), 0)
             return assemble(data, _qualified(images), *chosen, rotate=rotate)
-        classes = images[""]
-        chosen = split.choose(classes, max(LEAST_CLASSES, round(len(classes) / 4)), 0)
-        return deal(data, classes, chosen, seed=seed, rotate=rotate)
-    raise ValueError(f"unknown data set {data!r}; allowed are {', '.join(DATA_NAMES)}")
+        flat = ClassSplit(images[""], max(LEAST_CLASSES, round(len(images[""]) / 4)), 0)
+    elif kind in CLASS_SPLITS:
+        flat = CLASS_SPLITS[kind](path, image_size, channels)
+    elif data in _HELD_OUT_CLASSES:
+        flat = ClassSplit(labelled_images(data, root, image_size, channels), *_HELD_OUT_CLASSES[data])
+    else:
+        raise ValueError(f"unknown data set {data!r}; allowed are {', '.join(DATA_NAMES)}")
+    if dealing.new_nodes == "unseen-sets":
+        _check_no_class_is_kept(data, kind, split)
+        chosen = (), ()
+    else:
+        chosen = split.choose(flat.classes, flat.test, flat.validation)
+    return deal(data, flat.classes, chosen, dealing, seed=seed, rotate=rotate)
+
+
+def _check_undealt(data: str, dealing: Dealing) -> None:
+    """Raise ValueError if data that have nodes of their own are asked to be dealt to others."""
+    if dealing != Dealing():
+        raise ValueError(
+            f"{data} has nodes of its own, so `new_nodes` (={dealing.new_nodes!r}), `nodes` (={dealing.nodes}) and "
+            f"`classes_per_node` (={dealing.classes_per_node}) must be left as they are: they deal flat sets of classes"
+        )
+
+
+def _check_no_class_is_kept(data: str, kind: str, split: Split) -> None:
+    """Raise ValueError if classes are to be kept from training, which new sets of trained classes contradict."""
+    if named := [*split.held_out, *split.validation]:
+        raise ValueError(
+            f"`new_nodes` (='unseen-sets') trains on every class, so held_out and validation must name none, "
+            f"not {', '.join(named)}"
+        )
+    if kind in CLASS_SPLITS:
+        raise ValueError(
+            f"`new_nodes` (='unseen-sets') trains on every class, but {data} is published with classes kept "
+            f"from training; allowed is unseen-classes"
+        )
 
 
 def load_nodes(
@@ -85,7 +131,8 @@ def load_nodes(
 
     Raises ValueError as `load_federation` does.
     """
-    if path := _folder_of(data):
+    kind, path = _kind_and_path(data)
+    if kind == "folder":
         images, has_nodes = read_folder(path, image_size, channels)
         named = images if has_nodes else {path.resolve().name: images[""]}
         return [make_node(node, classes) for node, classes in _qualified(named).items()]
@@ -95,13 +142,14 @@ def load_nodes(
 
 def same_data(first: str, second: str) -> bool:
     """Say whether two names stand for the same data; a folder may be named by several paths."""
-    folders = _folder_of(first), _folder_of(second)
-    return folders[0].resolve() == folders[1].resolve() if all(folders) else first == second
+    (kind, path), (other_kind, other_path) = _kind_and_path(first), _kind_and_path(second)
+    return first == second or (kind == other_kind != "" and path.resolve() == other_path.resolve())
 
 
-def _folder_of(data: str) -> Path | None:
-    """The path in "folder:PATH"; None if `data` names no folder."""
-    return Path(data.removeprefix(FOLDER)).expanduser() if data.startswith(FOLDER) and data != FOLDER else None
+def _kind_and_path(data: str) -> tuple[str, Path]:
+    """The parts of "folder:PATH", "cifar-fs:PATH", "mini-imagenet:PATH"; an empty kind if `data` names no path."""
+    kind, _, path = data.partition(":")
+    return (kind, Path(path).expanduser()) if path and kind in _WITH_PATH else ("", Path())
 
 
 def _qualified(nodes: Images) -> Images:

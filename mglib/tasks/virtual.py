@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mglib.tasks.assembly import CLASSES_PER_NODE
+from mglib.tasks.dealing import CLASSES_PER_NODE
 from mglib.tasks.episodes import Node
 
 
