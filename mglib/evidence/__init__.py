@@ -1,0 +1,20 @@
+"""The evidence: methods side by side on the same tasks, from one file a cell to a table's rows with intervals."""
+
+from mglib.evidence.cells import Cell
+from mglib.evidence.reproduce import Instruments, Progress, reproduce
+from mglib.evidence.statistics import Estimate, estimates, holm
+from mglib.evidence.tables import TABLES, Row, Table, table_rows
+
+__all__ = [
+    "TABLES",
+    "Cell",
+    "Estimate",
+    "Instruments",
+    "Progress",
+    "Row",
+    "Table",
+    "estimates",
+    "holm",
+    "reproduce",
+    "table_rows",
+]
