@@ -1,7 +1,7 @@
 """The evidence: methods side by side on the same tasks, from one file a cell to a table's rows with intervals."""
 
 from mglib.evidence.cells import Cell
-from mglib.evidence.reproduce import Instruments, Progress, reproduce
+from mglib.evidence.reproduce import Instruments, Progress, own_instruments, reproduce_tables
 from mglib.evidence.statistics import Estimate, estimates, holm
 from mglib.evidence.tables import TABLES, Row, Table, table_rows
 
@@ -15,6 +15,7 @@ __all__ = [
     "Table",
     "estimates",
     "holm",
-    "reproduce",
+    "own_instruments",
+    "reproduce_tables",
     "table_rows",
 ]

@@ -1,10 +1,10 @@
 """Making the records that a table lacks: trials first, then cells, on all cores, one file each."""
 
+import importlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mglib.evidence import tuning
 from mglib.evidence.cells import Cell
@@ -19,6 +19,13 @@ class Instruments:
     measure: Callable[..., dict]  # (cell, *, quick, settings, folder, sources) → the cell's record
     measure_trial: Callable[..., dict]  # (data, method, settings, *, quick, sources) → the trial's record
     search: Mapping[str, Sequence[tuning.Settings]]  # the trials of each method
+
+
+def own_instruments() -> Instruments:
+    """Return the library's own; what trains is imported only now, for a table is shown without it."""
+    measure = importlib.import_module("mglib.evidence.measure")
+    search = importlib.import_module("mglib.experiments.algorithms").SEARCH
+    return Instruments(measure.measure, measure.measure_trial, search)
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,9 @@ class _Task:
         record = self.instruments.measure_trial(
             trial.data, trial.method, dict(trial.settings), quick=self.quick, sources=dict(self.sources)
         )
-        return {**record, "settings": dict(trial.settings), "quick": self.quick}
+        record = {**record, "settings": dict(trial.settings), "quick": self.quick}
+        tuning.check_trial(record)
+        return record
 
     def cell(self, job: tuple[Cell, tuning.Settings]) -> None:
         """Measure a cell and write its file here and now: whatever happens to the parent, it is kept."""
@@ -73,7 +82,7 @@ class _Task:
         cell.write(self.folder, {**record, "settings": dict(settings), "quick": self.quick})
 
 
-def reproduce(
+def reproduce_tables(
     tables: Sequence[Table],
     folder: Path,
     instruments: Instruments,

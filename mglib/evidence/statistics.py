@@ -27,7 +27,7 @@ def estimates(several: Sequence[np.ndarray]) -> list[Estimate]:
 
     - the two-level bootstrap (percentiles of 10,000 resamples: seeds, then tasks within each) knows how the tasks
       vary, but from five seeds it learns too little of how seeds vary: their resampled spread is √(4/5) of the true
-      one and the normal tails are too thin. Where seeds are what varies, it covers 83 % instead of 95 %;
+      one and the normal tails are too thin. Where seeds are what varies, it covers some 84 % instead of 95 %;
     - Student's t over the seeds' means knows no tasks, and covers 95 % with two seeds or two hundred if those means
       are about normal; with five the factor is 2.78 instead of 1.96.
 

@@ -40,16 +40,15 @@ def missing_trials(path: Path, trials: Sequence[Settings], *, quick: bool = Fals
     return [trial for trial in trials if trial not in done]
 
 
-def keep_trial(path: Path, trial: Mapping[str, Any]) -> None:
-    """Add a trial's record: settings, accuracy, ci95, macs_ratio, tasks, seed.
+def check_trial(trial: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a trial's record says what it found, and what at."""
+    names = ("settings", "accuracy", "ci95", "macs_ratio", "tasks", "seed")
+    if lacking := [name for name in names if name not in trial]:
+        raise ValueError(f"the record of the trial lacks {', '.join(lacking)}")
 
-    Raises:
-        ValueError: if the choice could not be made from it.
-    """
-    if lacking := [
-        name for name in ("settings", "accuracy", "ci95", "macs_ratio", "tasks", "seed") if name not in trial
-    ]:
-        raise ValueError(f"the trial for {path} lacks {', '.join(lacking)}")
+
+def keep_trial(path: Path, trial: Mapping[str, Any]) -> None:
+    """Add a trial's record to its method's file."""
     write_record(path, {"trials": [*_kept(path), trial]})
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
-from multiprocessing.synchronize import Event
 from typing import Any, TypeVar
 
 from mglib.federated.engines import check_workers
@@ -34,8 +34,10 @@ def run_jobs(function: Callable[[Job], Any], jobs: Sequence[Job], workers: int) 
     """
     check_workers(workers)
     context = worker_context(__name__)
-    over, waiting = context.Event(), list(reversed(jobs))
-    idle = [_worker(context, over) for _ in range(min(workers, len(jobs)))]
+    # A pipe that only this process can write to: once it is closed, or this process dead, every reader knows.
+    until, held = context.Pipe(duplex=False)
+    waiting = list(reversed(jobs))
+    idle = [_worker(context, until) for _ in range(min(workers, len(jobs)))]
     busy: dict[Future, tuple[Job, ProcessPoolExecutor]] = {}
     try:
         while waiting or busy:
@@ -44,32 +46,38 @@ def run_jobs(function: Callable[[Job], Any], jobs: Sequence[Job], workers: int) 
                 busy[pool.submit(function, job)] = job, pool
             for future in wait(busy, return_when=FIRST_COMPLETED).done:
                 job, pool = busy.pop(future)
-                try:
-                    outcome = future.result()
-                except BrokenProcessPool:
-                    outcome = Failure("its process died: killed, or out of memory")
-                    pool.shutdown(wait=False)
-                    pool = _worker(context, over)
-                except Exception as error:  # whatever it was, the others go on, and the caller is told
-                    outcome = Failure(f"{type(error).__name__}: {error}")
+                error = future.exception()
+                outcome = future.result() if error is None else Failure(_reason(error))
+                if isinstance(error, BrokenProcessPool):
+                    pool.shutdown()
+                    pool = _worker(context, until)
                 idle.append(pool)
                 yield job, outcome
     finally:
-        over.set()
-        for pool in (*idle, *(pool for _, pool in busy.values())):
-            pool.shutdown(cancel_futures=True)
+        for pool in idle:
+            pool.shutdown()
+        held.close()
+        for _, pool in busy.values():
+            pool.shutdown()
+        until.close()
 
 
-def _worker(context: BaseContext, over: Event) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, context, _become_worker, (over,))
+def _reason(error: BaseException) -> str:
+    if isinstance(error, BrokenProcessPool):
+        return "its process died: killed, or out of memory"
+    return f"{type(error).__name__}: {error}"
 
 
-def _become_worker(over: Event) -> None:
+def _worker(context: BaseContext, until: Connection) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, context, _become_worker, (until,))
+
+
+def _become_worker(until: Connection) -> None:
     become_worker()
-    threading.Thread(target=_end_at, args=(over,), daemon=True).start()
+    threading.Thread(target=_end_at, args=(until,), daemon=True).start()
 
 
-def _end_at(over: Event) -> None:
-    """Leave in the middle of a job once nobody waits for it."""
-    over.wait()
+def _end_at(until: Connection) -> None:
+    """Leave, in the middle of a job, once nobody waits for it."""
+    until.poll(None)
     os._exit(1)
