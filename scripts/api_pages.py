@@ -20,6 +20,7 @@ FOLDERS = {
     "federated": "Many nodes",
     "experiments": "Experiments",
     "bench": "Benchmarks",
+    "evidence": "Evidence",
     "show": "Pictures",
     "params": "Parameters",
 }

@@ -27,7 +27,8 @@ def in_library() -> dict[str, list[Definition]]:
     """
     found: dict[str, list[Definition]] = {}
     library = ROOT / "mglib"
-    for path in sorted({*library.rglob("*.py")} - {library / "__main__.py", *(library / "bench").glob("*.py")}):
+    apart = {library / "__main__.py", *(library / "bench").glob("*.py"), *(library / "commands").glob("*.py")}
+    for path in sorted({*library.rglob("*.py")} - apart):
         for name, node in definitions(ast.parse(path.read_text(encoding="utf-8"))).items():
             found.setdefault(name, []).append(node)
     return found

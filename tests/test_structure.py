@@ -7,11 +7,11 @@ import pytest
 
 LIBRARY = Path(__file__).resolve().parent.parent / "mglib"
 FILES = sorted(LIBRARY.rglob("*.py"))
-# A room knows the ground, itself, and what stands here; `experiments` sees all but the pictures, `bench` that
-# too, `__main__` everything.
+# A room knows the ground, itself, and what stands here; `experiments` sees all but the pictures, `bench` and
+# `evidence` that too, `commands` and `__main__` everything.
 KNOWS = {"nets": set(), "tasks": set(), "meta": set(), "federated": set(), "show": set()}
 KNOWS["experiments"] = {"nets", "tasks", "meta", "federated"}
-KNOWS["bench"] = KNOWS["experiments"] | {"experiments"}
+KNOWS["bench"] = KNOWS["evidence"] = KNOWS["experiments"] | {"experiments"}
 
 
 def imported_rooms(path: Path) -> set[str]:
@@ -44,7 +44,7 @@ def test_a_file_is_read_in_one_sitting(path):
 
 def test_the_library_prints_nothing():
     for path in FILES:
-        if path.name != "__main__.py":
+        if path.name != "__main__.py" and path.parent.name != "commands":
             calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
             assert not any(isinstance(call, ast.Name) and call.id == "print" for call in calls), path
 

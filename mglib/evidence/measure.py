@@ -9,10 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from mglib.evidence.cells import Cell
-from mglib.evidence.methods import REFERENCE_WIDTH, recipe_of, reference_macs, width_within
+from mglib.evidence.methods import METHODS, recipe_of, reference_macs, width_within
 from mglib.experiments.algorithms import ALGORITHMS, stages_of
 from mglib.experiments.evaluation import evaluate
 from mglib.experiments.fast_gradient import fast_adapt
@@ -89,12 +90,12 @@ def trained(experiment: Experiment, *, pruned_to: int | None = None) -> Iterator
         yield later.round.index + 1, experiment, later.params
 
 
-def measure_cell(
-    cell: Cell, *, settings: Mapping[str, Any], folders: Mapping[str, str], quick: bool = False
+def measure(
+    cell: Cell, *, settings: Mapping[str, Any], sources: Mapping[str, str], quick: bool = False
 ) -> dict[str, Any]:
     """Train and test one cell and return its record.
 
-    settings: what tuning chose for the method; folders: of images, by the name of their option.
+    settings: what tuning chose for the method; sources: folders of images, by the name of their option.
 
     Raises:
         ValueError: if the method or the data are unknown, or the data cannot be had.
@@ -102,7 +103,7 @@ def measure_cell(
     started = time.monotonic()
     share = QUICK["rounds_share"] if quick else 1.0
     names = dict(shots=cell.shots, budget=cell.budget, seed=cell.seed)
-    recipe = recipe_of(cell.data, cell.method, **names, settings=settings, folders=folders, rounds_share=share)
+    recipe = recipe_of(cell.data, cell.method, **names, settings=settings, sources=sources, rounds_share=share)
     federation = federation_of(recipe)
     pruned_to = width_within(cell.data, cell.budget) if cell.method == "pruned" else None
     experiment = set_up(recipe, federation)
@@ -120,15 +121,12 @@ def measure_cell(
     if cell.method in STEPPED and cell.shots == 1:
         for steps in STEPS:
             further[str(steps)] = [s.correct for s in counted(now, params, federation.test, tasks, steps=steps)]
-    macs = dense_macs(now.net.costs) * sum(score.macs_ratio for score in scores) / len(scores)
-    if now.net is not experiment.net:  # what pruning left is measured against what was there
-        macs = sum(cost.taps * cost.in_channels * cost.out_channels for cost in now.net.costs)
     reached = [done for done, share in curve if share >= TARGETS[cell.data]]
     record = {
         **dataclasses.asdict(cell),
         "correct": [score.correct for score in scores],
         "queries": scores[0].queries,
-        "macs_ratio": macs / reference_macs(cell.data, REFERENCE_WIDTH),
+        "macs_ratio": macs_of(now, scores) / reference_macs(cell.data),
         "bytes_sent": sent,
         "rounds_to_target": reached[0] if reached else None,
         "target": TARGETS[cell.data],
@@ -143,24 +141,34 @@ def measure_cell(
 
 
 def measure_trial(
-    data: str, method: str, settings: Mapping[str, Any], *, folders: Mapping[str, str], quick: bool = False
+    data: str, method: str, settings: Mapping[str, Any], *, sources: Mapping[str, str], quick: bool = False
 ) -> dict[str, Any]:
-    """Return how settings do on the validation nodes after half a training: accuracy, tasks, seed, seconds."""
-    started = time.monotonic()
+    """Return how settings do on the validation nodes after half a training: accuracy, MACs, tasks, seed, seconds."""
+    started, budget = time.monotonic(), METHODS[method].budget
     share = QUICK["rounds_share"] if quick else TRIAL["rounds_share"]
-    recipe = recipe_of(data, method, seed=TRIAL["seed"], settings=settings, folders=folders, rounds_share=share)
+    recipe = recipe_of(data, method, seed=TRIAL["seed"], settings=settings, sources=sources, rounds_share=share)
     experiment = set_up(recipe, federation_of(recipe))
-    pruned_to = width_within(data, 0.5 if method == "pruned" else 1.0) if method == "pruned" else None
+    pruned_to = width_within(data, budget) if method == "pruned" else None
     *_, (_, now, params) = trained(experiment, pruned_to=pruned_to)
     scores = counted(now, params, experiment.federation.validation, QUICK["tasks"] if quick else TRIAL["tasks"])
     return {
         "settings": dict(settings),
         "accuracy": accuracy(scores),
+        "ci95": float(1.96 * np.std([s.correct / s.queries for s in scores], ddof=1) / len(scores) ** 0.5),
+        "macs_ratio": macs_of(now, scores) / reference_macs(data),
         "tasks": len(scores),
         "seed": TRIAL["seed"],
         "rounds": recipe.rounds,
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def macs_of(experiment: Experiment, scores: Sequence[Counted]) -> float:
+    """Return the MACs of an image on average, gate heads included; what was pruned away costs nothing."""
+    share = sum(score.macs_ratio for score in scores) / len(scores)
+    if experiment.net.gate_names():
+        return share * dense_macs(experiment.net.costs)
+    return float(sum(cost.taps * cost.in_channels * cost.out_channels for cost in experiment.net.costs))
 
 
 def bytes_of(experiment: Experiment, params: Params) -> int:
@@ -174,7 +182,19 @@ def federation_of(recipe: Recipe) -> Federation:
     return _load(dataclasses.replace(Recipe(), **{name: getattr(recipe, name) for name in _DATA_FIELDS}))
 
 
-_DATA_FIELDS = ("data", "held_out", "validation", "rotate", "image_size", "channels")
+_DATA_FIELDS = (
+    "data",
+    "held_out",
+    "validation",
+    "rotate",
+    "image_size",
+    "channels",
+    "new_nodes",
+    "nodes",
+    "classes_per_node",
+    "shots",
+    "queries",
+)
 _load = cache(load_data)
 
 

@@ -33,7 +33,7 @@ SOURCES = {
     "glyphs": Source({"data": "glyphs"}),
     "omniglot": Source({"rotate": True}, _ALPHABETS, folder="omniglot", published="omniglot"),
     "cifar10": Source({**_CIFAR, "new_nodes": "unseen-sets"}, folder="cifar10", published="cifar10"),
-    "cifar10-unseen": Source(_CIFAR, tuned_on="cifar10", folder="cifar10", published="cifar10"),
+    "cifar10-unseen": Source({**_CIFAR, "nodes": (8, 0, 4)}, tuned_on="cifar10", folder="cifar10", published="cifar10"),
 }
 
 
@@ -49,6 +49,7 @@ class Method:
     changes: Changes
     search: tuple[Changes, ...] = ()
     like: str | None = None
+    budget: float = 0.5  # that it is tuned at
 
     @property
     def gated(self) -> bool:
@@ -78,7 +79,7 @@ METHODS = {
     "joint": _gated("MetaGater, one joint stage", method="joint"),
     "gates-fixed": _gated("MetaGater, gates fixed in adaptation", method="gates-fixed"),
     "first-order": _gated("MetaGater, first-order", second_order=False),
-    "dense": Method("MAML, dense", {"method": "maml"}, _RATES),
+    "dense": Method("MAML, dense", {"method": "maml"}, _RATES, budget=1.0),
     "slim": Method("MAML, slimmer network", {"method": "maml"}, _RATES),
     "fomaml": Method("first-order MAML", {"method": "maml", "second_order": False}, _RATES),
     "anil": Method("ANIL", {"method": "anil"}, _HEAD_RATES),
@@ -119,7 +120,7 @@ def recipe_of(
     budget: float = 0.5,
     seed: int = 0,
     settings: Mapping[str, Any],
-    folders: Mapping[str, str],
+    sources: Mapping[str, str],
     rounds_share: float = 1.0,
 ) -> Recipe:
     """Return the recipe of a cell.
@@ -138,7 +139,7 @@ def recipe_of(
     source, chosen = SOURCES[data], METHODS[method]
     changes = {**BASE, **source.recipe, **chosen.changes, **settings, "shots": shots, "seed": seed}
     if source.folder:
-        folder = folders.get(source.folder)
+        folder = sources.get(source.folder)
         changes |= {"data": f"folder:{folder}", **source.in_folder} if folder else {"data": source.published}
     changes["rounds"] = max(1, round(rounds_share * changes["rounds"]))
     own = reference_macs(data, changes.get("width", REFERENCE_WIDTH))

@@ -1,21 +1,14 @@
 """LocalEngine: all nodes on this machine, one after another or spread over processes."""
 
 import math
-import os
 import pickle
-import signal
-import sys
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context, parent_process
-from multiprocessing.context import BaseContext
 from typing import Any
 
 import safetensors.torch
-import torch
 
-from mglib.federated.process import keep_freed_memory, one_thread
+from mglib.federated.process import become_worker, keep_freed_memory, one_thread, worker_context
 from mglib.federated.rounds import Round, Update
 from mglib.params import Params
 
@@ -47,7 +40,7 @@ class LocalEngine:
             # Pickled here, as plain bytes: otherwise every tensor would travel as an open file, of which a
             # process may have a few hundred.
             packed = pickle.dumps((client_update, nodes))
-            self._pool = ProcessPoolExecutor(workers, _worker_context(), _become_worker, (packed,))
+            self._pool = ProcessPoolExecutor(workers, worker_context(__name__), _become_worker, (packed,))
 
     def __len__(self) -> int:
         """Return the number of nodes."""
@@ -87,37 +80,13 @@ def check_workers(workers: int) -> None:
         raise ValueError(f"`workers` (={workers}) must be at least 1")
 
 
-def _worker_context() -> BaseContext:
-    """How worker processes come to be: never by forking this one, for if its threads compute, that can hang.
-
-    On Linux they are forked from a process that has imported the library and computes nothing: the first
-    training waits for one import of torch, later ones for none. Elsewhere each is a new interpreter.
-    """
-    if sys.platform != "linux":
-        return get_context("spawn")
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
-
-
 _worker: tuple[ClientUpdate, Sequence[Any]]  # what a worker process was started with
 
 
 def _become_worker(packed: bytes) -> None:
     global _worker
     _worker = pickle.loads(packed)
-    keep_freed_memory()
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Leave when the parent is gone: a parent that was killed cannot end its workers."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    become_worker()
 
 
 def _run_on_worker(job: tuple[bytes, int, Round]) -> tuple[str, bytes, float, dict[str, float]]:

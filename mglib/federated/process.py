@@ -1,9 +1,14 @@
-"""What the process that computes is set to: one thread, and memory that stays with it."""
+"""What the process that computes is set to: one thread, memory that stays with it, an end with its parent."""
 
 import ctypes
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from multiprocessing.context import BaseContext
 
 import torch
 
@@ -35,3 +40,33 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # not every C library has it
     # No short circuit: one setting alone already helps.
     return mallopt is not None and all([mallopt(_MMAP_THRESHOLD, _LARGEST_THRESHOLD), mallopt(_TRIM_THRESHOLD, _NEVER)])
+
+
+def worker_context(module: str) -> BaseContext:
+    """How worker processes come to be that run functions of `module`: never by forking this one.
+
+    If this one's threads compute, a fork can hang. On Linux the workers are forked from a process that has imported
+    the library and computes nothing: the first waits for one import of torch, later ones for none. Elsewhere each is
+    a new interpreter.
+    """
+    if sys.platform != "linux":
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([module])
+    return context
+
+
+def become_worker() -> None:
+    """Set this process up to compute for its parent: one thread, freed memory kept, Ctrl-C and the end left to it."""
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Leave when the parent is gone: a parent that was killed cannot end its workers."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

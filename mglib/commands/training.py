@@ -1,0 +1,102 @@
+"""train and evaluate: from a recipe to a run, from a run to a record."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tqdm import tqdm
+
+from mglib.experiments import Recipe, Run, evaluate_run, train, with_provenance
+
+Positional = tyro.conf.Positional
+
+
+def train_command(
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")],
+    out: Path | None = None,
+    resume: bool = False,
+    workers: int = 2,
+    device: str = "cpu",
+) -> None:
+    """Meta-train on a federation and leave the run in a folder.
+
+    Args:
+        recipe: what to train, on what, and how.
+        out: the run's folder; by default runs/ and the data's and method's names, budget and seed.
+        resume: go on with the run in the folder, to the same bits as if it had never stopped.
+        workers: processes that compute the nodes' updates, one thread each; the result does not depend on it.
+        device: cpu, or cuda where there is one.
+    """
+    out = out or default_folder(recipe)
+    started = time.monotonic()
+    with tqdm(total=recipe.rounds, unit="round", disable=not sys.stderr.isatty()) as bar:
+
+        def show(metrics: dict) -> None:
+            bar.update(metrics["round"] + 1 - bar.n)
+            bar.set_postfix({name: f"{metrics[name]:.2f}" for name in ("loss", "accuracy", "macs_ratio")})
+
+        train(recipe, out, resume=resume, workers=workers, device=device, on_round=show)
+    print(f"{out}: {recipe.rounds} rounds, {time.monotonic() - started:.0f} s in this session")
+
+
+def default_folder(recipe: Recipe) -> Path:
+    """Return where a run goes that names no folder: one for each data set, method, budget and seed."""
+    name, _, path = recipe.data.partition(":")
+    data = (path or name).rstrip("/").rpartition("/")[2]
+    return Path("runs") / f"{data}-{recipe.method}-budget{recipe.budget:g}-seed{recipe.seed}"
+
+
+def evaluate_command(
+    run: Positional[Path],
+    data: str | None = None,
+    nodes: tuple[str, ...] = (),
+    split: Literal["test", "validation"] = "test",
+    tasks: int = 400,
+    ways: int | None = None,
+    shots: int | None = None,
+    queries: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    json_: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> None:
+    """Adapt to tasks from nodes that training never saw, and report how the queries went.
+
+    Args:
+        run: folder of a finished training.
+        data: another data set, every node of which is new; by default the run's own and its held-out nodes.
+        nodes: draw tasks from these of the nodes alone.
+        split: the run's test nodes, or its validation nodes, to choose settings by.
+        tasks: number of tasks.
+        ways: classes in a task; by default as trained.
+        shots: labelled examples a class; by default as trained.
+        queries: scored examples a class; by default as trained.
+        seed: of the tasks drawn.
+        device: cpu, or cuda where there is one.
+        json_: print one JSON object.
+    """
+    evaluation = evaluate_run(
+        Run(run),
+        data=data,
+        nodes=nodes,
+        split=split,
+        tasks=tasks,
+        ways=ways,
+        shots=shots,
+        queries=queries,
+        seed=seed,
+        device=device,
+        progress=lambda scores: tqdm(scores, total=tasks, unit="task", disable=not sys.stderr.isatty()),
+    )
+    if json_:
+        print(json.dumps(with_provenance(evaluation, Recipe.load(Run(run).recipe_file)), indent=2))
+        return
+    print(
+        f"{tasks} tasks of {evaluation['ways']} classes, {evaluation['shots']} example(s) each, from nodes never seen:"
+    )
+    print(f"  {', '.join(evaluation['nodes'])}")
+    print(f"accuracy after one step  {evaluation['accuracy']:.1%} ± {evaluation['ci95']:.1%}")
+    print(f"accuracy before it       {evaluation['accuracy_zero_step']:.1%}")
+    print(f"MACs, gates included     {evaluation['macs_ratio']:.1%} of the dense network's")

@@ -1,0 +1,171 @@
+"""Making the records that a table lacks: trials first, then cells, on all cores, one file each."""
+
+import importlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mglib.evidence import tuning
+from mglib.evidence.cells import Cell
+from mglib.evidence.methods import Method, Source
+from mglib.evidence.tables import SEEDS, Table
+from mglib.evidence.workers import Failure, run_jobs
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """What makes records; `measure` and `measure_trial` must be picklable."""
+
+    measure: Callable[..., dict]  # (cell, *, quick, settings, sources) → the cell's record
+    measure_trial: Callable[..., dict]  # (data, method, settings, *, quick, sources) → the trial's record
+    methods: Mapping[str, Method]
+    data: Mapping[str, Source]
+
+    def tuned_as(self, cell: Cell) -> tuple[str, str]:
+        """Return the data set and the method whose trials choose the cell's settings."""
+        return self.data[cell.data].tuned_on or cell.data, self.methods[cell.method].like or cell.method
+
+
+def own_instruments() -> Instruments:
+    """Return the library's own; what trains is imported only now, for a table is shown without it."""
+    measure = importlib.import_module("mglib.evidence.measure")
+    methods = importlib.import_module("mglib.evidence.methods")
+    return Instruments(measure.measure, measure.measure_trial, methods.METHODS, methods.SOURCES)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What was just finished, or failed, and how far the work is."""
+
+    what: str
+    error: str | None  # None: it has its record now
+    done: int  # failures among them
+    total: int
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of a method's search on one data set."""
+
+    data: str
+    method: str
+    settings: tuning.Settings = field(hash=False)
+
+    @property
+    def name(self) -> str:
+        """The trial in one line."""
+        said = ", ".join(f"{name} {value}" for name, value in self.settings.items())
+        return f"tuning {self.data}/{self.method} ({said or 'as it is'})"
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What workers need to know beside the cell or the trial itself."""
+
+    instruments: Instruments
+    folder: Path
+    quick: bool
+    sources: Mapping[str, str]
+
+    def trial(self, trial: Trial) -> dict:
+        """Measure a trial; the parent writes it, for a file holds several."""
+        record = self.instruments.measure_trial(
+            trial.data, trial.method, dict(trial.settings), quick=self.quick, sources=dict(self.sources)
+        )
+        record = {**record, "settings": dict(trial.settings), "quick": self.quick}
+        tuning.check_trial(record)
+        return record
+
+    def cell(self, job: tuple[Cell, tuning.Settings]) -> None:
+        """Measure a cell and write its file here and now: whatever happens to the parent, it is kept."""
+        cell, settings = job
+        sources = dict(self.sources)
+        record = self.instruments.measure(cell, quick=self.quick, settings=dict(settings), sources=sources)
+        cell.write(self.folder, {**record, "settings": dict(settings), "quick": self.quick})
+
+
+def reproduce_tables(
+    tables: Sequence[Table],
+    folder: Path,
+    instruments: Instruments,
+    *,
+    seeds: Sequence[int] = SEEDS,
+    quick: bool = False,
+    only: str = "",
+    workers: int = 2,
+    sources: Mapping[str, str] | None = None,
+) -> Iterator[Progress]:
+    """Make the records that tables lack, and yield after each: all methods with the first seed, then with the next.
+
+    What has a file is not made again, so work that was stopped at any moment, or killed, goes on where it was and
+    has lost at most what was being measured. A failure is yielded and stops nothing else; what was not made is
+    tried again by the next call. Closing the iterator ends the workers.
+
+    only: cells with this in their name, data/shots/method-budget/seed; empty: all.
+    sources: where data lie, by name.
+
+    Raises:
+        ValueError: if a method has not its number of trials, or a file is in the way; nothing is run.
+    """
+    cells = sorted({cell: None for table in tables for cell in table.cells(seeds)}, key=lambda cell: cell.seed)
+    cells = [cell for cell in cells if only in cell.name and cell.read(folder) is None]
+    trials = _missing_trials(cells, folder, instruments, quick)
+    task, clock = _Task(instruments, folder, quick, sources or {}), _Clock(len(trials) + len(cells), workers)
+    clock.begin(trials=len(trials), cells=len(cells))
+    for trial, outcome in run_jobs(task.trial, trials, workers):
+        if not isinstance(outcome, Failure):
+            tuning.keep_trial(tuning.trials_file(folder, trial.data, trial.method), outcome)
+        yield clock.tick("trials", trial.name, outcome)
+    jobs = []
+    for cell in cells:
+        try:
+            jobs.append((cell, _settings(cell, folder, instruments)))
+        except ValueError as error:
+            yield clock.tick("cells", cell.name, Failure(str(error)), measured=False)
+    clock.begin(trials=0, cells=len(jobs))
+    for (cell, _), outcome in run_jobs(task.cell, jobs, workers):
+        yield clock.tick("cells", cell.name, outcome)
+
+
+def _missing_trials(cells: Sequence[Cell], folder: Path, instruments: Instruments, quick: bool) -> list[Trial]:
+    found = []
+    for data, method in dict.fromkeys(instruments.tuned_as(cell) for cell in cells):
+        search = instruments.methods[method].search
+        tuning.check_search(method, search)
+        path = tuning.trials_file(folder, data, method)
+        found += [Trial(data, method, one) for one in tuning.missing_trials(path, search, quick=quick)]
+    return found
+
+
+def _settings(cell: Cell, folder: Path, instruments: Instruments) -> tuning.Settings:
+    data, name = instruments.tuned_as(cell)
+    method = instruments.methods[name]
+    return tuning.chosen(tuning.trials_file(folder, data, name), method.search, method.budget)
+
+
+class _Clock:
+    """Counts what is done, and reckons what is left from how long each kind took so far."""
+
+    def __init__(self, total: int, workers: int):
+        self._total, self._workers, self._done = total, workers, 0
+        self._left: dict[str, int] = {}
+        self._taken: dict[str, float] = {}  # seconds a record, all workers together
+        self._started, self._finished = time.monotonic(), 0
+
+    def begin(self, **left: int) -> None:
+        """Start to time a kind of work; `left`: how many records of each kind are to come."""
+        self._left, self._started, self._finished = left, time.monotonic(), 0
+
+    def tick(self, kind: str, what: str, outcome: object, *, measured: bool = True) -> Progress:
+        """Return the progress once one more is finished."""
+        self._done += 1
+        if measured:
+            self._finished += 1
+            self._left[kind] -= 1
+            self._taken[kind] = (time.monotonic() - self._started) / self._finished
+        known = sum(self._taken.values()) / len(self._taken) if self._taken else 0.0
+        left = sum(count * self._taken.get(name, known) for name, count in self._left.items())
+        error = outcome.reason if isinstance(outcome, Failure) else None
+        return Progress(what, error, self._done, self._total, left)

@@ -1,0 +1,99 @@
+"""Intervals over seeds and tasks, paired differences, and the correction for asking many questions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+RESAMPLES = 10_000
+CHUNK = 500  # resamples drawn at a time: 500 × 1,000 tasks are 4 MB
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds and tasks, the half width of its 95 % interval, and the p of its being zero in truth."""
+
+    mean: float
+    ci95: float | None  # None: one task of one seed has no spread
+    p: float | None  # None: a single seed says nothing of others
+
+
+def estimates(several: Sequence[np.ndarray]) -> list[Estimate]:
+    """Return the estimate of each array (seeds, tasks): accuracies, or their differences to a reference, task by task.
+
+    Two intervals are computed, and the wider one is reported, with the larger p:
+
+    - the two-level bootstrap (percentiles of 10,000 resamples: seeds, then tasks within each) knows how the tasks
+      vary, but from five seeds it learns too little of how seeds vary: their resampled spread is √(4/5) of the true
+      one and the normal tails are too thin. Where seeds are what varies, it covers some 84 % instead of 95 %;
+    - Student's t over the seeds' means knows no tasks, and covers 95 % with two seeds or two hundred if those means
+      are about normal; with five the factor is 2.78 instead of 1.96.
+
+    So five seeds support statements on differences of at least some two standard deviations between seeds, and no
+    statement on rare bad seeds; the smallest p that the t-test gives is not bounded, but leans on the normal shape.
+    A single seed gives the bootstrap's interval over its tasks, and no p. All arrays of one shape share their
+    resamples, which are the same at every call.
+    """
+    found: list[Estimate | None] = [None] * len(several)
+    for shape in {values.shape for values in several}:
+        places = [place for place, values in enumerate(several) if values.shape == shape]
+        stacked = np.stack([several[place] for place in places]).astype(np.float64)
+        means = resampled_means(stacked)
+        for place, values, resampled in zip(places, stacked, means, strict=True):
+            found[place] = _estimate(values, resampled)
+    return [estimate for estimate in found if estimate is not None]
+
+
+def _estimate(values: np.ndarray, resampled: np.ndarray) -> Estimate:
+    mean, seeds = float(values.mean()), len(values)
+    by_tasks, p_by_tasks = bootstrap_interval(resampled)
+    if seeds == 1:
+        return Estimate(mean, by_tasks if values.size > 1 else None, None)
+    by_seeds, p_by_seeds = seed_interval(values.mean(axis=1))
+    return Estimate(mean, max(by_tasks, by_seeds), max(p_by_tasks, p_by_seeds))
+
+
+def resampled_means(several: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Return the means of two-level resamples: (arrays, seeds, tasks) gives (arrays, resamples).
+
+    A resample takes as many seeds as there are, with replacement, and of each as many tasks as there are, anew each
+    time. How often each task was taken is one matrix for all arrays, so a whole table costs one product a chunk.
+    """
+    arrays, seeds, tasks = several.shape
+    flat = several.reshape(arrays * seeds, tasks).T  # (tasks, arrays · seeds)
+    generator, sums = np.random.default_rng(seed), np.zeros((arrays, resamples))
+    for start in range(0, resamples, CHUNK):
+        size = min(CHUNK, resamples - start)
+        rows = np.arange(size)
+        for _ in range(seeds):
+            picked = generator.integers(seeds, size=size)
+            drawn = generator.integers(tasks, size=(size, tasks)) + tasks * rows[:, None]
+            times = np.bincount(drawn.ravel(), minlength=size * tasks).reshape(size, tasks)
+            means = (times.astype(np.float64) @ flat / tasks).reshape(size, arrays, seeds)
+            sums[:, start : start + size] += means[rows, :, picked].T
+    return sums / seeds
+
+
+def bootstrap_interval(resampled: np.ndarray) -> tuple[float, float]:
+    """Return half the distance of the 2.5 and 97.5 percentiles, and the two-sided p of zero, from resampled means."""
+    low, high = np.quantile(resampled, (0.025, 0.975))
+    tail = min((resampled <= 0).sum(), (resampled >= 0).sum())
+    return float(high - low) / 2, min(1.0, 2 * float(tail + 1) / (len(resampled) + 1))
+
+
+def seed_interval(means: np.ndarray) -> tuple[float, float]:
+    """Return the half width of Student's 95 % interval over the means of two seeds or more, and the p of zero."""
+    error = float(means.std(ddof=1)) / len(means) ** 0.5
+    if error == 0:
+        return 0.0, float(means.mean() == 0)
+    freedom = len(means) - 1
+    return float(stats.t.ppf(0.975, freedom)) * error, float(2 * stats.t.sf(abs(means.mean()) / error, freedom))
+
+
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """Return p-values after Holm's step-down correction for their number; None stays, and counts for none."""
+    asked = [value for value in values if value is not None]
+    corrected = iter(multipletests(asked, method="holm")[1] if asked else ())
+    return [None if value is None else float(next(corrected)) for value in values]
