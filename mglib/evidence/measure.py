@@ -28,7 +28,7 @@ from mglib.tasks import Federation, Node, Task
 
 TASKS, LOOK, LOOKS = 1000, 50, 12  # test tasks; validation tasks in a look on the way; looks
 QUICK = {"rounds_share": 0.1, "tasks": 60, "look": 10}
-TRIAL = {"rounds_share": 0.5, "tasks": 200, "seed": 1000}  # a seed that no cell has
+TRIAL = {"rounds_share": 0.3, "tasks": 200, "seed": 1000}  # a seed that no cell has
 QUERIES = 15  # scored examples a class
 TARGETS = {"glyphs": 0.75, "omniglot": 0.75, "cifar10": 0.35, "cifar10-unseen": 0.35}  # accuracy, to count rounds to
 STEPS = (0, 10)  # further numbers of gradient steps, for the methods below
@@ -143,7 +143,7 @@ def measure(
 def measure_trial(
     data: str, method: str, settings: Mapping[str, Any], *, sources: Mapping[str, str], quick: bool = False
 ) -> dict[str, Any]:
-    """Return how settings do on the validation nodes after half a training: accuracy, MACs, tasks, seed, seconds."""
+    """Return how settings do on the validation nodes after a shorter training: accuracy, MACs, tasks, seed, seconds."""
     started, budget = time.monotonic(), METHODS[method].budget
     share = QUICK["rounds_share"] if quick else TRIAL["rounds_share"]
     recipe = recipe_of(data, method, seed=TRIAL["seed"], settings=settings, sources=sources, rounds_share=share)
