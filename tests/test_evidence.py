@@ -17,6 +17,8 @@ from scipy import stats
 import mglib.evidence
 from mglib.__main__ import main
 from mglib.evidence import TABLES, Cell, Instruments, Row, Table, estimates, holm, reproduce_tables, table_rows, tuning
+from mglib.evidence.methods import METHODS as OWN
+from mglib.evidence.methods import Method, Source
 from mglib.evidence.statistics import bootstrap_interval, resampled_means, seed_interval
 from mglib.evidence.workers import Failure, run_jobs
 
@@ -227,7 +229,10 @@ def test_the_first_seed_of_all_methods_comes_before_the_second_of_any():
 
 # --- making records ------------------------------------------------------------------------------------------------
 
-SEARCH = {method: [{"rate": rate} for rate in (1, 2, 3, 4)] for method in ("metagater", "slim", "anil", "dense")}
+NAMES = ("metagater", "slim", "anil", "dense")
+SEARCH = tuple({"rate": rate} for rate in (1, 2, 3, 4))
+METHODS = {name: Method(name, {}, SEARCH) for name in NAMES} | {"wider": Method("wider", {}, like="metagater")}
+SOURCES = {"glyphs": Source({}), "cifar10": Source({}), "cifar10-unseen": Source({}, tuned_on="cifar10")}
 
 
 def note(folder, what):
@@ -248,7 +253,7 @@ class Fake:
     dies: str = ""
     seconds: float = 0.0
 
-    def measure(self, cell, *, quick, settings, folder, sources):
+    def measure(self, cell, *, quick, settings, sources):
         note(self.log, cell.name)
         if self.fails and self.fails in cell.name:
             raise RuntimeError("the loss is not finite")
@@ -263,7 +268,7 @@ class Fake:
         return {"accuracy": rate / 10, "ci95": 0.01, "macs_ratio": 0.6 if rate == 4 else 0.5, "tasks": 5, "seed": 0}
 
     def instruments(self):
-        return Instruments(self.measure, self.trial, SEARCH)
+        return Instruments(self.measure, self.trial, METHODS, SOURCES)
 
 
 def made(tmp_path, fake=None, table=SMALL, **options):
@@ -320,7 +325,9 @@ def test_a_failure_is_reported_stops_nothing_and_is_tried_again(tmp_path, harm, 
 
 
 def test_a_method_with_another_number_of_trials_is_refused_before_anything_runs(tmp_path):
-    instruments = dataclasses.replace(Fake(tmp_path).instruments(), search={**SEARCH, "slim": SEARCH["slim"][:3]})
+    instruments = dataclasses.replace(
+        Fake(tmp_path).instruments(), methods={**METHODS, "slim": Method("slim", {}, SEARCH[:3])}
+    )
     with pytest.raises(ValueError, match="3 trials of slim"):
         list(reproduce_tables([SMALL], tmp_path / "out", instruments, seeds=range(1)))
     assert not (tmp_path / "calls.txt").exists()
@@ -328,8 +335,8 @@ def test_a_method_with_another_number_of_trials_is_refused_before_anything_runs(
 
 def test_trials_of_another_search_are_not_hidden(tmp_path):
     made(tmp_path, seeds=range(1))
-    other = {method: [{"rate": rate} for rate in (1, 2, 3, 5)] for method in SEARCH}
-    instruments = dataclasses.replace(Fake(tmp_path).instruments(), search=other)
+    other = {name: Method(name, {}, (*SEARCH[:3], {"rate": 5})) for name in NAMES}
+    instruments = dataclasses.replace(Fake(tmp_path).instruments(), methods=other)
     with pytest.raises(ValueError, match="another search"):
         list(reproduce_tables([SMALL], tmp_path / "out", instruments))
 
@@ -338,8 +345,8 @@ def test_where_every_trial_spends_too_much_the_cheapest_is_taken(tmp_path):
     path = tmp_path / "slim.json"
     for rate, ratio in ((1, 0.7), (2, 0.6), (3, 0.8), (4, 0.9)):
         tuning.keep_trial(path, {"settings": {"rate": rate}, "accuracy": rate, "macs_ratio": ratio})
-    assert tuning.chosen(path, SEARCH["slim"], 0.5) == {"rate": 2}
-    assert tuning.chosen(path, SEARCH["slim"], 1.0) == {"rate": 4}
+    assert tuning.chosen(path, SEARCH, 0.5) == {"rate": 2}
+    assert tuning.chosen(path, SEARCH, 1.0) == {"rate": 4}
 
 
 def wait_or_leave(job):
@@ -459,3 +466,17 @@ def test_a_table_that_does_not_exist_is_refused_with_those_that_do(tmp_path, cap
 def test_no_seeds_and_no_workers_are_refused(fake, capsys, option):
     assert main(["reproduce", *fake, option, "0"]) == 2
     assert option.strip("-") in capsys.readouterr().err
+
+
+def test_a_variant_takes_its_methods_settings_and_the_split_by_classes_its_data_sets(tmp_path):
+    table = Table("variants", "", (Row("wider"),), Row("metagater"), data=("cifar10-unseen",))
+    made(tmp_path, table=table, seeds=range(1))
+    assert sorted(calls(tmp_path)[:4]) == [f"cifar10/metagater/{rate}" for rate in (1, 2, 3, 4)]
+    assert len(calls(tmp_path)) == 4 + 2
+    assert Cell("cifar10-unseen", "wider").read(tmp_path / "out")["settings"] == {"rate": 3}
+
+
+def test_every_method_of_the_tables_is_known_and_has_as_many_trials_as_every_other():
+    assert all(len(method.search) == tuning.TRIALS or method.like in OWN for method in OWN.values())
+    for table in TABLES.values():
+        assert {cell.method for cell in table.cells((0,))} <= OWN.keys()

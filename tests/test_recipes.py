@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mglib.__main__ import default_folder
+from mglib.commands.training import default_folder
 from mglib.experiments import Recipe, set_up
 
 
