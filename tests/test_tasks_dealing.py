@@ -156,9 +156,9 @@ def test_a_few_classes_are_shared_by_several_nodes():
 
 
 def test_without_further_choices_a_class_lives_on_one_node():
-    federation = dealt(flat_set(20), (["class00", "class01"], ["class02"]), classes_per_node=6)
-    assert names(federation.train) == ["train1", "train2"]
-    assert sorted(len(node.classes) for node in federation.train) == [8, 9]
+    federation = dealt(flat_set(20), (["class00", "class01"], ["class02"]), classes_per_node=5)
+    assert names(federation.train) == ["train1", "train2", "train3"]
+    assert sorted(len(node.classes) for node in federation.train) == [5, 6, 6]
     assert set(frequencies([node for _, node in every_node(federation)], 20)) == {1}
 
 
