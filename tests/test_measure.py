@@ -89,6 +89,15 @@ def test_a_trial_never_touches_a_test_node(small, sources, monkeypatch):
     assert trial["seed"] not in range(100), "no cell's seed"
 
 
+def test_a_trial_is_made_at_the_methods_own_budget(small, sources):
+    dense, slim = (
+        measure.measure_trial("omniglot", method, METHODS[method].search[0], sources=sources, quick=True)
+        for method in ("dense", "slim")
+    )
+    assert dense["macs_ratio"] == 1.0
+    assert slim["macs_ratio"] <= 0.5
+
+
 def test_budgets_are_shares_of_one_dense_network():
     reference = reference_macs("glyphs")
     for budget in (0.25, 0.5, 0.75):

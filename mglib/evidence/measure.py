@@ -146,7 +146,9 @@ def measure_trial(
     """Return how settings do on the validation nodes after a shorter training: accuracy, MACs, tasks, seed, seconds."""
     started, budget = time.monotonic(), METHODS[method].budget
     share = QUICK["rounds_share"] if quick else TRIAL["rounds_share"]
-    recipe = recipe_of(data, method, seed=TRIAL["seed"], settings=settings, sources=sources, rounds_share=share)
+    recipe = recipe_of(
+        data, method, budget=budget, seed=TRIAL["seed"], settings=settings, sources=sources, rounds_share=share
+    )
     experiment = set_up(recipe, federation_of(recipe))
     pruned_to = width_within(data, budget) if method == "pruned" else None
     *_, (_, now, params) = trained(experiment, pruned_to=pruned_to)

@@ -15,6 +15,7 @@ from mglib.experiments.updates import (
     ClassifierUpdate,
     LocalUpdate,
     MetaUpdate,
+    NamedMetaUpdate,
     ProximalUpdate,
     ReptileUpdate,
 )
@@ -88,6 +89,7 @@ class Algorithm:
 
 ALGORITHMS = {
     "metagater": Algorithm(two_stages),
+    "metagater-named": Algorithm(two_stages, update=NamedMetaUpdate),
     "joint": Algorithm(one_stage("everything", everything)),
     "gates-first": Algorithm(gates_first),
     "gates-fixed": Algorithm(one_stage("backbone", backbone)),
@@ -153,7 +155,7 @@ def start_of(recipe: Recipe, initial: Params, classes: Sequence[str]) -> Params:
     A classifier of all nodes' classes stands beside a head of zeros, which a new node's first step turns into the
     centred means of its classes (chapter 5).
     """
-    if ALGORITHMS[recipe.method].update is not ClassifierUpdate:
+    if not issubclass(ALGORITHMS[recipe.method].update, ClassifierUpdate):
         return initial
     heads = {name: value for name, value in initial.items() if name.startswith("head.")}
     rows = {

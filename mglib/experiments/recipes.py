@@ -13,6 +13,7 @@ from mglib.tasks import Dealing, NewNodes
 
 Method = Literal[
     "metagater",
+    "metagater-named",
     "joint",
     "gates-first",
     "gates-fixed",
@@ -82,6 +83,8 @@ class Recipe:
     """Gradient steps of every stage of adaptation."""
     batch: int = 25
     """Images in a gradient step of the methods that descend without meta-gradients."""
+    naming: float = 1.0
+    """Weight of the classifier of named classes, in nats, beside the meta-objective, for the method that has both."""
     proximity: float = 1.0
     """How strongly pFedMe's personal parameters are held to the common ones."""
     second_order: bool = True
@@ -136,7 +139,7 @@ class Recipe:
             raise ValueError(f"`channels` (={self.channels}) must be 1 (grey) or 3 (colour)")
         if not 0 < self.anneal_share <= 1:
             raise ValueError(f"`anneal_share` (={self.anneal_share}) must be in (0, 1]")
-        for name in ("penalty", "backbone_learning_rate", "gate_learning_rate", "proximity"):
+        for name in ("penalty", "backbone_learning_rate", "gate_learning_rate", "proximity", "naming"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"`{name}` (={getattr(self, name)}) must not be negative")
         for name in ("node_learning_rate", "server_learning_rate"):

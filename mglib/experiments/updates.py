@@ -135,3 +135,17 @@ class ClassifierUpdate(LocalUpdate):
         seen = {name: params[heads.get(name, name)] for name in params if name not in own}
         gradient, metrics = fast_gradient(objective, seen, batch)
         return {heads.get(name, name): slope for name, slope in gradient.items()}, metrics
+
+
+class NamedMetaUpdate(ClassifierUpdate):
+    """Down the meta-gradient and the classifier's gradient together: what the classes are called teaches as well."""
+
+    def direction(
+        self, objective: Objective, params: Params, node: Node, generator: np.random.Generator
+    ) -> tuple[Params, Metrics]:
+        """Return the meta-gradient of one task plus `recipe.naming` times the gradient of the classifier's loss."""
+        own = {name: value for name, value in params.items() if not name.startswith(CLASSIFIER)}
+        meta, metrics = MetaUpdate.direction(self, objective, own, node, generator)
+        named, _ = super().direction(objective, params, node, generator)
+        weighted = {name: self.recipe.naming * slope for name, slope in named.items()}
+        return {name: meta.get(name, 0) + weighted.get(name, 0) for name in params}, metrics
