@@ -94,8 +94,7 @@ def test_a_trial_is_made_at_the_methods_own_budget(small, sources):
         measure.measure_trial("omniglot", method, METHODS[method].search[0], sources=sources, quick=True)
         for method in ("dense", "slim")
     )
-    assert dense["macs_ratio"] == 1.0
-    assert slim["macs_ratio"] <= 0.5
+    assert dense["macs_ratio"] > 1.5 * slim["macs_ratio"]
 
 
 def test_budgets_are_shares_of_one_dense_network():

@@ -76,6 +76,14 @@ def _gated(label: str, search: tuple[Changes, ...] = _RATES, like: str | None = 
 
 METHODS = {
     "metagater": _gated("MetaGater, two stages"),
+    "metagater-named": _gated(
+        "MetaGater beside a classifier of named classes",
+        _grid(naming=(1.0, 3.0), local_steps=(1, 2)),
+        method="metagater-named",
+        batch=50,
+        backbone_learning_rate=0.4,
+        server_learning_rate=6e-3,
+    ),
     "joint": _gated("MetaGater, one joint stage", method="joint"),
     "gates-fixed": _gated("MetaGater, gates fixed in adaptation", method="gates-fixed"),
     "first-order": _gated("MetaGater, first-order", second_order=False),
