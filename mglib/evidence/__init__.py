@@ -2,7 +2,7 @@
 
 from mglib.evidence.cells import Cell
 from mglib.evidence.reproduce import Instruments, Progress, own_instruments, reproduce_tables
-from mglib.evidence.statistics import Estimate, estimates, holm
+from mglib.evidence.statistics import Estimate, estimate_means, holm
 from mglib.evidence.tables import TABLES, Row, Table, table_rows
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "Progress",
     "Row",
     "Table",
-    "estimates",
+    "estimate_means",
     "holm",
     "own_instruments",
     "reproduce_tables",

@@ -20,7 +20,7 @@ class Estimate:
     p: float | None  # None: a single seed says nothing of others
 
 
-def estimates(several: Sequence[np.ndarray]) -> list[Estimate]:
+def estimate_means(several: Sequence[np.ndarray]) -> list[Estimate]:
     """Return the estimate of each array (seeds, tasks): accuracies, or their differences to a reference, task by task.
 
     Two intervals are computed, and the wider one is reported, with the larger p:

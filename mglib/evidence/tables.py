@@ -9,7 +9,7 @@ import numpy as np
 
 from mglib.evidence.cells import Cell
 from mglib.evidence.methods import LEVERS
-from mglib.evidence.statistics import Estimate, estimates, holm
+from mglib.evidence.statistics import Estimate, estimate_means, holm
 
 SEEDS = range(5)
 DATA = ("glyphs", "omniglot", "cifar10")
@@ -176,7 +176,7 @@ def _paired(shares: Mapping[int, np.ndarray], reference: Mapping[int, np.ndarray
 
 
 def _estimated(several: Sequence[np.ndarray | None]) -> list[Estimate | None]:
-    found = iter(estimates([values for values in several if values is not None]))
+    found = iter(estimate_means([values for values in several if values is not None]))
     return [None if values is None else next(found) for values in several]
 
 
