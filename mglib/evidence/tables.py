@@ -76,6 +76,7 @@ class Table:
 
 METAGATER, DENSE, SLIM = Row("metagater"), Row("dense", budget=1.0), Row("slim")
 SAME_MACS = (
+    "metagater-named",
     "joint",
     "gates-fixed",
     "first-order",
@@ -86,8 +87,12 @@ SAME_MACS = (
     "fedavg",
     "fedavg-10",
     "per-fedavg",
+    "pfedme",
+    "static-mask",
+    "gated-fedavg",
+    "pruned",
+    "random-gates",
 )
-SAME_MACS += ("pfedme", "static-mask", "gated-fedavg", "pruned", "random-gates")
 
 TABLES = {
     table.name: table
