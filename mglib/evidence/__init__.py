@@ -1,0 +1,1 @@
+"""The evidence: each claim as a measurement that could have failed."""
