@@ -21,21 +21,33 @@ def show_walks(grid: Grid, walks: Mapping[str, Tensor], lowest: Tensor, caption:
     grid: the height of F on the plane; walks: a federation's name and where its server was, (round + 1, 2).
     lowest: (2,), the bottom of the valley in which they end.
     """
-    drawing, axis = new_drawing(5.4, 4.9)
+    drawing, (axis, near) = new_drawing(5.4, 3.9, ncols=2)
     _relief(axis, grid)
     lowest, told = np.asarray(lowest), []
-    for (name, walk), (colour, style, mark) in zip(walks.items(), _STYLES, strict=False):
+    ends = {name: float(np.linalg.norm(np.asarray(walk)[-1] - lowest)) for name, walk in walks.items()}
+    reach = 2.2 * sorted(ends.values())[1]
+    for row, ((name, walk), (colour, style, mark)) in enumerate(zip(walks.items(), _STYLES, strict=False)):
         walk = np.asarray(walk)
-        axis.plot(*walk.T, color=colour, linestyle=style, linewidth=1.6)
-        axis.plot(*walk[-1], mark, color=colour, markersize=8, label=name)
-        told.append(f"{name} ends {np.linalg.norm(walk[-1] - lowest):.2f} from the cross")
+        for each, width in ((axis, 1.6), (near, 1.2)):
+            each.plot(*walk.T, color=colour, linestyle=style, linewidth=width, zorder=3 - row)
+        near.plot(*walk.T, mark, color=colour, markersize=3.5, zorder=3 - row)
+        axis.plot([], [], mark, color=colour, markersize=8, label=name)
+        near.plot(*walk[-1], mark, color=colour, markersize=9, zorder=4)
+        told.append(f"{name} ends {ends[name]:.3f} from the cross")
     axis.plot(*walk[0], "o", color=INK, markersize=7)
     axis.annotate("start", walk[0], (7, 7), textcoords="offset points")
-    axis.plot(*lowest, "+", color=INK, markersize=15, markeredgewidth=2)
+    axis.plot(*lowest, "s", color=INK, markersize=9, markerfacecolor="none", zorder=5)
+    near.plot(*lowest, "+", color=INK, markersize=18, markeredgewidth=2.2, zorder=6)
+    near.set(xlim=lowest[0] + reach * np.array([-1, 1]), ylim=lowest[1] + reach * np.array([-1, 1]), aspect="equal")
+    near.set_title("the square, enlarged", fontsize=10)
     _plain(axis)
+    _plain(near)
     handles, labels = axis.get_legend_handles_labels()
     drawing.legend(handles, labels, loc="outside lower center", ncols=1, frameon=False)
-    alt = f"Hills seen from above, and walks from one start into a valley, a cross at its bottom. {'; '.join(told)}."
+    alt = (
+        "Hills seen from above with three walks from one start into a valley; beside it the bottom of the valley, "
+        f"enlarged, a cross at its lowest point. {'; '.join(told)}."
+    )
     return Figure(drawing, caption, alt)
 
 
@@ -48,9 +60,9 @@ def show_moves(grid: Grid, starts: Tensor, corners: Tensor, ends: Tensor, captio
     drawing, axis = new_drawing(5.4, 4.7)
     _relief(axis, grid)
     for start, corner, end in zip(*map(np.asarray, (starts, corners, ends)), strict=True):
-        arrow(axis, start, corner, ACCENT, width=1.6, size=8)
-        arrow(axis, corner, end, INK, width=1.6, size=8)
-        axis.plot(*start, "o", color=ACCENT, markersize=2.5)
+        arrow(axis, start, corner, ACCENT, width=2, size=7)
+        arrow(axis, corner, end, INK, width=2, size=7)
+        axis.plot(*start, "o", color=ACCENT, markersize=4)
     _plain(axis)
     axis.set_xlabel("backbone θ →")
     axis.set_ylabel("gates φ →")
@@ -98,11 +110,11 @@ def show_fans(start: Tensor, walks: Mapping[str, Tensor], radii: Sequence[float]
         axis.add_patch(Arc((0, 0), 2 * radius, 2 * radius, color=ACCENT, linewidth=2.2, **shape))
         axis.plot(*walk.T, color=OPEN, marker="o", markersize=3.5, linewidth=1.6)
         outside = 1.13 * radius * np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+        axis.plot(*1.1 * outside, alpha=0)  # room for the name
         axis.text(*outside, name, ha="center", va="center", fontsize=10)
         shares.append(np.linalg.norm(walk[-1]) / radius)
     axis.plot(0, 0, "o", color=INK, markersize=8)
-    reach = 1.2 * max(radii)
-    axis.set(xlim=(-reach, reach), ylim=(-reach, reach))
+    axis.autoscale_view()
     alt = (
         f"From one point {len(walks)} nodes walk {len(walk) - 1} steps into different directions; before each lies an "
         f"arc that it does not reach. The walks cover {min(shares):.0%} to {max(shares):.0%} of the way to their arcs."
@@ -123,20 +135,22 @@ def show_bounds(panels: Mapping[str, Mapping[str, Sequence[float] | float]], cap
     for axis, (title, panel) in zip(axes.flat, panels.items(), strict=True):
         rounds = np.arange(1, len(panel["measured"]) + 1)
         axis.loglog(rounds, panel["bound"], color=ACCENT, linestyle="--")
-        axis.loglog(rounds, panel["now"], color=FAINT, linewidth=1.2)
+        axis.loglog(rounds, panel["now"], color=FAINT, linewidth=1.4)
         axis.loglog(rounds, panel["measured"], color=OPEN)
         if panel["floor"]:
             axis.axhline(panel["floor"], color=ACCENT, linewidth=1, linestyle=":")
         axis.set_title(title, loc="left", fontsize=10)
         above = np.asarray(panel["bound"]) / np.asarray(panel["measured"])
         told.append(f"{title}: the bound is {above.min():.1f} to {above.max():.1f} times the running mean")
-    words = (("bound", "bound", ACCENT, 6), ("measured", "running mean", OPEN, 5))
     first, panel = axes.flat[0], next(iter(panels.values()))
-    for key, name, colour, up in words:
-        place = len(panel[key]) // 12
-        first.annotate(name, (place, panel[key][place]), (2, up), textcoords="offset points", color=colour, fontsize=10)
-    lowest = min(min(panel["measured"]) for panel in panels.values())
-    first.set_ylim(lowest / 3, 1.6 * max(panel["bound"][0] for panel in panels.values()))
+    for key, name, colour, offset in (
+        ("bound", "bound", ACCENT, (4, 6)),
+        ("measured", "running mean", OPEN, (-4, -14)),
+    ):
+        place = len(panel[key]) // (10 if key == "bound" else 100)
+        first.annotate(name, (place, panel[key][place]), offset, textcoords="offset points", color=colour, fontsize=10)
+    lowest = min(max(min(panel["now"]), 1e-6) for panel in panels.values() if panel["floor"])
+    first.set_ylim(lowest / 6, 1.6 * max(panel["bound"][0] for panel in panels.values()))
     for axis in axes[-1]:
         axis.set_xlabel("rounds")
     for axis in axes[:, 0]:

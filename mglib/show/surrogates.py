@@ -32,10 +32,11 @@ def show_circulation(grid: Grid, points: Tensor, field: Tensor, loop: Tensor, wo
     for tail, head in zip(corners, np.roll(corners, -1, 0), strict=True):
         axis.plot(*np.stack([tail, head]).T, color=ACCENT, linewidth=2.6)
         arrow(axis, tail, (tail + head) / 2, ACCENT, width=2.6, size=16)
-    axis.text(*corners.mean(0), f"once around:\n{work:.2f}", color=ACCENT, ha="center", va="center", weight="bold")
+    axis.set_title(f"once around the loop: {work:.2f}", color=ACCENT, loc="left")
     axis.axhline(0, color=INK, linewidth=1.2, linestyle="--")
-    axis.text(across[0] + 0.05, 0.08, "the gate opens", fontsize=10)
-    axis.set(xlabel="backbone θ", ylabel="gate φ")
+    axis.text(across[0] + 0.03, 0.06, "open", va="bottom", fontsize=10)
+    axis.text(across[0] + 0.03, -0.08, "closed", va="top", fontsize=10)
+    axis.set(xlabel="backbone θ", ylabel="gate φ", aspect="auto")
     alt = (
         "A loss that above a dashed line is a valley along the gate's axis and below it flat, with arrows of the "
         "surrogate gradient that point up or down as well, where the loss itself does not change. Around a rectangle "
@@ -51,17 +52,17 @@ def show_gradient_sizes(panels: Mapping[str, Mapping[str, dict]], label: str, ca
     panels: what is varied, and by value `rounds` (probe,), `seeds` (seed, probe) and `mean` (probe,): each seed's
         measurement, dots, and what the line is drawn through; label: what is measured.
     """
-    drawing, axes = new_drawing(5.4, 0.3 + 2.3 * len(panels), nrows=len(panels), sharex=True)
+    drawing, axes = new_drawing(5.4, 0.3 + 2.4 * len(panels), nrows=len(panels), sharex=True)
     told = []
     for axis, (title, lines) in zip(np.atleast_1d(axes), panels.items(), strict=True):
-        low = None
+        low, top = None, max(np.max(line["seeds"]) for line in lines.values())
         for (name, line), (colour, style, mark) in zip(
             sorted(lines.items(), key=lambda entry: entry[1]["mean"][-1]), _STYLES, strict=False
         ):
             rounds, seeds = np.asarray(line["rounds"]), np.asarray(line["seeds"])
             axis.plot(np.tile(rounds, len(seeds)), seeds.ravel(), mark, color=colour, markersize=2.6, alpha=0.5)
             axis.plot(rounds, line["mean"], color=colour, linestyle=style)
-            low = _label(axis, rounds[-1], line["mean"][-1], low, name, colour, np.max(seeds))
+            low = _label(axis, rounds[-1], line["mean"][-1], low, name, colour, top)
             told.append(f"{title}, {name}: {line['mean'][0]:.2f} at first, {line['mean'][-1]:.2f} at the end")
         axis.axhline(0, color=FAINT, linewidth=0.8)
         axis.set_title(title, loc="left", fontsize=11)
@@ -75,6 +76,6 @@ def show_gradient_sizes(panels: Mapping[str, Mapping[str, dict]], label: str, ca
 
 def _label(axis, last: float, value: float, low: float | None, name: str, colour: str, top: float) -> float:
     """Write a line's name at its end, clear of the one below; return its height."""
-    height = value if low is None else max(value, low + 0.13 * top)
+    height = value if low is None else max(value, low + 0.15 * top)
     axis.annotate(name, (last, height), (6, 0), textcoords="offset points", color=colour, va="center", fontsize=10)
     return height
