@@ -17,9 +17,10 @@ from mglib.show import show_bounds, show_circulation, show_fans, show_gradient_s
 CHAPTER = "13_does_it_converge"
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "convergence"
 NAMES = (
-    "vector WAVES HEIGHTS THETA PHI ONE Hills Place value times slope norm lengths H RHO G smoothness local_steps drift "
-    "kappa terms mean_value after_a_round slack gradient_sizes work gate_loss surrogate Bowl nodes draw phases"
-).split()
+    *("vector", "WAVES", "HEIGHTS", "THETA", "PHI", "ONE", "Hills", "Place", "value", "times", "slope", "norm"),
+    *("lengths", "H", "RHO", "G", "smoothness", "local_steps", "drift", "kappa", "terms", "mean_value"),
+    *("after_a_round", "slack", "gradient_sizes", "work", "gate_loss", "surrogate", "draw", "phases", "nodes"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +143,7 @@ def small_nodes():
     nodes = []
     for script in ("Greek", "Lao"):
         for writer in (1, 2):
-            images = torch.randint(0, 256, (60, 1, 16, 16), generator=generator, dtype=torch.uint8)
+            images = torch.randint(0, 256, (60, 1, 28, 28), generator=generator, dtype=torch.uint8)
             names = tuple(f"{script}/{letter}" for letter in "abcdef")
             nodes.append(mglib.Node(f"{script}/writer{writer}", names, images, torch.arange(6).repeat_interleave(10)))
     return nodes
@@ -164,7 +165,7 @@ def test_dealing_moves_images_and_loses_none():
 
 
 def test_gradients_of_tasks_are_the_librarys():
-    recipe = mglib.Recipe(width=4, depth=2, queries=2, image_size=16, channels=1)
+    recipe = mglib.Recipe(width=4, depth=2, queries=2, image_size=28, channels=1)
     net, params = mglib.experiments.algorithms.network_of(recipe)
     objective, stages = mglib.Objective(net, 0.5, 1.0), mglib.experiments.algorithms.stages_of(recipe, net)
     tasks = [[n.sample_task(5, 1, 2, np.random.default_rng(k)) for k in range(2)] for n in small_nodes()[:2]]
@@ -177,7 +178,7 @@ def test_gradients_of_tasks_are_the_librarys():
 
 
 def test_a_measurement_repeats_itself_and_a_shorter_one_is_its_beginning():
-    federation = mglib.Federation("small", small_nodes(), (), small_nodes()[:0], image_size=16, channels=1)
+    federation = mglib.Federation("small", small_nodes(), (), small_nodes()[:0], image_size=28, channels=1)
     setting = ConvergenceSetting(nodes_per_round=1, rounds=4, probe_every=2, probe_tasks=2, queries=2, seeds=(0,))
     longer = train_and_probe(setting, 0, federation)
     assert [probe["round"] for probe in longer] == [0, 2, 4]

@@ -142,15 +142,15 @@ def show_bounds(panels: Mapping[str, Mapping[str, Sequence[float] | float]], cap
         axis.set_title(title, loc="left", fontsize=10)
         above = np.asarray(panel["bound"]) / np.asarray(panel["measured"])
         told.append(f"{title}: the bound is {above.min():.1f} to {above.max():.1f} times the running mean")
-    first, panel = axes.flat[0], next(iter(panels.values()))
-    for key, name, colour, offset in (
-        ("bound", "bound", ACCENT, (4, 6)),
-        ("measured", "running mean", OPEN, (-4, -14)),
-    ):
-        place = len(panel[key]) // (10 if key == "bound" else 100)
-        first.annotate(name, (place, panel[key][place]), offset, textcoords="offset points", color=colour, fontsize=10)
-    lowest = min(max(min(panel["now"]), 1e-6) for panel in panels.values() if panel["floor"])
-    first.set_ylim(lowest / 6, 1.6 * max(panel["bound"][0] for panel in panels.values()))
+    drawing.legend(
+        axes.flat[0].get_lines()[:3],
+        ("bound", "now", "mean so far"),
+        loc="outside upper center",
+        ncols=3,
+        frameon=False,
+    )
+    lowest = min(max(min(panel["now"]), 1e-9) for panel in panels.values() if panel["floor"])
+    axes.flat[0].set_ylim(lowest / 6, 1.6 * max(panel["bound"][0] for panel in panels.values()))
     for axis in axes[-1]:
         axis.set_xlabel("rounds")
     for axis in axes[:, 0]:
