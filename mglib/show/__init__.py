@@ -9,6 +9,7 @@ from mglib.show.budgets import (
     show_penalties,
     show_swaps,
 )
+from mglib.show.convergence import show_bounds, show_fans, show_moves, show_walks, show_wrinkles
 from mglib.show.costs import show_areas, show_shares, show_window
 from mglib.show.estimators import show_choices, show_estimates, show_missing_gradient
 from mglib.show.figures import Figure
@@ -22,6 +23,7 @@ from mglib.show.rounds import show_amounts, show_before_and_after, show_drift, s
 from mglib.show.skipping import show_frozen, show_patterns, show_slices
 from mglib.show.stages import show_flips, show_graph, show_slopes, show_staircase
 from mglib.show.surfaces import Surface, show_correction, show_descents, show_steps, show_surface
+from mglib.show.surrogates import show_circulation, show_gradient_sizes
 from mglib.show.tasks import (
     show_accuracies,
     show_likeness,
@@ -51,23 +53,28 @@ __all__ = [
     "show_areas",
     "show_before_and_after",
     "show_beside",
+    "show_bounds",
     "show_cheap_and_dear",
     "show_choices",
+    "show_circulation",
     "show_correction",
     "show_descents",
     "show_drift",
     "show_estimates",
+    "show_fans",
     "show_federation",
     "show_flips",
     "show_frontier",
     "show_frozen",
     "show_gate_map",
     "show_gate_path",
+    "show_gradient_sizes",
     "show_graph",
     "show_idea",
     "show_in_place",
     "show_likeness",
     "show_missing_gradient",
+    "show_moves",
     "show_paths",
     "show_patterns",
     "show_penalties",
@@ -90,8 +97,10 @@ __all__ = [
     "show_time_parts",
     "show_training",
     "show_twins",
+    "show_walks",
     "show_warp",
     "show_where_it_pays",
     "show_window",
+    "show_wrinkles",
     "show_writers",
 ]
