@@ -12,6 +12,7 @@ FILES = sorted(LIBRARY.rglob("*.py"))
 KNOWS = {"nets": set(), "tasks": set(), "meta": set(), "federated": set(), "show": set()}
 KNOWS["experiments"] = {"nets", "tasks", "meta", "federated"}
 KNOWS["bench"] = KNOWS["experiments"] | {"experiments"}
+KNOWS["evidence"] = KNOWS["experiments"] | {"experiments"}
 
 
 def imported_rooms(path: Path) -> set[str]:

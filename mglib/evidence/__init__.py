@@ -1,0 +1,1 @@
+"""The evidence: what the book's claims are measured by."""
