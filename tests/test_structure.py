@@ -7,12 +7,11 @@ import pytest
 
 LIBRARY = Path(__file__).resolve().parent.parent / "mglib"
 FILES = sorted(LIBRARY.rglob("*.py"))
-# A room knows the ground, itself, and what stands here; `experiments` sees all but the pictures, `bench` that
-# too, `__main__` everything.
+# A room knows the ground, itself, and what stands here; `experiments` sees all but the pictures, `bench` and
+# `evidence` that too, `__main__` everything.
 KNOWS = {"nets": set(), "tasks": set(), "meta": set(), "federated": set(), "show": set()}
 KNOWS["experiments"] = {"nets", "tasks", "meta", "federated"}
-KNOWS["bench"] = KNOWS["experiments"] | {"experiments"}
-KNOWS["evidence"] = KNOWS["experiments"] | {"experiments"}
+KNOWS["bench"] = KNOWS["evidence"] = KNOWS["experiments"] | {"experiments"}
 
 
 def imported_rooms(path: Path) -> set[str]:

@@ -138,8 +138,8 @@ def everything(view: View, part: str) -> Gates:
 def closing(share: float, order: str, seed: Sequence[int] = (0,), layers: Sequence[int] | None = None) -> Rule:
     """Return a rule that closes a share of each layer's open filters, those first that `order` names.
 
-    order: "highest" or "lowest" logit, "largest" weights (see `magnitudes`), or "random", one order for the whole task,
-        as the logits' own hardly changes from input to input.
+    order: "highest" or "lowest" logit; "another's" highest, as the input of `of_another_class` has them; "largest"
+        weights (see `magnitudes`); or "random", one order for the whole task.
     share: below zero, so many closed filters are opened instead, in the same orders.
     layers: positions of the layers it is done to; None: all.
     """
@@ -148,8 +148,13 @@ def closing(share: float, order: str, seed: Sequence[int] = (0,), layers: Sequen
         generator, changed = np.random.default_rng(seed), []
         for position, (logits, gate) in enumerate(zip(view.logits[part], view.gates(part), strict=True)):
             chance = torch.from_numpy(generator.random(logits.shape[1])).to(logits).expand_as(logits)
-            heavy = magnitudes(view)[position].expand_as(logits)
-            score = {"highest": logits, "lowest": -logits, "largest": heavy, "random": chance}[order]
+            score = {
+                "highest": logits,
+                "another's": logits.roll(len(logits) // len(view.task.classes), 0),
+                "lowest": -logits,
+                "largest": magnitudes(view)[position].expand_as(logits),
+                "random": chance,
+            }[order]
             number = (abs(share) * gate.sum(1, keepdim=True)).round()
             among = gate if share > 0 else 1 - gate
             hit = open_top([score.masked_fill(among == 0, -torch.inf)], [number])[0] * among

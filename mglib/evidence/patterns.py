@@ -57,10 +57,10 @@ def script_of(name: str) -> str:
 
 
 def rounded(value):
-    """Return a number, or lists of numbers, with fractions to five digits."""
+    """Return a number, or lists of numbers, to four digits."""
     if isinstance(value, list):
         return [rounded(each) for each in value]
-    return round(value, 5) if isinstance(value, float) else value
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _add(kept: dict, task: Task, bits: Tensor) -> None:

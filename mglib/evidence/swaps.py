@@ -23,7 +23,7 @@ from mglib.params import Params
 from mglib.tasks import Node, Task
 
 SHARES = (0.1, 0.25, 0.5, 0.75)  # of the open filters, closed
-ORDERS = ("highest", "largest", "random", "lowest")  # logits, or weights
+ORDERS = ("highest", "another's", "largest", "random", "lowest")  # see `choices.closing`
 NOT_IN_ADAPTATION = ("of the same character", "as before adaptation")  # one shot has no other; before is before
 
 
@@ -133,15 +133,15 @@ def measure_closings(experiment: Experiment, params: Params, *, tasks: int, seed
     return records
 
 
-def measure_prices(experiment: Experiment, params: Params, *, tasks: int, seed: int) -> list[dict]:
+def measure_worths(experiment: Experiment, params: Params, *, tasks: int, seed: int) -> list[dict]:
     """Return for each test task what every filter is worth: how the queries that open it fare when it alone closes.
 
     A record has `node` and, for each filter, all layers in a row: `opened`, the share of the queries that open it;
-    `logit`, the gate's mean over these; `price`, by how many nats their mean cross-entropy grows (None: nobody opens).
+    `logit`, the gate's mean over these; `worth`, by how many nats their mean cross-entropy grows (None: nobody opens).
     """
     records = []
     for setting in settings(experiment, params, experiment.federation.test, tasks, seed):
-        view, record = setting.view, {"node": setting.view.task.node, "opened": [], "logit": [], "price": []}
+        view, record = setting.view, {"node": setting.view.task.node, "opened": [], "logit": [], "worth": []}
         labels = view.task.query.labels
         whole = F.cross_entropy(view.answers(choices.own)[0], labels, reduction="none")
         for layer, (gate, logits) in enumerate(zip(view.gates("query"), view.logits["query"], strict=True)):
@@ -150,12 +150,12 @@ def measure_prices(experiment: Experiment, params: Params, *, tasks: int, seed: 
                 record["opened"].append(_share(users))
                 if not users.any():
                     record["logit"].append(None)
-                    record["price"].append(None)
+                    record["worth"].append(None)
                     continue
                 without, _ = view.answers(choices.without(layer, position))
                 dearer = F.cross_entropy(without, labels, reduction="none") - whole
                 record["logit"].append(float(logits[users, position].mean()))
-                record["price"].append(float(dearer[users].mean()))
+                record["worth"].append(float(dearer[users].mean()))
         records.append(record)
     return records
 
@@ -165,7 +165,7 @@ def measure_gates(
 ) -> dict:
     """Return all of the above for one set of parameters, ready for a file: `columns` of records, numbers rounded.
 
-    few: tasks for the prices; each: tasks of each node for the patterns.
+    few: tasks for the worths; each: tasks of each node for the patterns.
     """
     patterns = measure_patterns(experiment, params, tasks=each, seed=seed)
     sizes = [layer.scale.numel() for layer in experiment.net.convolutions().values() if layer.gate is not None]
@@ -181,13 +181,13 @@ def measure_gates(
         "mask_macs": float(macs_ratio(experiment.net.costs, [gate[None] for gate in mask])[0]),
         "swaps": columns(measure_swaps(experiment, params, tasks=tasks, seed=seed, mask=mask)),
         "closings": columns(measure_closings(experiment, params, tasks=tasks, seed=seed)),
-        "prices": columns(measure_prices(experiment, params, tasks=few, seed=seed)),
+        "worths": columns(measure_worths(experiment, params, tasks=few, seed=seed)),
         "patterns": patterns,
     }
 
 
 def columns(records: Sequence) -> dict | list:
-    """Return records of one form as one record of lists, a list's entry a task; fractions to five digits."""
+    """Return records of one form as one record of lists, a list's entry a task; fractions to four digits."""
     if isinstance(records[0], dict):
         return {name: columns([record[name] for record in records]) for name in records[0]}
     return [rounded(value) for value in records]

@@ -46,9 +46,9 @@ def play_closing(
     }
     opened = [int(sum(gate[i].sum() for gate in gates)) for i in range(len(images))]
     alt = (
-        f"A drawn character on the left, the cells of its filters in {len(gates)} blocks, and on the right a bar for each "
-        f"of {len(support)} classes. {len(images)} characters can be chosen; they open {min(opened)} to {max(opened)} "
-        f"filters. A slider closes these step by step, by {', '.join(answers)}, and the bars change."
+        f"A drawn character on the left, the cells of its filters in {len(gates)} blocks, and on the right a bar for "
+        f"each of {len(support)} classes. {len(images)} characters can be chosen, which open {min(opened)} to "
+        f"{max(opened)} filters. A slider closes these step by step, by {', '.join(answers)}, and the bars change."
     )
     return Live("closing.js", data, caption, alt)
 

@@ -28,14 +28,16 @@ def show_rates(rates: Mapping[str, Sequence[float]], sizes: Sequence[int], capti
         axis.bar(place, np.maximum(high - low, 0.02), bottom=low, width=0.7, color=OPEN, alpha=0.35, linewidth=0)
         axis.plot(place, mean, "o", color=OPEN, markersize=4)
         never, always = int((high == 0).sum()), int((low == 1).sum())
-        axis.set_title(f"layer {index + 1}: {mean.mean():.0%} open; {always} always, {never} never", loc="left", fontsize=10.5)
+        axis.set_title(
+            f"layer {index + 1}: {mean.mean():.0%} open; {always} always, {never} never", loc="left", fontsize=10.5
+        )
         axis.set(ylim=(-0.06, 1.08), xlim=(-0.8, size - 0.2), xticks=[], yticks=[0, 0.5, 1])
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         told.append(f"layer {index + 1}: {never} of {size} never open, {always} always, {mean.mean():.0%} on average")
     alt = (
-        f"Four rows of dots and bars, a dot a filter, sorted by how often it opens for {len(table)} groups of inputs; the "
-        f"bar reaches from the group that opens it least to the one that opens it most. {'; '.join(told)}."
-    ).replace("Four", str(len(sizes)), 1)
+        f"{len(sizes)} rows of dots and bars, a dot a filter, sorted by how often it opens for {len(table)} groups of "
+        f"inputs; the bar reaches from the group that opens it least to the one that opens it most. {'; '.join(told)}."
+    )
     return Figure(drawing, caption, alt)
 
 
@@ -64,9 +66,9 @@ def show_sights(rows: Sequence[Mapping], caption: str = "") -> Figure:
     bare(axes).set(xlim=(0, 3.75 + 1.1 * count), ylim=(1.3 * len(rows) - 0.2, -0.1), aspect="equal")
     names = "; ".join(row["name"].replace("\n", ", ") for row in rows)
     alt = (
-        f"{len(rows)} rows, a filter each: {names}. In each row the blurred mean of what the filter sees where it answers "
-        f"most strongly, then {count} drawings with a frame around that place. Along a row they have a stroke or a "
-        "corner in common."
+        f"{len(rows)} rows, a filter each: {names}. In each row the blurred mean of what the filter sees where it "
+        f"answers most strongly, then {count} drawings with a frame around that place. Along a row they have a stroke "
+        "or a corner in common."
     )
     return Figure(drawing, caption, alt)
 
@@ -96,7 +98,9 @@ def show_losses(losses: Mapping[str, Mapping[str, tuple[float, float]]], unit: s
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.8)
     axis.legend(loc="upper right", frameon=False, fontsize=10.5, labelcolor="linecolor")
-    return Figure(drawing, caption, f"Rows of marks with intervals: what each choice of gates loses. {'; '.join(told)}.")
+    return Figure(
+        drawing, caption, f"Rows of marks with intervals: what each choice of gates loses. {'; '.join(told)}."
+    )
 
 
 @page_style
@@ -136,22 +140,22 @@ def show_closings(
 
 
 @page_style
-def show_prices(panels: Sequence[tuple[str, Tensor, Tensor, Tensor]], caption: str = "") -> Figure:
-    """Draw what closing one filter costs against its gate's logit, a panel a layer, a dot a filter.
+def show_worths(panels: Sequence[tuple[str, Tensor, Tensor, Tensor]], caption: str = "") -> Figure:
+    """Draw what filters are worth alone against what their gates say, a panel a layer, a dot a filter.
 
-    panels: of each a title, mean logits, prices in nats, and the shares of the inputs that open the filter (its size).
+    panels: of each a title, mean logits, worths in nats, and the shares of the inputs that open them (size).
     """
     drawing, axes = new_drawing(5.4, 4.6, nrows=2, ncols=2, sharey=True)
     told = []
-    for axis, (title, logit, price, opened) in zip(axes.flat, panels, strict=True):
+    for axis, (title, logit, worth, opened) in zip(axes.flat, panels, strict=True):
         axis.axhline(0, color=FAINT, linewidth=1)
-        axis.scatter(logit, price, s=8 + 40 * np.asarray(opened), color=OPEN, alpha=0.6, linewidths=0)
+        axis.scatter(logit, worth, s=8 + 40 * np.asarray(opened), color=OPEN, alpha=0.6, linewidths=0)
         axis.set_title(title, fontsize=10.5)
-        told.append(f"{title}, prices from {min(price):.3f} to {max(price):.3f}")
+        told.append(f"{title}, worth from {min(worth):.3f} to {max(worth):.3f}")
     for axis in axes[1]:
         axis.set_xlabel("mean logit where open")
     for axis in axes[:, 0]:
-        axis.set_ylabel("price of closing, nats")
+        axis.set_ylabel("worth, nats")
     return Figure(drawing, caption, f"Four clouds of dots, a dot a filter. {'; '.join(told)}.")
 
 
@@ -185,7 +189,9 @@ def show_likes(
     for index in shown:
         for side, script in zip((-1, 0), pairs[index], strict=True):
             left, bottom = x[index] + side * width, y[index] - height / 2
-            stencil(axis, np.asarray(images[script]), extent=(left, left + width, bottom, bottom + height), aspect="auto")
+            stencil(
+                axis, np.asarray(images[script]), extent=(left, left + width, bottom, bottom + height), aspect="auto"
+            )
         corner = (x[index] - width, y[index] - height / 2)
         axis.add_patch(Rectangle(corner, 2 * width, height, fill=False, edgecolor=OPEN, linewidth=1.2))
     axis.set_xlim(x.min() - 0.1 * np.ptp(x), x.max() + 0.1 * np.ptp(x))
