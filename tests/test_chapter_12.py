@@ -215,6 +215,11 @@ def test_figures_say_what_they_show():
     assert "random 9.0" in show_losses({"at prediction": {"random": (9.0, 0.5)}}, "points").alt
     curves = {"highest": [(0.9, 0.01), (0.2, 0.02)]}
     assert "highest: 90% at 0%, 20% at 50%" in show_closings([0, 0.5], curves, {"highest": [(0.7, 0.1)] * 4}).alt
+    five = {name: curves["highest"] for name in "abcde"}
+    alt = show_closings([0, 0.5], five, {name: [(0.7, 0.1)] * 4 for name in five}).alt
+    assert all(f"{name}: 90% at 0%" in alt and f"one layer, {name}: 70%" in alt for name in five)
+    with pytest.raises(ValueError, match="6 orders"):
+        show_closings([0, 0.5], {name: curves["highest"] for name in "abcdef"}, {})
     panel = ("layer 1", [1.0, 2.0], [0.1, 0.3], [0.5, 1.0])
     assert "worth from 0.100 to 0.300" in show_worths([panel] * 4).alt
     figure = show_likes([1.0, 2.0, 3.0], [0.9, 0.8, 0.7], [(0, 1), (0, 2), (1, 2)], images, ("distance", "overlap"))

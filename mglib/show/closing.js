@@ -11,7 +11,7 @@ const draw = (tag, style, words) => {
   if (words !== undefined) element.textContent = words;
   svg.append(element);
 };
-const text = (words, x, y, style) => draw("text", { x, y, "font-size": 15, fill: "currentColor", ...style }, words);
+const text = (words, x, y, style) => draw("text", { x, y, "font-size": 18, fill: "currentColor", ...style }, words);
 const picture = (pixels, x, y, size) => {
   const each = size / data.side;
   pixels.forEach((ink, i) => {
@@ -29,10 +29,11 @@ function redraw() {
   const right = answer === data.labels[image];
   picture(data.images[image], 0, 60, 120);
   text("the drawing", 60, 20, { "text-anchor": "middle" });
+  text("its filters, by layer", 260, 20, { "text-anchor": "middle" });
   let open = 0, closed = 0;
   data.gates[image].forEach((gate, layer) => {
     const left = 142 + layer * 62;
-    text(`layer ${layer + 1}`, left + (COLUMNS * (CELL + 1)) / 2, 20, { "text-anchor": "middle" });
+    text(layer + 1, left + (COLUMNS * (CELL + 1)) / 2, 46, { "text-anchor": "middle" });
     gate.forEach((isOpen, i) => {
       const when = closes[image][layer][i], gone = isOpen && when > 0 && when <= step;
       const x = left + (i % COLUMNS) * (CELL + 1), y = 60 + Math.floor(i / COLUMNS) * (CELL + 4);

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
 
-_STYLES = ((OPEN, "o"), (INK, "s"), (FAINT, "^"), (ACCENT, "D"))  # colour, mark
+_STYLES = ((OPEN, "o"), (INK, "s"), (FAINT, "^"), (ACCENT, "D"), (OPEN, "v"))  # colour, mark
 
 
 @page_style
@@ -112,21 +112,32 @@ def show_closings(
 ) -> Figure:
     """Draw accuracy against the share of the open filters that is closed, and below it for single layers.
 
-    curves: by order, accuracy and half its interval at each share; layers: the same for each layer, half of it closed.
+    curves: by order, five at most, accuracy and half its interval at each share; layers: by the same orders, for each
+        layer, half of it closed.
+
+    Raises:
+        ValueError: if there are more orders than marks.
     """
+    if len(curves) > len(_STYLES):
+        raise ValueError(f"{len(curves)} orders: there are marks for {len(_STYLES)}")
     drawing, (axis, below) = new_drawing(5.4, 5.6, nrows=2, height_ratios=[1.6, 1])
     told = []
-    for (name, values), (colour, mark) in zip(curves.items(), _STYLES, strict=False):
-        mean, half = np.array(values).T
-        axis.errorbar(shares, mean, half, color=colour, marker=mark, markersize=6, capsize=2.5, label=name)
+    styles = dict(zip(curves, _STYLES, strict=False))
+    for name, values in curves.items():
+        (colour, mark), (mean, half) = styles[name], np.array(values).T
+        line = "--" if mark == "v" else "-"
+        axis.errorbar(shares, mean, half, color=colour, marker=mark, linestyle=line, markersize=6, label=name)
         told.append(f"{name}: " + ", ".join(f"{x:.0%} at {share:.0%}" for share, x in zip(shares, mean, strict=True)))
     axis.axhline(0.2, color=FAINT, linestyle=":", linewidth=1.5)
     axis.text(0, 0.205, "chance", fontsize=10, va="bottom")
     axis.set_xlabel("share of the open filters that is closed, all layers")
-    axis.legend(loc="lower left", bbox_to_anchor=(0, 0.1), frameon=False, fontsize=10.5, labelcolor="linecolor")
-    for (name, values), (colour, mark), shift in zip(layers.items(), _STYLES, (-0.24, -0.08, 0.08, 0.24), strict=False):
-        mean, half = np.array(values).T
-        below.errorbar(np.arange(len(mean)) + shift, mean, half, fmt=mark, color=colour, markersize=6, capsize=2.5)
+    axis.legend(
+        loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=3, frameon=False, fontsize=10.5, labelcolor="linecolor"
+    )
+    for place, (name, values) in enumerate(layers.items()):
+        (colour, mark), (mean, half) = styles[name], np.array(values).T
+        shift = 0.16 * (place - (len(layers) - 1) / 2)
+        below.errorbar(np.arange(len(mean)) + shift, mean, half, fmt=mark, color=colour, markersize=6)
         told.append(f"half of one layer, {name}: " + ", ".join(f"{x:.0%}" for x in mean))
     below.set_xticks(range(len(mean)), [f"layer {layer + 1}" for layer in range(len(mean))])
     below.set_title("half of one layer's open filters closed", loc="left", fontsize=10.5)
