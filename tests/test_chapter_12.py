@@ -105,9 +105,9 @@ def test_a_rival_opens_as_many_filters_of_each_layer_for_each_input(view, name):
             assert set(theirs.unique().tolist()) <= {0, 1}
 
 
-def test_one_order_is_nested_and_a_draw_for_each_input_is_not(view):
+def test_one_order_is_nested_over_the_whole_task_and_a_draw_for_each_input_is_not(view):
     for name, nested in (("one order", True), ("each", False)):
-        gates = RIVALS[name](view, "query")[1]
+        gates = torch.cat([RIVALS[name](view, part)[1] for part in choices.PARTS])
         by_count = gates[gates.sum(1).argsort()]
         assert bool((by_count[:-1] <= by_count[1:]).all()) == nested
 
@@ -136,8 +136,28 @@ def test_closing_takes_the_stated_share_in_the_stated_order(view, share):
             assert torch.equal((changed != own).sum(1).float(), number)
             assert bool((changed <= own).all() if share > 0 else (changed >= own).all())
         if share == 0.25:
-            gone, kept = logits.masked_fill(highest == own, 1e9), logits.masked_fill(highest == 0, -1e9)
-            assert bool((gone.min(1).values >= kept.max(1).values).all())
+            for changed, sign in ((highest, 1), (lowest, -1)):
+                gone, kept = (
+                    (sign * logits).masked_fill(changed == own, 1e9),
+                    (sign * logits).masked_fill(changed == 0, -1e9),
+                )
+                assert bool((gone.min(1).values >= kept.max(1).values).all())
+
+
+def test_closing_by_weights_by_chance_and_by_another_character(view):
+    weights = [score[0] for score in choices.magnitudes(view)]
+    own = view.gates("query")
+    for heavy, before, after in zip(weights, own, choices.closing(0.25, "largest")(view, "query"), strict=True):
+        for row in range(len(before)):
+            gone, kept = heavy[before[row] > after[row]], heavy[after[row] > 0]
+            assert len(gone) == 0 or gone.min() >= kept.max()
+    random = choices.closing(0.25, "random")(view, "query")[3]
+    alike = own[3].all(1)  # who opens the same closes the same: it is one order for the task
+    assert alike.sum() > 1
+    assert len(random[alike].unique(dim=0)) == 1
+    logits, borrowed = view.logits["query"][1].roll(15, 0), choices.closing(0.25, "another's")(view, "query")[1]
+    gone, kept = logits.masked_fill(borrowed == own[1], 1e9), logits.masked_fill(borrowed == 0, -1e9)
+    assert bool((gone.min(1).values >= kept.max(1).values).all())
 
 
 def test_closing_one_layer_leaves_the_others(view):

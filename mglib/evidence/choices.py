@@ -130,7 +130,7 @@ def always(gates: Gates) -> Rule:
     return lambda _, __: gates
 
 
-def everything(view: View, part: str) -> Gates:
+def all_open(view: View, part: str) -> Gates:
     """Open every filter."""
     return tuple(torch.ones_like(gate) for gate in view.gates(part))
 

@@ -45,7 +45,7 @@ def mask_of(patterns: dict[str, dict], sizes: Sequence[int]) -> Gates:
     """
     trained = [record for record in patterns.values() if record["split"] == "train"]
     inputs = sum(record["inputs"] for record in trained)
-    rates = sum(torch.tensor(record["rates"]) * record["inputs"] for record in trained) / inputs
+    rates = torch.stack([torch.tensor(record["rates"]) * record["inputs"] for record in trained]).sum(0) / inputs
     layers = [rate[None] for rate in rates.split(list(sizes))]
     gates = open_top(layers, [rate.sum(1, keepdim=True).round() for rate in layers])
     return tuple(gate[0] for gate in gates)

@@ -71,7 +71,7 @@ def rules(setting: Setting, mask: Gates, seed: int) -> dict[str, Rule]:
         "largest weights": choices.by_magnitude,
         "random, one order": choices.at_random(draw, each=False),
         "random, each input": choices.at_random(draw, each=True),
-        "all open": choices.everything,
+        "all open": choices.all_open,
     }
 
 

@@ -139,7 +139,8 @@ def show_closings(
         shift = 0.16 * (place - (len(layers) - 1) / 2)
         below.errorbar(np.arange(len(mean)) + shift, mean, half, fmt=mark, color=colour, markersize=6)
         told.append(f"half of one layer, {name}: " + ", ".join(f"{x:.0%}" for x in mean))
-    below.set_xticks(range(len(mean)), [f"layer {layer + 1}" for layer in range(len(mean))])
+    depth = max((len(values) for values in layers.values()), default=0)
+    below.set_xticks(range(depth), [f"layer {layer + 1}" for layer in range(depth)])
     below.set_title("half of one layer's open filters closed", loc="left", fontsize=10.5)
     for each, bottom in ((axis, 0), (below, 0.5)):
         each.set_ylim(bottom, 1)
