@@ -9,6 +9,7 @@ from mglib.show.budgets import (
     show_penalties,
     show_swaps,
 )
+from mglib.show.closing import play_closing
 from mglib.show.convergence import show_bounds, show_fans, show_moves, show_walks, show_wrinkles
 from mglib.show.costs import show_areas, show_shares, show_window
 from mglib.show.estimators import show_choices, show_estimates, show_missing_gradient
@@ -17,6 +18,14 @@ from mglib.show.gate_path import show_gate_path
 from mglib.show.gradients import direction_frames, show_arcs
 from mglib.show.idea import show_idea
 from mglib.show.in_place import show_in_place
+from mglib.show.knowledge import (
+    show_closings,
+    show_likes,
+    show_losses,
+    show_rates,
+    show_sights,
+    show_worths,
+)
 from mglib.show.live import Live, play_bowls
 from mglib.show.plots import show_federation, show_frontier, show_gate_map, show_step, show_training
 from mglib.show.rounds import show_amounts, show_before_and_after, show_drift, show_round, show_rounds
@@ -46,6 +55,7 @@ __all__ = [
     "gate_explorer",
     "open_share_frames",
     "play_bowls",
+    "play_closing",
     "show_accuracies",
     "show_agreement",
     "show_amounts",
@@ -57,6 +67,7 @@ __all__ = [
     "show_cheap_and_dear",
     "show_choices",
     "show_circulation",
+    "show_closings",
     "show_correction",
     "show_descents",
     "show_drift",
@@ -73,16 +84,20 @@ __all__ = [
     "show_idea",
     "show_in_place",
     "show_likeness",
+    "show_likes",
+    "show_losses",
     "show_missing_gradient",
     "show_moves",
     "show_paths",
     "show_patterns",
     "show_penalties",
+    "show_rates",
     "show_riddle",
     "show_roofline",
     "show_round",
     "show_rounds",
     "show_shares",
+    "show_sights",
     "show_skylines",
     "show_slices",
     "show_slopes",
@@ -101,6 +116,7 @@ __all__ = [
     "show_warp",
     "show_where_it_pays",
     "show_window",
+    "show_worths",
     "show_wrinkles",
     "show_writers",
 ]
