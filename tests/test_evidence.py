@@ -21,13 +21,16 @@ from mglib.evidence import (
     Cell,
     Instruments,
     Row,
+    Study,
     Table,
     estimate_means,
     holm,
     reproduce_tables,
+    studies,
     table_rows,
     tuning,
 )
+from mglib.evidence.convergence import ConvergenceSetting
 from mglib.evidence.methods import METHODS as OWN
 from mglib.evidence.methods import Method, Source
 from mglib.evidence.statistics import bootstrap_interval, resampled_means, seed_interval
@@ -491,3 +494,63 @@ def test_every_method_of_the_tables_is_known_and_has_as_many_trials_as_every_oth
     assert all(len(method.search) == tuning.TRIALS or method.like in OWN for method in OWN.values())
     for table in TABLES.values():
         assert {cell.method for cell in table.cells((0,))} <= OWN.keys()
+
+
+# --- studies -------------------------------------------------------------------------------------------------------
+
+
+def fake_study(tmp_path, monkeypatch):
+    def measure(changes, quick):
+        note(tmp_path, f"part{changes['part']}")
+        if changes["part"] == 2:
+            raise RuntimeError("no")
+        return {"part": changes["part"], "quick": quick}
+
+    parts = {f"part-{number}": {"part": number} for number in (1, 2, 3)}
+    study = Study("fake", "A fake", parts, measure, lambda part, record: [{"number": record["part"]}])
+    monkeypatch.setitem(studies.STUDIES, "fake", study)
+    monkeypatch.setattr(studies, "run_jobs", lambda function, jobs, workers: map(outcome_of(function), jobs))
+    return study
+
+
+def outcome_of(function):
+    def run(job):
+        try:
+            return job, function(job)
+        except RuntimeError as error:
+            return job, Failure(str(error))
+
+    return run
+
+
+def test_a_study_measures_the_parts_that_have_no_file_and_tells_of_failures(tmp_path, monkeypatch):
+    study = fake_study(tmp_path, monkeypatch)
+    made = list(studies.measure_missing(study, tmp_path))
+    assert made == [("fake/part-1", None), ("fake/part-2", "no"), ("fake/part-3", None)]
+    lines = study.lines(tmp_path)
+    assert [line.get("number", "missing") for line in lines] == [1, "missing", 3]
+    assert list(studies.measure_missing(study, tmp_path)) == [("fake/part-2", "no")]
+    assert calls(tmp_path) == ["part1", "part2", "part3", "part2"]
+    assert list(studies.measure_missing(study, tmp_path, only="part-3")) == []
+
+
+def test_the_studies_are_shown_from_the_committed_files_alone(capsys):
+    for name, expected in (("convergence", "squared_gradient_late"), ("gates", "lost_ci95")):
+        assert main(["reproduce", name, "--show", "--json"]) == 0
+        rows = json.loads(capsys.readouterr().out)
+        assert {row["part"] for row in rows} == set(studies.STUDIES[name].parts)
+        assert any(expected in row for row in rows)
+
+
+def test_the_committed_settings_of_the_studies_are_those_declared():
+    for part, changes in studies.STUDIES["convergence"].parts.items():
+        setting = json.loads(studies.STUDIES["convergence"].path(Path("results"), part).read_text())["setting"]
+        assert changes.items() <= setting.items()
+        assert setting.keys() == {field.name for field in dataclasses.fields(ConvergenceSetting)}
+
+
+@pytest.mark.parametrize("part", ["convergence/five", "gates/glyphs-gated-50-seed0"])
+def test_a_study_is_really_measured(part, tmp_path):
+    study = studies.STUDIES[part.partition("/")[0]]
+    assert list(studies.measure_missing(study, tmp_path, quick=True, only=part, workers=1)) == [(part, None)]
+    assert [line for line in study.lines(tmp_path) if not line.get("missing")]

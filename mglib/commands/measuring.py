@@ -52,7 +52,7 @@ def reproduce_command(
     """Train and test what a table lacks, on all cores, go on where it was stopped, and print the table.
 
     Args:
-        tables: relatives, shots, steps, budgets, levers; by default all.
+        tables: relatives, shots, steps, budgets, levers, and the studies convergence and gates; by default all.
         quick: short trainings and few tasks, to see that it works; by default into runs/evidence-quick.
         seeds: trainings of each method; by default 5, and 2 if quick.
         only: nothing but the cells with this in their name, such as glyphs/1-shot/metagater-50/seed0.
@@ -61,31 +61,61 @@ def reproduce_command(
         json_: print the rows as one JSON list.
         omniglot: folder of its images, <alphabet>/<character>/<image>; by default it is downloaded.
         cifar10: folder of its images, <class>/<image>; by default it is downloaded.
-        out: folder of the records; by default results/evidence.
+        out: folder of the records; by default results/evidence, and results for the studies.
     """
     evidence = importlib.import_module("mglib.evidence")
-    if unknown := [name for name in tables if name not in evidence.TABLES]:
-        raise ValueError(f"no table {', '.join(map(repr, unknown))}; there are {', '.join(evidence.TABLES)}")
+    known = {**evidence.TABLES, **evidence.STUDIES}
+    if unknown := [name for name in tables if name not in known]:
+        raise ValueError(f"no table {', '.join(map(repr, unknown))}; there are {', '.join(known)}")
     seeds = (2 if quick else 5) if seeds is None else seeds
     if seeds < 1:
         raise ValueError(f"`seeds` (={seeds}) must be at least 1")
-    chosen = [evidence.TABLES[name] for name in tables or evidence.TABLES]
-    out = out or Path("runs/evidence-quick" if quick else "results/evidence")
+    chosen = [known[name] for name in tables or known]
+    trained = [each for each in chosen if each.name in evidence.TABLES]
+    studies = [each for each in chosen if each.name in evidence.STUDIES]
+    out, apart = (out or Path(default) for default in _FOLDERS[quick])
     failed = 0
     if not show:
         sources = {name: path for name, path in (("omniglot", omniglot), ("cifar10", cifar10)) if path is not None}
-        options = {"seeds": range(seeds), "quick": quick, "only": only, "workers": workers, "sources": sources}
-        failed = _show_progress(evidence.reproduce_tables(chosen, out, evidence.own_instruments(), **options))
-    rows = [row for table in chosen for row in evidence.table_rows(table, out, range(seeds))]
+        options = {"quick": quick, "only": only, "workers": workers}
+        made = evidence.reproduce_tables(
+            trained, out, evidence.own_instruments(), seeds=range(seeds), sources=sources, **options
+        )
+        failed += _show_progress(made if trained else [])
+        for study in studies:
+            failed += _show_parts(evidence.measure_missing(study, apart, **options))
+    rows = [row for table in trained for row in evidence.table_rows(table, out, range(seeds))]
+    rows += [row for study in studies for row in study.lines(apart)]
     if json_:
         print(json.dumps(rows, indent=2))
     else:
-        for table in chosen:
-            print(f"{table.title} ({table.name})")
+        for each in chosen:
+            print(f"{each.title} ({each.name})")
             for row in rows:
-                if row["table"] == table.name:
-                    print(f"  {_as_line(row)}")
+                if row["table"] == each.name:
+                    print(f"  {_as_line(row) if each in trained else _as_words(row)}")
     return 1 if failed else 0
+
+
+# Of the tables' records, and of the studies', by whether the look is quick.
+_FOLDERS = {False: ("results/evidence", "results"), True: ("runs/evidence-quick", "runs/evidence-quick")}
+
+
+def _show_parts(parts: Iterable) -> int:
+    """Tell of each part of a study as it is finished; return how many failed."""
+    failed = 0
+    for part, error in parts:
+        failed += error is not None
+        print(f"failed {part}: {error}" if error else part, file=sys.stderr, flush=True)
+    return failed
+
+
+def _as_words(row: dict[str, Any]) -> str:
+    """Return a row of a study as it is read."""
+    if row.get("missing"):
+        return f"{row['part']}: not measured yet"
+    said = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in row.items()}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in said.items() if name != "table")
 
 
 def _show_progress(progress: Iterable) -> int:
