@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from mglib import Batch, Objective, Stage, Task, fast_meta_gradient, freeze, make_net, meta_gradient
+from mglib import Batch, Objective, Stage, Task, adapt, fast_meta_gradient, freeze, make_net, meta_gradient
 from mglib.experiments import Recipe
 from mglib.experiments.algorithms import stages_of
+from mglib.experiments.fast_gradient import fast_adapt, fast_gradient
 from mglib.nets.derivatives import Derivatives, written_out
 from mglib.params import detach
 
@@ -196,3 +197,22 @@ def test_operations_grow_with_the_steps_and_not_faster():
             fast_meta_gradient(objective, detach(params), task, longer)
         counts.append(counted.count)
     assert counts[2] - counts[1] == counts[1] - counts[0]
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_adapting_fast_is_adapting(gated):
+    objective, params, task, stages = problem(gated=gated)
+    stages = tuple(dataclasses.replace(stage, steps=2) for stage in stages)
+    assert_same(fast_adapt(objective, params, task.support, stages), adapt(objective, params, task.support, stages))
+    noisy = dataclasses.replace(objective, noise=torch.Generator().manual_seed(0))  # not written out: the clear path
+    again = dataclasses.replace(objective, noise=torch.Generator().manual_seed(0))
+    assert_same(fast_adapt(noisy, params, task.support, stages), adapt(again, params, task.support, stages))
+
+
+def test_the_fast_gradient_is_autograds_for_any_loss_and_any_names():
+    objective, params, task, stages = problem()
+    names = stages[0].parameters
+    fast, metrics = fast_gradient(objective, params, task.support, names)
+    clear, same = fast_gradient(lambda p, batch: objective(p, batch), params, task.support, names)
+    assert_same(fast, clear)
+    torch.testing.assert_close(metrics["loss"], same["loss"].detach())
