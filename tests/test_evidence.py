@@ -470,9 +470,9 @@ def test_show_runs_nothing_and_prints_rows(fake, tmp_path, capsys):
 
 
 def test_a_table_that_does_not_exist_is_refused_with_those_that_do(tmp_path, capsys):
-    assert main(["reproduce", "tabels", "--show"]) == 2
+    assert main(["reproduce", "nonsense", "--show"]) == 2
     said = capsys.readouterr().err
-    assert "tabels" in said
+    assert "nonsense" in said
     assert all(name in said for name in TABLES)
 
 

@@ -11,6 +11,7 @@ from mglib.experiments import Recipe, Run, evaluate, set_up, train
 from mglib.experiments.algorithms import ALGORITHMS, class_names, client_update
 from mglib.experiments.pruning import prune
 from mglib.experiments.training import own_params
+from mglib.experiments.updates import ClassifierUpdate, MetaUpdate
 from mglib.federated import FedAdam, Round, average
 from mglib.meta import adapt
 from mglib.nets import Objective, make_net
@@ -151,6 +152,30 @@ def test_random_gates_look_at_the_input_cost_about_the_budget_and_are_never_lear
     assert not moved(after, adapted(experiment, after)) & gates
     other = experiment_of("random-gates", width=32, seed=1)
     assert any(not torch.equal(experiment.initial[name], other.initial[name]) for name in gates)
+
+
+def test_gates_start_where_the_recipe_says(experiment_of):
+    for method, bias, expected in (("metagater", None, 1.0), ("metagater", 0.3, 0.3), ("static-mask", None, 0.1)):
+        experiment = experiment_of(method, gate_bias=bias)
+        biases = [experiment.initial[name] for name in experiment.net.gate_names() if name.endswith("bias")]
+        assert biases
+        assert all((value == torch.tensor(expected)).all() for value in biases)
+    with pytest.raises(ValueError, match="gate_bias"):
+        Recipe(gate_bias=0.0)
+
+
+def test_named_metagater_goes_down_the_sum_of_both_gradients(experiment_of):
+    experiment, weight = experiment_of("metagater-named", naming=2.0, batch=10), 2.0
+    update, node, start = update_of(experiment), experiment.federation.train[0], experiment.initial
+    objective = Objective(experiment.net, 1.0, 1.0)
+    both, _ = update.direction(objective, start, node, np.random.default_rng(5))
+    draws = np.random.default_rng(5)
+    own = own_params(experiment.net, start)
+    meta, _ = MetaUpdate.direction(update, objective, own, node, draws)
+    named, _ = ClassifierUpdate.direction(update, objective, start, node, draws)
+    for name in start:
+        torch.testing.assert_close(both[name], meta.get(name, 0) + weight * named.get(name, torch.zeros(())))
+    assert named.keys() - meta.keys() == {"classifier.weight", "classifier.bias"}
 
 
 def test_anil_adapts_the_head_and_trains_everything(experiment_of):

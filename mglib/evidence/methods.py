@@ -115,6 +115,8 @@ METHODS = {
     "strong-penalty": _gated("penalty 3", like="metagater", penalty=3.0),
     "slow-gates": _gated("gate rate 0.05", like="metagater", gate_learning_rate=0.05),
     "fast-gates": _gated("gate rate 5", like="metagater", gate_learning_rate=5.0),
+    "near-closing": _gated("gates start at logit 0.3", like="metagater", gate_bias=0.3),
+    "far-from-closing": _gated("gates start at logit 3", like="metagater", gate_bias=3.0),
     "gumbel": _gated("Gumbel noise in training", like="metagater", estimator="gumbel"),
 }
 LEVERS = tuple(name for name, method in METHODS.items() if method.like == "metagater")

@@ -120,8 +120,9 @@ def network_of(recipe: Recipe, kept: Sequence[int] | None = None) -> tuple[nn.Mo
     )
     if kind == "random":
         params |= random_gates(net, params, recipe.budget, recipe.seed)
-    if kind == "constant":
-        params |= {name: torch.full_like(params[name], MASK_BIAS) for name in net.gate_names() - gate_weights(net)}
+    bias = MASK_BIAS if recipe.gate_bias is None and kind == "constant" else recipe.gate_bias
+    if bias is not None and kind != "random":
+        params |= {name: torch.full_like(params[name], bias) for name in net.gate_names() - gate_weights(net)}
     return net, params
 
 

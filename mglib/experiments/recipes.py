@@ -79,6 +79,8 @@ class Recipe:
     """α: the one step on the backbone."""
     gate_learning_rate: float = 0.5
     """β: the one step on the gates."""
+    gate_bias: float | None = None
+    """Logit with which learnt gates start, open if positive; none: 1, and 0.1 for a mask."""
     steps: int = 1
     """Gradient steps of every stage of adaptation."""
     batch: int = 25
@@ -142,6 +144,8 @@ class Recipe:
         for name in ("penalty", "backbone_learning_rate", "gate_learning_rate", "proximity", "naming"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"`{name}` (={getattr(self, name)}) must not be negative")
+        if self.gate_bias is not None and not self.gate_bias > 0:
+            raise ValueError(f"`gate_bias` (={self.gate_bias}) must be positive: gates start open")
         for name in ("node_learning_rate", "server_learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` (={getattr(self, name)}) must be positive")
