@@ -8,7 +8,7 @@ from matplotlib.ticker import PercentFormatter
 
 from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
 
-LINE = 30  # characters of a method's name in one line
+LINE = 27  # characters of a method's name in one line
 
 
 @page_style
@@ -24,7 +24,7 @@ def show_family(
     bare(axis)
     places, told, y, trunk = [6.1 + 1.3 * k for k in range(len(traits))], [], 0, 0
     for x, trait in zip(places, traits, strict=True):
-        axis.text(x, -0.75, trait.replace(" ", "\n"), ha="center", va="bottom", fontsize=9.5)
+        axis.text(x, -0.75, trait.replace(" ", "\n"), ha="center", va="bottom", fontsize=10)
     for branch, methods in branches.items():
         trunk = y
         axis.plot((0, 0.28), (y, y), color=OPEN, linewidth=2.2)
@@ -33,10 +33,10 @@ def show_family(
         for name, values in methods.items():
             y += 1
             axis.plot((0.45, 0.65), (y, y), color=FAINT, linewidth=1.3)
-            axis.text(0.75, y, name, va="center", fontsize=9.5)
+            axis.text(0.75, y, name, va="center", fontsize=10)
             for x, value in zip(places, values, strict=True):
                 if isinstance(value, str):
-                    axis.text(x, y, value, ha="center", va="center", fontsize=9)
+                    axis.text(x, y, value, ha="center", va="center", fontsize=10)
                 else:
                     colour, size = (OPEN, 8) if value else (FAINT, 2.5)
                     axis.plot(x, y, "o", color=colour, markersize=size)
@@ -57,7 +57,7 @@ def show_trials(rows: Mapping[str, Sequence[Mapping]], caption: str = "") -> Fig
 
     rows: a method's name to its trials, each with `accuracy`, `within` (the budget) and `chosen`.
     """
-    drawing, axis = new_drawing(5.4, 0.36 * len(rows) + 0.7)
+    drawing, axis = new_drawing(5.4, 0.4 * len(rows) + 0.7)
     told = []
     for y, (name, trials) in enumerate(rows.items()):
         shares = [trial["accuracy"] for trial in trials]
@@ -94,14 +94,14 @@ def show_tasks_apart(tasks: Sequence[Mapping], caption: str = "") -> Figure:
         for y, (name, share) in enumerate(task["scores"].items()):
             colour = OPEN if share == best else ACCENT
             right.barh(y + 0.12, share, height=0.3, color=colour)
-            right.text(0, y - 0.1, f"{name}: {share:.0%}", va="bottom", fontsize=9.5)
+            right.text(0, y - 0.1, f"{name}: {share:.0%}", va="bottom", fontsize=10)
         bare(right).set(xlim=(0, 1.05), ylim=(len(task["scores"]) - 0.55, -0.65))
         right.axvline(0.2, color=FAINT, linestyle=":", linewidth=1.3)
         if row == 0:
             left.set_title("one example each, a query each", fontsize=10, loc="left")
         told.append(", ".join(f"{name} {share:.0%}" for name, share in task["scores"].items()))
     alt = (
-        f"{len(tasks)} tasks, each with five characters to learn from, another drawing of each beneath in blue, and two "
+        f"{len(tasks)} tasks, each with five characters to learn from, another drawing of each beneath in blue, two "
         f"bars of the share answered rightly; chance is dotted. From above: {'; '.join(told)}."
     )
     return Figure(drawing, caption, alt)
@@ -165,7 +165,7 @@ def show_resamples(panels: Mapping[str, Mapping], caption: str = "") -> Figure:
 
 def _name_rows(axis, names: Sequence[str]) -> None:
     """Write a name beside each row, in two lines where it is long."""
-    axis.set_yticks(range(len(names)), [textwrap.fill(name, LINE) for name in names], fontsize=9)
+    axis.set_yticks(range(len(names)), [textwrap.fill(name, LINE) for name in names], fontsize=10)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
     axis.set_ylim(len(names) - 0.4, -0.6)

@@ -21,18 +21,18 @@ def show_verdicts(title: str, rows: Sequence[Mapping], reference: Mapping, capti
     unknown = [row for row in rows if row["difference"] is None]
     ahead = [row for row in known if row["difference"] > 0]
     ordered = [*ahead, reference, *known[len(ahead) :], *unknown]
-    drawing, axis = new_drawing(5.4, 0.36 * len(ordered) + 1.1)
+    drawing, axis = new_drawing(5.4, 0.42 * len(ordered) + 1.2)
     axis.axvline(0, color=OPEN, linewidth=1.6, zorder=1)
     ends, told = [0.5], []
     for y, row in enumerate(ordered):
         right = axis.get_yaxis_transform()  # x in shares of the axis, y in rows
         if row["accuracy"] is None:
-            axis.text(0.5, y, "not measured yet", color=FAINT, ha="center", va="center", fontsize=9, transform=right)
+            axis.text(0.5, y, "not measured yet", color=FAINT, ha="center", va="center", fontsize=10, transform=right)
             told.append(f"{row['name']}: not measured yet")
             continue
         macs = "" if row["macs_ratio"] is None else f"{row['macs_ratio']:.2f}"
-        axis.text(1.03, y, f"{100 * row['accuracy']:.1f}", va="center", fontsize=9.5, transform=right)
-        axis.text(1.2, y, macs, va="center", fontsize=9.5, transform=right)
+        axis.text(1.03, y, f"{100 * row['accuracy']:.1f}", va="center", fontsize=10, transform=right)
+        axis.text(1.2, y, macs, va="center", fontsize=10, transform=right)
         if row is reference:
             axis.plot(0, y, "D", color=OPEN, markersize=8, zorder=3)
             told.append(f"{row['name']}, the line: {row['accuracy']:.1%}")
@@ -46,8 +46,8 @@ def show_verdicts(title: str, rows: Sequence[Mapping], reference: Mapping, capti
         )
         ends += [middle - half, middle + half]
         told.append(f"{row['name']}: {middle:+.1f} ± {half:.1f}, {row['accuracy']:.1%} at {macs} of the MACs")
-    axis.text(1.03, -0.95, "accuracy", fontsize=9, ha="left", rotation=35, transform=axis.get_yaxis_transform())
-    axis.text(1.2, -0.95, "MACs", fontsize=9, ha="left", rotation=35, transform=axis.get_yaxis_transform())
+    axis.text(1.03, -0.95, "accuracy", fontsize=10, ha="left", rotation=35, transform=axis.get_yaxis_transform())
+    axis.text(1.2, -0.95, "MACs", fontsize=10, ha="left", rotation=35, transform=axis.get_yaxis_transform())
     _name(axis, [row["name"] for row in ordered])
     axis.margins(x=0.06)
     axis.set_title(title, loc="left", fontweight="bold")
@@ -80,7 +80,7 @@ def show_cost_frontier(panels: Mapping[str, Mapping], caption: str = "") -> Figu
         if best:
             name, point = best
             place = point["macs_ratio"], point["accuracy"]
-            axis.annotate(name, place, (9, 3), textcoords="offset points", color=INK, fontsize=9.5, va="bottom")
+            axis.annotate(name, place, (9, 3), textcoords="offset points", color=INK, fontsize=10, va="bottom")
             told.append(f"{title}, the best of the others, {name}: {place[1]:.0%} at {place[0]:.2f}")
         axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -99,7 +99,7 @@ def show_traffic(title: str, rows: Sequence[Mapping], caption: str = "") -> Figu
     rows: `name`, `rounds` to the target, None if never, `planned` rounds, and `bytes_a_round`.
     """
     ordered = sorted(rows, key=lambda row: _megabytes(row) if row["rounds"] else np.inf)
-    drawing, axis = new_drawing(5.4, 0.36 * len(ordered) + 1.0)
+    drawing, axis = new_drawing(5.4, 0.42 * len(ordered) + 1.0)
     longest, told = max(map(_megabytes, ordered)), []
     for y, row in enumerate(ordered):
         amount = _megabytes(row)
@@ -109,7 +109,7 @@ def show_traffic(title: str, rows: Sequence[Mapping], caption: str = "") -> Figu
         else:
             arrow(axis, (0, y), (amount, y), ACCENT, width=2.2)
             said = f"not in {row['planned']}"
-        axis.text(amount + 0.015 * longest, y, said, va="center", fontsize=9.5)
+        axis.text(amount + 0.015 * longest, y, said, va="center", fontsize=10)
         told.append(f"{row['name']}: {said}, {amount:.0f} megabytes")
     _name(axis, [row["name"] for row in ordered])
     axis.set(xlim=(0, 1.32 * longest), xlabel="megabytes, there and back, all nodes")
@@ -122,7 +122,7 @@ def _megabytes(row: Mapping) -> float:
 
 
 def _name(axis: Axes, names: Sequence[str]) -> None:
-    axis.set_yticks(range(len(names)), [textwrap.fill(name, 25) for name in names], fontsize=9)
+    axis.set_yticks(range(len(names)), [textwrap.fill(name, 25) for name in names], fontsize=10)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
     axis.set_ylim(len(names) - 0.4, -0.6)
