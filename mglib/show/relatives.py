@@ -8,7 +8,7 @@ from matplotlib.ticker import PercentFormatter
 
 from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
 
-LINE = 27  # characters of a method's name in one line
+LINE = 30  # characters of a method's name in one line
 
 
 @page_style

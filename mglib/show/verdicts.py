@@ -122,7 +122,7 @@ def _megabytes(row: Mapping) -> float:
 
 
 def _name(axis: Axes, names: Sequence[str]) -> None:
-    axis.set_yticks(range(len(names)), [textwrap.fill(name, 25) for name in names], fontsize=10)
+    axis.set_yticks(range(len(names)), [textwrap.fill(name, 30) for name in names], fontsize=10)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
     axis.set_ylim(len(names) - 0.4, -0.6)
