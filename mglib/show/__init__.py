@@ -28,6 +28,7 @@ from mglib.show.knowledge import (
 )
 from mglib.show.live import Live, play_bowls
 from mglib.show.plots import show_federation, show_frontier, show_gate_map, show_step, show_training
+from mglib.show.relatives import draw_duels, show_family, show_resamples, show_tasks_apart, show_trials
 from mglib.show.rounds import show_amounts, show_before_and_after, show_drift, show_round, show_rounds
 from mglib.show.skipping import show_frozen, show_patterns, show_slices
 from mglib.show.stages import show_flips, show_graph, show_slopes, show_staircase
@@ -44,6 +45,7 @@ from mglib.show.tasks import (
     show_writers,
 )
 from mglib.show.timings import show_time_frontier, show_time_parts, show_where_it_pays
+from mglib.show.verdicts import show_cost_frontier, show_traffic, show_verdicts
 from mglib.show.widgets import flip_book, gate_explorer
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "Live",
     "Surface",
     "direction_frames",
+    "draw_duels",
     "flip_book",
     "gate_explorer",
     "open_share_frames",
@@ -69,9 +72,11 @@ __all__ = [
     "show_circulation",
     "show_closings",
     "show_correction",
+    "show_cost_frontier",
     "show_descents",
     "show_drift",
     "show_estimates",
+    "show_family",
     "show_fans",
     "show_federation",
     "show_flips",
@@ -92,6 +97,7 @@ __all__ = [
     "show_patterns",
     "show_penalties",
     "show_rates",
+    "show_resamples",
     "show_riddle",
     "show_roofline",
     "show_round",
@@ -108,10 +114,14 @@ __all__ = [
     "show_surface",
     "show_swaps",
     "show_tasks",
+    "show_tasks_apart",
     "show_time_frontier",
     "show_time_parts",
+    "show_traffic",
     "show_training",
+    "show_trials",
     "show_twins",
+    "show_verdicts",
     "show_walks",
     "show_warp",
     "show_where_it_pays",

@@ -1,0 +1,146 @@
+"""Chapter 11: its arithmetic is the library's, and what it says of winners and goals follows from the rows alone."""
+
+import re
+
+import numpy as np
+import pytest
+from chapters import defined_in
+
+from mglib.evidence import TABLES, holm
+from mglib.evidence.methods import METHODS
+from mglib.evidence.statistics import bootstrap_interval, resampled_means
+from mglib.evidence.tuning import chosen, keep_trial
+from mglib.show import (
+    draw_duels,
+    show_cost_frontier,
+    show_family,
+    show_resamples,
+    show_tasks_apart,
+    show_traffic,
+    show_trials,
+    show_verdicts,
+)
+
+CHAPTER = "11_against_its_relatives"
+
+
+def row(method="anil", **more):
+    base = {"data": "glyphs", "method": method, "budget": 0.5, "accuracy": 0.8, "difference": 0.0, "p": 1.0}
+    return base | {"difference_ci95": 0.01, "macs_ratio": 0.5, "seeds": 5, "ci95": 0.01, **more}
+
+
+def test_the_two_level_bootstrap_is_the_librarys():
+    two_level = defined_in(CHAPTER, "two_level")["two_level"]
+    generator = np.random.default_rng(3)
+    differences = generator.normal(0, 1, (5, 1)) + generator.normal(0, 3, (5, 80))
+    ours, _ = bootstrap_interval(two_level(differences, 4000, generator))
+    theirs, _ = bootstrap_interval(resampled_means(differences[None])[0])
+    assert ours == pytest.approx(theirs, rel=0.06)
+    bag, _ = bootstrap_interval(two_level(differences.reshape(1, -1), 4000, generator))
+    assert bag < 0.7 * ours
+
+
+def test_the_correction_is_the_librarys():
+    step_down = defined_in(CHAPTER, "step_down")["step_down"]
+    for seed in range(20):
+        values = np.random.default_rng(seed).uniform(0, 0.2, 6)
+        np.testing.assert_allclose(step_down(values), holm(list(values)))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_best_trial_is_the_one_that_the_library_takes(seed, tmp_path):
+    generator = np.random.default_rng(seed)
+    path, search = tmp_path / "trials.json", [{"rate": rate} for rate in range(4)]
+    trials = [
+        {"settings": one, "accuracy": generator.uniform(), "macs_ratio": generator.uniform(0.45, 0.6)} for one in search
+    ]
+    for trial in trials:
+        keep_trial(path, trial)
+    assert defined_in(CHAPTER, "best_of")["best_of"](trials, 0.5)["settings"] == chosen(path, search, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        ({"difference": None, "p": None}, "not measured yet"),
+        ({"p": None}, "one seed, so no p"),
+        ({"difference": 0.1, "p": 0.06}, "not told apart"),
+        ({"difference": 0.1, "p": 0.01}, "better"),
+        ({"difference": -0.1, "p": 0.01}, "worse"),
+    ],
+)
+def test_a_verdict_follows_from_difference_and_p(more, word):
+    assert defined_in(CHAPTER, "verdict")["verdict"](row(**more)) == word
+
+
+def goals(rows, budgets):
+    held = defined_in(CHAPTER, "goals_of", "verdict")
+    inside = held["goals_of"].__globals__
+
+    def row_of(method, data):
+        return next(r for r in rows if (r["method"], r["data"]) == (method, data))
+
+    inside.update(rows=rows, budgets=budgets, row_of=row_of)
+    return held["goals_of"]("glyphs")
+
+
+def test_the_goals_are_judged_by_the_rows():
+    worse = {"difference": -0.03, "p": 0.001}
+    rows = [row("metagater", difference=None, p=None), row("dense", budget=1.0, difference=-0.01, p=0.2)]
+    rows += [row("slim", **worse), row("anil", **worse)]
+    quarter = [row("metagater", budget=0.25, difference=-0.02)]
+    assert goals(rows, quarter) == {1: True, 2: True, 3: True, 4: True}
+    rows[1] |= {"difference": 0.0, "difference_ci95": 0.006}  # as good, but not surely within half a point
+    rows[2] |= {"difference": -0.01}
+    rows[3] |= {"p": 0.2}
+    quarter[0] |= {"difference": -0.031}
+    assert goals(rows, quarter) == dict.fromkeys((1, 2, 3, 4), False)
+    for each in (*rows[1:], *quarter):
+        each |= {"difference": None, "p": None}
+    assert goals(rows, quarter) == dict.fromkeys((1, 2, 3, 4))
+    rows[2] |= {"difference": -0.03}
+    rows[3] |= {"difference": 0.05}
+    assert goals(rows, quarter)[3] == "open", "a single seed decides nothing"
+
+
+def test_every_method_of_the_table_has_its_traits():
+    held = defined_in(CHAPTER, "traits_of", "DIRECTIONS", "GATES")
+    named = {"fedavg", "fedavg-10", "gated-fedavg", "metagater-named"}
+    two = {"metagater", "metagater-named", "first-order"}
+    for name in {each.method for each in TABLES["relatives"].compared} | {"metagater"}:
+        gates, stages, second_order, names = held["traits_of"](METHODS[name])
+        assert (names, stages) == (name in named, name in two), name
+        assert gates is not False or not METHODS[name].gated
+        assert second_order == (name not in {"first-order", "fomaml", "reptile", "pfedme"} | (named - two)), name
+
+
+def images():
+    return np.random.default_rng(0).uniform(size=(5, 28, 28))
+
+
+def figures():
+    reference = row("metagater", name="ours", difference=None, p=None)
+    rows = [row(name="a", difference=0.02, p=0.01), row(name="b", difference=-0.1, p=None, difference_ci95=0.02)]
+    rows.append(row(name="c", accuracy=None, difference=None, p=None, macs_ratio=None))
+    trial = {"accuracy": 0.7, "within": True, "chosen": True}
+    means = np.random.default_rng(0).normal(0.01, 0.001, 200)
+    panel = {"lines": {"ours": [row(), row(macs_ratio=0.25, ci95=None)]}, "dots": {"b": row(macs_ratio=0.4)}}
+    wire = {"name": "a", "rounds": 50.0, "planned": 600, "bytes_a_round": 1e5}
+    task = {"support": images(), "query": images(), "scores": {"ours": 0.9, "slim": 0.4}}
+    return {
+        "verdicts": (show_verdicts("glyphs", rows, reference), r"a: \+2\.0 ± 1\.0.*c: not measured yet"),
+        "family": (show_family({"down": {"A": (True, "mask"), "B": (False, False)}}, ("x", "y")), r"A \(x, y: mask\)"),
+        "trials": (show_trials({"A": [trial, {**trial, "accuracy": 0.6, "chosen": False}]}), "60% to 70%, chosen 70%"),
+        "duels": (draw_duels("B", [3, 0, -1, 90], 23.0, None, 40), "2 tasks won, 1 tied, 1 lost"),
+        "resamples": (show_resamples({"all": {"means": means, "dots": [0.01]}}), r"95 % from 0\.\d+ to 1\.\d+"),
+        "frontier": (show_cost_frontier({"glyphs": panel}), "best of the others, b: 80% at 0.40"),
+        "no dots": (show_cost_frontier({"glyphs": panel | {"dots": {}}}), "80% at 0.25"),
+        "traffic": (show_traffic("glyphs", [wire, {**wire, "name": "b", "rounds": None}]), "b: not in 600, 60 mega"),
+        "tasks": (show_tasks_apart([task]), "ours 90%, slim 40%"),
+    }
+
+
+@pytest.mark.parametrize(("name", "drawn"), figures().items())
+def test_a_figure_says_what_its_data_say(name, drawn):
+    figure, said = drawn
+    assert re.search(said, figure.alt), figure.alt
