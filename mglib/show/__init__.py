@@ -18,8 +18,10 @@ from mglib.show.gradients import direction_frames, show_arcs
 from mglib.show.idea import show_idea
 from mglib.show.in_place import show_in_place
 from mglib.show.live import Live, play_bowls
+from mglib.show.new_node import show_gains, show_orders, show_sorted
 from mglib.show.plots import show_federation, show_frontier, show_gate_map, show_step, show_training
 from mglib.show.rounds import show_amounts, show_before_and_after, show_drift, show_round, show_rounds
+from mglib.show.rows import show_differences, show_rows
 from mglib.show.skipping import show_frozen, show_patterns, show_slices
 from mglib.show.stages import show_flips, show_graph, show_slopes, show_staircase
 from mglib.show.surfaces import Surface, show_correction, show_descents, show_steps, show_surface
@@ -59,6 +61,7 @@ __all__ = [
     "show_circulation",
     "show_correction",
     "show_descents",
+    "show_differences",
     "show_drift",
     "show_estimates",
     "show_fans",
@@ -66,6 +69,7 @@ __all__ = [
     "show_flips",
     "show_frontier",
     "show_frozen",
+    "show_gains",
     "show_gate_map",
     "show_gate_path",
     "show_gradient_sizes",
@@ -75,6 +79,7 @@ __all__ = [
     "show_likeness",
     "show_missing_gradient",
     "show_moves",
+    "show_orders",
     "show_paths",
     "show_patterns",
     "show_penalties",
@@ -82,10 +87,12 @@ __all__ = [
     "show_roofline",
     "show_round",
     "show_rounds",
+    "show_rows",
     "show_shares",
     "show_skylines",
     "show_slices",
     "show_slopes",
+    "show_sorted",
     "show_split",
     "show_staircase",
     "show_step",
