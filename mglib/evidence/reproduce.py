@@ -17,8 +17,8 @@ from mglib.evidence.workers import Failure, run_jobs
 class Instruments:
     """What makes records; `measure` and `measure_trial` must be picklable."""
 
-    measure: Callable[..., dict]  # (cell, *, quick, settings, sources) → the cell's record
-    measure_trial: Callable[..., dict]  # (data, method, settings, *, quick, sources) → the trial's record
+    measure: Callable[..., dict]  # `(cell, *, quick, settings, sources)` → the cell's record
+    measure_trial: Callable[..., dict]  # `(data, method, settings, *, quick, sources)` → the trial's record
     methods: Mapping[str, Method]
     data: Mapping[str, Source]
 

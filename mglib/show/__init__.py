@@ -11,6 +11,7 @@ from mglib.show.budgets import (
 )
 from mglib.show.convergence import show_bounds, show_fans, show_moves, show_walks, show_wrinkles
 from mglib.show.costs import show_areas, show_shares, show_window
+from mglib.show.dealt import show_dealing, show_gap, show_photos
 from mglib.show.estimators import show_choices, show_estimates, show_missing_gradient
 from mglib.show.figures import Figure
 from mglib.show.gate_path import show_gate_path
@@ -60,6 +61,7 @@ __all__ = [
     "show_choices",
     "show_circulation",
     "show_correction",
+    "show_dealing",
     "show_descents",
     "show_differences",
     "show_drift",
@@ -70,6 +72,7 @@ __all__ = [
     "show_frontier",
     "show_frozen",
     "show_gains",
+    "show_gap",
     "show_gate_map",
     "show_gate_path",
     "show_gradient_sizes",
@@ -83,6 +86,7 @@ __all__ = [
     "show_paths",
     "show_patterns",
     "show_penalties",
+    "show_photos",
     "show_riddle",
     "show_roofline",
     "show_round",
