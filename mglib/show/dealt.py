@@ -62,7 +62,7 @@ def show_dealing(
                 style = {"facecolor": colour, "alpha": 0.3, "linewidth": 0} if split == "train" else {"fill": False}
                 style |= {} if split == "train" else {"edgecolor": colour, "linewidth": 1.8}
                 axes.add_patch(Rectangle((places[each] + 0.06, top + 0.05), 0.88, 0.62, **style))
-                axes.text(places[each] + 0.5, top + 0.37, count, ha="center", va="center", fontsize=9, color=colour)
+                axes.text(places[each] + 0.5, top + 0.37, count, ha="center", va="center", fontsize=10.5, color=colour)
             top += 0.72
         sizes = sorted({len(own) for own in nodes[split].values()})
         told.append(f"{len(nodes[split])} nodes for {split}, of {' or '.join(map(str, sizes))} classes each")
@@ -114,8 +114,7 @@ def show_gap(
         axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
         axis.set_ylabel("accuracy after one step")
     else:
-        axis.set(yticks=[])
-        axis.text(0.5, 0.5, f"{len(lacking)} methods: {NOT_YET}", transform=axis.transAxes, ha="center")
+        bare(axis).text(0.5, 0.5, f"{len(lacking)} methods: {NOT_YET}", transform=axis.transAxes, ha="center")
     told += [f"{name}: {NOT_YET}" for name in lacking]
     return Figure(
         drawing,
