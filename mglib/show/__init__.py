@@ -12,6 +12,7 @@ from mglib.show.budgets import (
 from mglib.show.closing import play_closing
 from mglib.show.convergence import show_bounds, show_fans, show_moves, show_walks, show_wrinkles
 from mglib.show.costs import show_areas, show_shares, show_window
+from mglib.show.dealt import show_dealing, show_gap, show_photos
 from mglib.show.estimators import show_choices, show_estimates, show_missing_gradient
 from mglib.show.figures import Figure
 from mglib.show.gate_path import show_gate_path
@@ -27,9 +28,11 @@ from mglib.show.knowledge import (
     show_worths,
 )
 from mglib.show.live import Live, play_bowls
+from mglib.show.new_node import show_gains, show_orders, show_sorted
 from mglib.show.plots import show_federation, show_frontier, show_gate_map, show_step, show_training
 from mglib.show.relatives import draw_duels, show_family, show_resamples, show_tasks_apart, show_trials
 from mglib.show.rounds import show_amounts, show_before_and_after, show_drift, show_round, show_rounds
+from mglib.show.rows import show_differences, show_rows
 from mglib.show.skipping import show_frozen, show_patterns, show_slices
 from mglib.show.stages import show_flips, show_graph, show_slopes, show_staircase
 from mglib.show.surfaces import Surface, show_correction, show_descents, show_steps, show_surface
@@ -73,7 +76,9 @@ __all__ = [
     "show_closings",
     "show_correction",
     "show_cost_frontier",
+    "show_dealing",
     "show_descents",
+    "show_differences",
     "show_drift",
     "show_estimates",
     "show_family",
@@ -82,6 +87,8 @@ __all__ = [
     "show_flips",
     "show_frontier",
     "show_frozen",
+    "show_gains",
+    "show_gap",
     "show_gate_map",
     "show_gate_path",
     "show_gradient_sizes",
@@ -93,20 +100,24 @@ __all__ = [
     "show_losses",
     "show_missing_gradient",
     "show_moves",
+    "show_orders",
     "show_paths",
     "show_patterns",
     "show_penalties",
+    "show_photos",
     "show_rates",
     "show_resamples",
     "show_riddle",
     "show_roofline",
     "show_round",
     "show_rounds",
+    "show_rows",
     "show_shares",
     "show_sights",
     "show_skylines",
     "show_slices",
     "show_slopes",
+    "show_sorted",
     "show_split",
     "show_staircase",
     "show_step",
