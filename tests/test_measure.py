@@ -33,7 +33,7 @@ def small(monkeypatch):
 def made(method, sources, budget=0.5, seed=0, settings=None):
     cell = Cell("omniglot", method, budget=budget, seed=seed)
     settings = METHODS[METHODS[method].like or method].search[0] if settings is None else settings
-    return measure.measure(cell, settings=settings, sources=sources, quick=True)
+    return measure.measure_cell(cell, settings=settings, sources=sources, quick=True)
 
 
 @pytest.mark.parametrize("method", ["metagater", "dense", "slim", "fedavg", "pruned", "static-mask"])

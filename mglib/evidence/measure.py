@@ -68,7 +68,7 @@ def counted(
     return list(evaluate(experiment.objective, own, nodes, stages, tasks=tasks, scored_by=count, **setting))
 
 
-def accuracy(scores: Sequence[Counted]) -> float:
+def right_share(scores: Sequence[Counted]) -> float:
     """Return the share of queries answered rightly."""
     return sum(score.correct for score in scores) / sum(score.queries for score in scores)
 
@@ -90,7 +90,7 @@ def trained(experiment: Experiment, *, pruned_to: int | None = None) -> Iterator
         yield later.round.index + 1, experiment, later.params
 
 
-def measure(
+def measure_cell(
     cell: Cell, *, settings: Mapping[str, Any], sources: Mapping[str, str], quick: bool = False
 ) -> dict[str, Any]:
     """Train and test one cell and return its record.
@@ -113,7 +113,7 @@ def measure(
     for done, now, params in trained(experiment, pruned_to=pruned_to):
         sent += 2 * recipe.nodes_per_round * bytes_of(now, params)
         if done % every == 0 and federation.validation:
-            curve.append([done, round(accuracy(counted(now, params, federation.validation, look)), 4)])
+            curve.append([done, round(right_share(counted(now, params, federation.validation, look)), 4)])
     training_seconds = time.monotonic() - started
     tasks = QUICK["tasks"] if quick else TASKS
     scores = counted(now, params, federation.test, tasks)
@@ -155,7 +155,7 @@ def measure_trial(
     scores = counted(now, params, experiment.federation.validation, QUICK["tasks"] if quick else TRIAL["tasks"])
     return {
         "settings": dict(settings),
-        "accuracy": accuracy(scores),
+        "accuracy": right_share(scores),
         "ci95": float(1.96 * np.std([s.correct / s.queries for s in scores], ddof=1) / len(scores) ** 0.5),
         "macs_ratio": macs_of(now, scores) / reference_macs(data),
         "tasks": len(scores),

@@ -31,7 +31,7 @@ def own_instruments() -> Instruments:
     """Return the library's own; what trains is imported only now, for a table is shown without it."""
     measure = importlib.import_module("mglib.evidence.measure")
     methods = importlib.import_module("mglib.evidence.methods")
-    return Instruments(measure.measure, measure.measure_trial, methods.METHODS, methods.SOURCES)
+    return Instruments(measure.measure_cell, measure.measure_trial, methods.METHODS, methods.SOURCES)
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,14 @@ StagesOf = Callable[[nn.Module, Recipe], tuple[Stage, ...]]
 Names = Callable[[nn.Module], frozenset[str]]
 
 
-def everything(net: nn.Module) -> frozenset[str]:
+def all_names(net: nn.Module) -> frozenset[str]:
     """Return the names of all parameters."""
     return frozenset(name for name, _ in net.named_parameters())
 
 
 def backbone(net: nn.Module) -> frozenset[str]:
     """Return the names of all parameters but the gates'."""
-    return everything(net) - net.gate_names()
+    return all_names(net) - net.gate_names()
 
 
 def gates(net: nn.Module) -> frozenset[str]:
@@ -47,7 +47,7 @@ def gates(net: nn.Module) -> frozenset[str]:
 
 def head(net: nn.Module) -> frozenset[str]:
     """Return the names of the last layer's parameters."""
-    return frozenset(name for name in everything(net) if name.startswith("head."))
+    return frozenset(name for name in all_names(net) if name.startswith("head."))
 
 
 def gate_weights(net: nn.Module) -> frozenset[str]:
@@ -90,17 +90,17 @@ class Algorithm:
 ALGORITHMS = {
     "metagater": Algorithm(two_stages),
     "metagater-named": Algorithm(two_stages, update=NamedMetaUpdate),
-    "joint": Algorithm(one_stage("everything", everything)),
+    "joint": Algorithm(one_stage("everything", all_names)),
     "gates-first": Algorithm(gates_first),
     "gates-fixed": Algorithm(one_stage("backbone", backbone)),
     "static-mask": Algorithm(one_stage("backbone", backbone), "constant", held=gate_weights),
     "random-gates": Algorithm(one_stage("backbone", backbone), "random", held=gates),
-    "maml": Algorithm(one_stage("everything", everything), "none"),
+    "maml": Algorithm(one_stage("everything", all_names), "none"),
     "anil": Algorithm(one_stage("head", head), "none"),
-    "reptile": Algorithm(one_stage("everything", everything), "none", ReptileUpdate),
-    "pfedme": Algorithm(one_stage("everything", everything), "none", ProximalUpdate),
-    "fedavg": Algorithm(one_stage("everything", everything), "none", ClassifierUpdate),
-    "gated-fedavg": Algorithm(one_stage("everything", everything), update=ClassifierUpdate),
+    "reptile": Algorithm(one_stage("everything", all_names), "none", ReptileUpdate),
+    "pfedme": Algorithm(one_stage("everything", all_names), "none", ProximalUpdate),
+    "fedavg": Algorithm(one_stage("everything", all_names), "none", ClassifierUpdate),
+    "gated-fedavg": Algorithm(one_stage("everything", all_names), update=ClassifierUpdate),
 }
 
 
