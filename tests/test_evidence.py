@@ -304,6 +304,19 @@ def test_trials_come_first_and_the_best_within_the_budget_is_taken(tmp_path):
     assert {"settings", "accuracy", "ci95", "tasks", "seed"} <= trials[0].keys()
 
 
+def test_a_quick_look_takes_the_settings_that_were_found_at_length(tmp_path):
+    made(tmp_path, seeds=range(1))
+    (tmp_path / "out" / "tuning" / "glyphs" / "anil.json").unlink()
+    before = len(calls(tmp_path))
+    quick = reproduce_tables(
+        [SMALL], tmp_path / "quick", Fake(tmp_path).instruments(), seeds=range(1), quick=True, tuned=tmp_path / "out"
+    )
+    assert [step.error for step in quick] == [None] * (4 + 3)
+    new = calls(tmp_path)[before:]
+    assert sorted(new[:4]) == [f"glyphs/anil/{rate}" for rate in (1, 2, 3, 4)], "only what is not there is searched"
+    assert Cell("glyphs", "slim").read(tmp_path / "quick")["settings"] == {"rate": 3}
+
+
 def test_what_has_a_file_is_not_made_again(tmp_path):
     made(tmp_path, seeds=range(1))
     before = calls(tmp_path)

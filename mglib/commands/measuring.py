@@ -78,8 +78,9 @@ def reproduce_command(
     if not show:
         sources = {name: path for name, path in (("omniglot", omniglot), ("cifar10", cifar10)) if path is not None}
         options = {"quick": quick, "only": only, "workers": workers}
+        tuned = Path(_FOLDERS[False][0]) if quick else None  # a quick look takes the settings that were found at length
         made = evidence.reproduce_tables(
-            trained, out, evidence.own_instruments(), seeds=range(seeds), sources=sources, **options
+            trained, out, evidence.own_instruments(), seeds=range(seeds), sources=sources, tuned=tuned, **options
         )
         failed += _show_progress(made if trained else [])
         for study in studies:

@@ -96,6 +96,7 @@ def reproduce_tables(
     only: str = "",
     workers: int = 2,
     sources: Mapping[str, str] | None = None,
+    tuned: Path | None = None,
 ) -> Iterator[Progress]:
     """Make the records that tables lack, and yield after each: all methods with the first seed, then with the next.
 
@@ -105,13 +106,14 @@ def reproduce_tables(
 
     only: cells with this in their name, data/shots/method-budget/seed; empty: all.
     sources: where data lie, by name.
+    tuned: another folder of records, whose trials choose the settings where they are all there; None: `folder`'s own.
 
     Raises:
         ValueError: if a method has not its number of trials, or a file is in the way; nothing is run.
     """
     cells = sorted({cell: None for table in tables for cell in table.cells(seeds)}, key=lambda cell: cell.seed)
     cells = [cell for cell in cells if only in cell.name and cell.read(folder) is None]
-    trials = _missing_trials(cells, folder, instruments, quick)
+    trials = _missing_trials(cells, (folder, tuned), instruments, quick)
     task, clock = _Task(instruments, folder, quick, sources or {}), _Clock(len(trials) + len(cells), workers)
     clock.begin(trials=len(trials), cells=len(cells))
     for trial, outcome in run_jobs(task.trial, trials, workers):
@@ -121,7 +123,7 @@ def reproduce_tables(
     jobs = []
     for cell in cells:
         try:
-            jobs.append((cell, _settings(cell, folder, instruments)))
+            jobs.append((cell, _settings(cell, (folder, tuned), instruments)))
         except ValueError as error:
             yield clock.tick("cells", cell.name, Failure(str(error)), measured=False)
     clock.begin(trials=0, cells=len(jobs))
@@ -129,20 +131,31 @@ def reproduce_tables(
         yield clock.tick("cells", cell.name, outcome)
 
 
-def _missing_trials(cells: Sequence[Cell], folder: Path, instruments: Instruments, quick: bool) -> list[Trial]:
+Folders = tuple[Path, Path | None]  # of these records, and of others whose trials may choose the settings
+
+
+def _missing_trials(cells: Sequence[Cell], folders: Folders, instruments: Instruments, quick: bool) -> list[Trial]:
     found = []
     for data, method in dict.fromkeys(instruments.tuned_as(cell) for cell in cells):
         search = instruments.methods[method].search
         tuning.check_search(method, search)
-        path = tuning.trials_file(folder, data, method)
-        found += [Trial(data, method, one) for one in tuning.missing_trials(path, search, quick=quick)]
+        if _finished(folders[1], data, method, search) is None:
+            path = tuning.trials_file(folders[0], data, method)
+            found += [Trial(data, method, one) for one in tuning.missing_trials(path, search, quick=quick)]
     return found
 
 
-def _settings(cell: Cell, folder: Path, instruments: Instruments) -> tuning.Settings:
+def _settings(cell: Cell, folders: Folders, instruments: Instruments) -> tuning.Settings:
     data, name = instruments.tuned_as(cell)
     method = instruments.methods[name]
-    return tuning.chosen(tuning.trials_file(folder, data, name), method.search, method.budget)
+    path = _finished(folders[1], data, name, method.search) or tuning.trials_file(folders[0], data, name)
+    return tuning.chosen(path, method.search, method.budget)
+
+
+def _finished(folder: Path | None, data: str, method: str, search: Sequence[tuning.Settings]) -> Path | None:
+    """Return the file of a method's trials in a folder if all of them are there."""
+    path = folder and tuning.trials_file(folder, data, method)
+    return path if path and path.exists() and not tuning.missing_trials(path, search) else None
 
 
 class _Clock:
