@@ -45,8 +45,10 @@ def load_federation(
       glyphs: writers of scripts, generated; `held_out` names scripts, by default TEST and VALIDATION.
       omniglot: alphabets; tested on the evaluation set, validated on five alphabets of the background set.
       cifar10, cifar100, fashion-mnist: classes are dealt to nodes; `held_out` names classes.
-      cifar-fs:PATH: PATH/data/<class>/<image> and PATH/splits/bertinetto/{train,val,test}.txt, a class a line.
-      mini-imagenet:PATH: PATH/images/<file> and PATH/{train,val,test}.csv with the header filename,label.
+      cifar-fs:PATH: PATH/data/<class>/<image>; in PATH/splits/bertinetto the files train.txt, val.txt and test.txt, a
+        class a line.
+      mini-imagenet:PATH: PATH/images/<file>; in PATH the files train.csv, val.csv and test.csv with the header
+        filename,label.
         Both are split by class as published, and the classes of each split are dealt to nodes.
       folder:PATH: PATH/<node>/<class>/<image>, or PATH/<class>/<image> with classes dealt to nodes.
         Tested by default on a quarter of the nodes (or classes, five at least), validated on none.
