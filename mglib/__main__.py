@@ -1,4 +1,4 @@
-"""The command line: `python -m mglib train | evaluate | adapt | predict | export | bench | reproduce`."""
+"""The command line: `python -m mglib train | evaluate | adapt | predict | export | export-live | bench | reproduce`."""
 
 import sys
 import warnings
@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import tyro
 
 from mglib.commands import COMMANDS
+from mglib.federated import RoundFailed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
-    Return 0; 1 where a part of the work failed and was reported; 2 with one line that says why where the input or the
-    disk refuses; 130 if stopped.
+    Return 0; 1 where a part of the work failed, or a round of a training, and was reported; 2 with one line that says
+    why where the input or the disk refuses; 130 if stopped.
     """
     warnings.showwarning = _show_warning
     try:
@@ -23,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except RoundFailed as error:
+        print(f"stopped: {error}; train --resume goes on from the last checkpoint", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(
             "stopped; train --resume goes on from the last checkpoint, reproduce after the last cell", file=sys.stderr

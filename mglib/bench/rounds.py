@@ -119,7 +119,7 @@ def _take_turns(
 ) -> list[Measured]:
     """Measure the cases, (nodes, workers) each, every round of one beside the same round of the others."""
     with ExitStack() as stack:
-        processes = [stack.enter_context(_process(recipe, *case, WARM_UP + rounds)) for case in cases]
+        processes = [stack.enter_context(federation_process(recipe, *case, WARM_UP + rounds)) for case in cases]
         taken = [[connection.recv() for connection in _asked(processes)] for _ in progress(range(WARM_UP + rounds))]
         ends = [connection.recv() for connection in _asked(processes)]
     columns = zip(*taken[WARM_UP:], strict=True)
@@ -137,7 +137,7 @@ def _asked(processes: list[Connection]) -> Iterator[Connection]:
 
 
 @contextmanager
-def _process(recipe: Recipe, *case: Any) -> Iterator[Connection]:
+def federation_process(recipe: Recipe, *case: Any) -> Iterator[Connection]:
     """A new interpreter that serves one federation for as long as the block lasts."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()

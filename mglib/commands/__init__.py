@@ -1,15 +1,17 @@
 """The commands of `python -m mglib`, each a function whose arguments are its options; only they print."""
 
 from mglib.commands.measuring import bench_command, reproduce_command
-from mglib.commands.own import adapt_command, export_command, predict_command
-from mglib.commands.training import evaluate_command, train_command
+from mglib.commands.own import adapt_command, export_command, export_live_command, predict_command
+from mglib.commands.training import evaluate_command, node_command, train_command
 
 COMMANDS = {
     "train": train_command,
+    "node": node_command,
     "evaluate": evaluate_command,
     "adapt": adapt_command,
     "predict": predict_command,
     "export": export_command,
+    "export-live": export_live_command,
     "bench": bench_command,
     "reproduce": reproduce_command,
 }

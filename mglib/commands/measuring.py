@@ -14,14 +14,15 @@ Positional = tyro.conf.Positional
 
 
 def bench_command(
-    what: Positional[Literal["meta-step", "inference", "rounds"]],
+    what: Positional[Literal["meta-step", "inference", "rounds", "scale"]],
     quick: bool = False,
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> None:
     """Time the library side by side with what else could be used, in one run, and report ratios.
 
     Args:
-        what: meta-step: the gradient of training; inference: gates that skip; rounds: many nodes.
+        what: meta-step: the gradient of training; inference: gates that skip; rounds: many nodes; scale: a
+            million of them.
         quick: a few small cases and few rounds, to see that it works; its figures mean little.
         json_: print one JSON object.
     """
@@ -52,7 +53,7 @@ def reproduce_command(
     """Train and test what a table lacks, on all cores, go on where it was stopped, and print the table.
 
     Args:
-        tables: relatives, shots, steps, budgets, levers, and the studies convergence and gates; by default all.
+        tables: relatives, unseen, shots, steps, budgets, levers, and the studies; by default all.
         quick: short trainings and few tasks, to see that it works; by default into runs/evidence-quick.
         seeds: trainings of each method; by default 5, and 2 if quick.
         only: nothing but the cells with this in their name, such as glyphs/1-shot/metagater-50/seed0.
@@ -130,7 +131,7 @@ def _show_progress(progress: Iterable) -> int:
             minutes = f"{step.seconds_left / 60:.0f} min left"
             bar.set_postfix_str(minutes)
             if step.error is not None:
-                bar.write(f"failed {step.what}: {step.error}", file=sys.stderr)
+                bar.write(f"{step.done}/{step.total} failed {step.what}: {step.error}", file=sys.stderr)
             elif bar.disable:
                 print(f"{step.done}/{step.total} {step.what}, {minutes}", file=sys.stderr, flush=True)
     if failed:

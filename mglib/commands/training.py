@@ -1,6 +1,8 @@
 """train and evaluate: from a recipe to a run, from a run to a record."""
 
+import importlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -10,6 +12,7 @@ import tyro
 from tqdm import tqdm
 
 from mglib.experiments import Recipe, Run, evaluate_run, train, with_provenance
+from mglib.tasks.cache import cache_folder
 
 Positional = tyro.conf.Positional
 
@@ -20,6 +23,11 @@ def train_command(
     resume: bool = False,
     workers: int = 2,
     device: str = "cpu",
+    engine: Literal["local", "flower"] = "local",
+    superlink: str | None = None,
+    root_certificates: Path | None = None,
+    deadline: float = 300.0,
+    patience: float = 120.0,
 ) -> None:
     """Meta-train on a federation and leave the run in a folder.
 
@@ -29,17 +37,58 @@ def train_command(
         resume: go on with the run in the folder, to the same bits as if it had never stopped.
         workers: processes that compute the nodes' updates, one thread each; the result does not depend on it.
         device: cpu, or cuda where there is one.
+        engine: local, on this machine; flower, on nodes elsewhere that wait at a link (`python -m mglib node`).
+        superlink: the link, HOST:PORT.
+        root_certificates: the certificate that the link's is signed with; without one it must be this machine.
+        deadline: seconds that a node elsewhere may take to answer in a round.
+        patience: seconds to wait until as many nodes elsewhere are there as a round asks for.
     """
+    if (engine == "flower") != (superlink is not None):
+        raise ValueError("--engine flower and --superlink HOST:PORT go together: the link is where the nodes wait")
     out = out or default_folder(recipe)
     started = time.monotonic()
     with tqdm(total=recipe.rounds, unit="round", disable=not sys.stderr.isatty()) as bar:
 
         def show(metrics: dict) -> None:
             bar.update(metrics["round"] + 1 - bar.n)
-            bar.set_postfix({name: f"{metrics[name]:.2f}" for name in ("loss", "accuracy", "macs_ratio")})
+            bar.set_postfix(
+                {name: f"{metrics[name]:.2f}" for name in ("loss", "accuracy", "macs_ratio") if name in metrics}
+            )
 
-        train(recipe, out, resume=resume, workers=workers, device=device, on_round=show)
+        if superlink is None:
+            train(recipe, out, resume=resume, workers=workers, device=device, on_round=show)
+        else:
+            flower = importlib.import_module("mglib.flower")
+            link = flower.Connection(superlink, root_certificates)
+            times = {"deadline": deadline, "patience": patience}
+            flower.train_on_flower(recipe, out, link, resume=resume, on_round=show, **times)
     print(f"{out}: {recipe.rounds} rounds, {time.monotonic() - started:.0f} s in this session")
+
+
+def node_command(
+    data: str,
+    superlink: str,
+    node: str = "",
+    root_certificates: Path | None = None,
+    key: Path | None = None,
+    port: int = 9094,
+) -> None:
+    """Wait at a link for work on this machine's own images, which stay here, until stopped.
+
+    Args:
+        data: folder:PATH, whose classes are this node's; or any other data set, one of whose nodes this is.
+        superlink: the link, HOST:PORT.
+        node: which of the data's nodes this is; not needed where there is only one.
+        root_certificates: the certificate that the link's is signed with; without one it must be this machine.
+        key: the private key that the link knows this node by.
+        port: on this machine alone, by which the waiting program and the one that computes talk.
+    """
+    flower = importlib.import_module("mglib.flower")
+    flower.own_node({"data": data, "node": node}, image_size=28, channels=None)  # says now what is wrong with the data
+    command = flower.node_command_line(flower.Connection(superlink, root_certificates), data, node, key=key, port=port)
+    home = cache_folder() / "flower" / f"node-{port}"
+    home.mkdir(parents=True, exist_ok=True)
+    os.execve(command[0], command, flower.environment(home))  # from here on this process is Flower's node
 
 
 def default_folder(recipe: Recipe) -> Path:

@@ -3,91 +3,55 @@
 import dataclasses
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
-
 from mglib.evidence.cells import Cell
-from mglib.evidence.methods import METHODS, recipe_of, reference_macs, width_within
-from mglib.experiments.algorithms import ALGORITHMS, stages_of
-from mglib.experiments.evaluation import evaluate
-from mglib.experiments.fast_gradient import fast_adapt
-from mglib.experiments.pruning import prune
+from mglib.evidence.counting import counted, macs_of, right_share
+from mglib.evidence.equal_macs import Intervention, intervention_of, trained
+from mglib.evidence.methods import METHODS, recipe_of, reference_macs
+from mglib.experiments.algorithms import ALGORITHMS
+from mglib.experiments.evaluation import ci95
 from mglib.experiments.recipes import Recipe
 from mglib.experiments.results import with_provenance
-from mglib.experiments.training import Experiment, load_data, own_params, set_up
-from mglib.meta import Stage
-from mglib.nets import Objective, dense_macs
+from mglib.experiments.training import Experiment, data_of, set_up
 from mglib.params import Params
-from mglib.tasks import Federation, Node, Task
+from mglib.tasks import Federation, load_federation
 
 TASKS, LOOK, LOOKS = 1000, 50, 12  # test tasks; validation tasks in a look on the way; looks
 QUICK = {"rounds_share": 0.1, "tasks": 60, "look": 10}
 TRIAL = {"rounds_share": 0.3, "tasks": 200, "seed": 1000}  # a seed that no cell has
-QUERIES = 15  # scored examples a class
 TARGETS = {"glyphs": 0.75, "omniglot": 0.75, "cifar10": 0.35, "cifar10-unseen": 0.35}  # accuracy, to count rounds to
 STEPS = (0, 10)  # further numbers of gradient steps, for the methods below
 STEPPED = ("metagater", "dense")
-PRUNED_AFTER = 0.75  # of the rounds, the rest heals
 
 
-class Counted(NamedTuple):
-    """How one task went."""
+class Subject(NamedTuple):
+    """What a cell or a trial trains, and how its MACs are brought to the budget if nothing else does it."""
 
-    correct: int  # queries answered rightly
-    queries: int
-    macs_ratio: float
-
-
-def count(objective: Objective, params: Params, task: Task, stages: Sequence[Stage]) -> Counted:
-    """Adapt to one task and count the queries that are answered rightly."""
-    adapted = fast_adapt(objective, params, task.support, stages)
-    with torch.no_grad():
-        _, metrics = objective(adapted, task.query)
-    queries = len(task.query.labels)
-    return Counted(round(float(metrics["accuracy"]) * queries), queries, float(metrics["macs_ratio"]))
+    experiment: Experiment
+    intervention: Intervention | None
 
 
-def counted(
-    experiment: Experiment, params: Params, nodes: Sequence[Node], tasks: int, *, steps: int | None = None
-) -> list[Counted]:
-    """Return how test tasks went; task t is drawn by the recipe's seed and t, whatever the method.
-
-    steps: gradient steps of each stage; None: the recipe's.
-    """
-    recipe, stages = experiment.recipe, experiment.stages
-    if steps is not None:
-        stages = tuple(dataclasses.replace(stage, steps=steps) for stage in stages)
-    own = own_params(experiment.net, params)
-    setting = {"ways": recipe.ways, "shots": recipe.shots, "queries": QUERIES, "seed": recipe.seed}
-    return list(evaluate(experiment.objective, own, nodes, stages, tasks=tasks, scored_by=count, **setting))
-
-
-def right_share(scores: Sequence[Counted]) -> float:
-    """Return the share of queries answered rightly."""
-    return sum(score.correct for score in scores) / sum(score.queries for score in scores)
-
-
-def trained(experiment: Experiment, *, pruned_to: int | None = None) -> Iterator[tuple[int, Experiment, Params]]:
-    """Yield the rounds done, the experiment as it stands, and its parameters, after every round.
-
-    pruned_to: filters left in each layer after PRUNED_AFTER of the rounds; the rest of them heals.
-    """
-    rounds = experiment.recipe.rounds
-    before = rounds if pruned_to is None else round(PRUNED_AFTER * rounds)
-    for result in islice(experiment.rounds(), before):
-        yield result.round.index + 1, experiment, result.params
-    if pruned_to is None:
-        return
-    net, params = prune(experiment.net, result.params, [pruned_to] * len(experiment.net.convolutions()))
-    experiment = dataclasses.replace(experiment, net=net, initial=params, stages=stages_of(experiment.recipe, net))
-    for later in experiment.rounds(start=before, params=params):
-        yield later.round.index + 1, experiment, later.params
+def subject_of(
+    data: str,
+    method: str,
+    *,
+    shots: int = 1,
+    budget: float,
+    seed: int,
+    settings: Mapping[str, Any],
+    sources: Mapping[str, str],
+    rounds_share: float,
+) -> Subject:
+    """Return what is to be trained; the arguments are those of `recipe_of`."""
+    recipe = recipe_of(
+        data, method, shots=shots, budget=budget, seed=seed, settings=settings, sources=sources,
+        rounds_share=rounds_share,
+    )  # fmt: skip
+    return Subject(set_up(recipe, federation_of(recipe)), intervention_of(data, method, budget))
 
 
 def measure_cell(
@@ -102,15 +66,13 @@ def measure_cell(
     """
     started = time.monotonic()
     share = QUICK["rounds_share"] if quick else 1.0
-    names = dict(shots=cell.shots, budget=cell.budget, seed=cell.seed)
-    recipe = recipe_of(cell.data, cell.method, **names, settings=settings, sources=sources, rounds_share=share)
-    federation = federation_of(recipe)
-    pruned_to = width_within(cell.data, cell.budget) if cell.method == "pruned" else None
-    experiment = set_up(recipe, federation)
+    asked = {"settings": settings, "sources": sources, "rounds_share": share}
+    experiment, intervention = subject_of(**dataclasses.asdict(cell), **asked)
+    recipe, federation = experiment.recipe, experiment.federation
     curve, sent = [], 0
     every = max(1, recipe.rounds // LOOKS)
     look = QUICK["look"] if quick else LOOK
-    for done, now, params in trained(experiment, pruned_to=pruned_to):
+    for done, now, params in trained(experiment, intervention):
         sent += 2 * recipe.nodes_per_round * bytes_of(now, params)
         if done % every == 0 and federation.validation:
             curve.append([done, round(right_share(counted(now, params, federation.validation, look)), 4)])
@@ -119,19 +81,20 @@ def measure_cell(
     scores = counted(now, params, federation.test, tasks)
     further = {}
     if cell.method in STEPPED and cell.shots == 1:
-        for steps in STEPS:
-            further[str(steps)] = [s.correct for s in counted(now, params, federation.test, tasks, steps=steps)]
+        further = {str(steps): counted(now, params, federation.test, tasks, steps=steps) for steps in STEPS}
+    reference = reference_macs(cell.data)
     reached = [done for done, share in curve if share >= TARGETS[cell.data]]
     record = {
         **dataclasses.asdict(cell),
         "correct": [score.correct for score in scores],
         "queries": scores[0].queries,
-        "macs_ratio": macs_of(now, scores) / reference_macs(cell.data),
+        "macs_ratio": macs_of(now, scores) / reference,
         "bytes_sent": sent,
         "rounds_to_target": reached[0] if reached else None,
         "target": TARGETS[cell.data],
         "curve": curve,
-        "steps": further,
+        "steps": {steps: [score.correct for score in some] for steps, some in further.items()},
+        "steps_macs_ratio": {steps: macs_of(now, some) / reference for steps, some in further.items()},
         "seconds": round(time.monotonic() - started, 1),
         "training_seconds": round(training_seconds, 1),
         "quick": quick,
@@ -146,31 +109,20 @@ def measure_trial(
     """Return how settings do on the validation nodes after a shorter training: accuracy, MACs, tasks, seed, seconds."""
     started, budget = time.monotonic(), METHODS[method].budget
     share = QUICK["rounds_share"] if quick else TRIAL["rounds_share"]
-    recipe = recipe_of(
-        data, method, budget=budget, seed=TRIAL["seed"], settings=settings, sources=sources, rounds_share=share
-    )
-    experiment = set_up(recipe, federation_of(recipe))
-    pruned_to = width_within(data, budget) if method == "pruned" else None
-    *_, (_, now, params) = trained(experiment, pruned_to=pruned_to)
+    asked = {"settings": settings, "sources": sources, "rounds_share": share}
+    experiment, intervention = subject_of(data, method, budget=budget, seed=TRIAL["seed"], **asked)
+    *_, (_, now, params) = trained(experiment, intervention)
     scores = counted(now, params, experiment.federation.validation, QUICK["tasks"] if quick else TRIAL["tasks"])
     return {
         "settings": dict(settings),
         "accuracy": right_share(scores),
-        "ci95": float(1.96 * np.std([s.correct / s.queries for s in scores], ddof=1) / len(scores) ** 0.5),
+        "ci95": ci95([score.correct / score.queries for score in scores]),
         "macs_ratio": macs_of(now, scores) / reference_macs(data),
         "tasks": len(scores),
         "seed": TRIAL["seed"],
-        "rounds": recipe.rounds,
+        "rounds": experiment.recipe.rounds,
         "seconds": round(time.monotonic() - started, 1),
     }
-
-
-def macs_of(experiment: Experiment, scores: Sequence[Counted]) -> float:
-    """Return the MACs of an image on average, gate heads included; what was pruned away costs nothing."""
-    share = sum(score.macs_ratio for score in scores) / len(scores)
-    if experiment.net.gate_names():
-        return share * dense_macs(experiment.net.costs)
-    return float(sum(cost.taps * cost.in_channels * cost.out_channels for cost in experiment.net.costs))
 
 
 def bytes_of(experiment: Experiment, params: Params) -> int:
@@ -181,23 +133,10 @@ def bytes_of(experiment: Experiment, params: Params) -> int:
 
 def federation_of(recipe: Recipe) -> Federation:
     """Return the recipe's federation; one process loads it once."""
-    return _load(dataclasses.replace(Recipe(), **{name: getattr(recipe, name) for name in _DATA_FIELDS}))
+    return _load(**data_of(recipe))
 
 
-_DATA_FIELDS = (
-    "data",
-    "held_out",
-    "validation",
-    "rotate",
-    "image_size",
-    "channels",
-    "new_nodes",
-    "nodes",
-    "classes_per_node",
-    "shots",
-    "queries",
-)
-_load = cache(load_data)
+_load = cache(load_federation)
 
 
 def commit() -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -160,6 +161,7 @@ def recipe_of(
     return Recipe(**changes)
 
 
+@cache
 def reference_macs(data: str, width: int = REFERENCE_WIDTH) -> int:
     """Return the MACs of the dense network of so many filters a layer."""
     sizes = SOURCES[data].recipe
@@ -169,6 +171,7 @@ def reference_macs(data: str, width: int = REFERENCE_WIDTH) -> int:
     return dense_macs(net.costs)
 
 
+@cache
 def width_within(data: str, budget: float) -> int:
     """Return the most filters a layer with which a dense network costs at most `budget` of the reference."""
     allowed = budget * reference_macs(data)

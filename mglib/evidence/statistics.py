@@ -62,7 +62,6 @@ def resampled_means(several: np.ndarray, resamples: int = RESAMPLES, seed: int =
     time. How often each task was taken is one matrix for all arrays, so a whole table costs one product a chunk.
     """
     arrays, seeds, tasks = several.shape
-    flat = several.reshape(arrays * seeds, tasks).T  # (tasks, arrays · seeds)
     generator, sums = np.random.default_rng(seed), np.zeros((arrays, resamples))
     for start in range(0, resamples, CHUNK):
         size = min(CHUNK, resamples - start)
@@ -71,9 +70,10 @@ def resampled_means(several: np.ndarray, resamples: int = RESAMPLES, seed: int =
             picked = generator.integers(seeds, size=size)
             drawn = generator.integers(tasks, size=(size, tasks)) + tasks * rows[:, None]
             times = np.bincount(drawn.ravel(), minlength=size * tasks).reshape(size, tasks)
-            means = (times.astype(np.float64) @ flat / tasks).reshape(size, arrays, seeds)
-            sums[:, start : start + size] += means[rows, :, picked].T
-    return sums / seeds
+            for own in range(seeds):
+                there = np.flatnonzero(picked == own)
+                sums[:, start + there] += several[:, own] @ times[there].T.astype(np.float64)
+    return sums / (seeds * tasks)
 
 
 def bootstrap_interval(resampled: np.ndarray) -> tuple[float, float]:

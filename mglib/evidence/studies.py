@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from mglib.evidence.cells import read_record, write_record
+from mglib.evidence.compression import compression_parts, compression_rows
+from mglib.evidence.inversion import inversion_parts, inversion_rows
+from mglib.evidence.privacy import privacy_parts, privacy_rows
 from mglib.evidence.statistics import estimate_means
 from mglib.evidence.workers import Failure, run_jobs
 
@@ -103,6 +106,44 @@ def _swap_rows(part: str, record: dict) -> list[dict]:
     return rows
 
 
+def _attack(changes: Changes, quick: bool) -> dict:
+    return importlib.import_module("mglib.evidence.attacks").measure_attack(changes, quick)
+
+
+def _attack_rows(part: str, record: dict) -> list[dict]:
+    (estimate,) = estimate_means([np.array([record["correct"]]) / record["queries"]])
+    told = {name: record[name] for name in ("attack", "macs_ratio", "finite")}
+    defence = part.removeprefix(f"{record['attack']}-").rpartition("-")[0]
+    return [
+        {**told, "defence": defence, "seed": record["recipe"]["seed"], "accuracy": estimate.mean, "ci95": estimate.ci95}
+    ]
+
+
+ATTACKS = ("none", "sign-flip", "noise", "label-flip", "drift")
+DEFENCES = {
+    **{name: {"aggregation": name} for name in ("mean", "clipped", "median", "trimmed", "krum")},
+    "bounded-krum": {"aggregation": "krum", "privacy": "node", "noise": 0.0},  # honest nodes shorten their own moves
+}
+_ATTACKED = {  # the first seed of all before the second of any
+    f"{attack}-{defence}-seed{seed}": {"attack": attack, "seed": seed, **changes}
+    for seed in range(5)
+    for attack in ATTACKS
+    for defence, changes in DEFENCES.items()
+}
+
+
+def _privacy(changes: Changes, quick: bool) -> dict:
+    return importlib.import_module("mglib.evidence.privacy").measure_privacy(dict(changes), quick=quick)
+
+
+def _compress(changes: Changes, quick: bool) -> dict:
+    return importlib.import_module("mglib.evidence.compression").measure_compression(changes, quick=quick)
+
+
+def _invert(changes: Changes, quick: bool) -> dict:
+    return importlib.import_module("mglib.evidence.inversion").measure_inversion(**changes, quick=quick)
+
+
 STUDIES = {
     study.name: study
     for study in (
@@ -127,6 +168,34 @@ STUDIES = {
             {f"glyphs-gated-50-seed{seed}": {"seed": seed} for seed in range(5)},
             _swap,
             _swap_rows,
+        ),
+        Study(
+            "attacks",
+            "Accuracy on new nodes when three training nodes in ten lie, by what the server takes for the average",
+            _ATTACKED,
+            _attack,
+            _attack_rows,
+        ),
+        Study(
+            "privacy",
+            "Accuracy and gates after training with clipped and noisy updates, and the ε of it",
+            privacy_parts(range(5)),
+            _privacy,
+            privacy_rows,
+        ),
+        Study(
+            "compression",
+            "Bytes that a node sends in a round against accuracy on new nodes",
+            compression_parts(range(5)),
+            _compress,
+            compression_rows,
+        ),
+        Study(
+            "inversion",
+            "Support sets sought from the gradients that would leave a node",
+            inversion_parts(range(5)),
+            _invert,
+            inversion_rows,
         ),
     )
 }

@@ -1,7 +1,8 @@
 """The tables: which rows they have, what each row is compared with, and what the cells' files say of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,13 @@ TABLES = {
             "MetaGater and its relatives, half of the dense MACs, one example a class",
             (DENSE, *map(Row, SAME_MACS)),
             METAGATER,
-            data=(*DATA, UNSEEN),
+        ),
+        Table(
+            "unseen",
+            "New nodes whose classes no training node has",
+            (DENSE, SLIM, Row("metagater-named"), Row("anil"), Row("static-mask")),
+            METAGATER,
+            data=(UNSEEN,),
         ),
         Table(
             "shots",
@@ -128,7 +135,7 @@ TABLES = {
             "What each change to the method brings",
             tuple(map(Row, LEVERS)),
             METAGATER,
-            data=("glyphs", "cifar10"),
+            data=("glyphs",),
         ),
     )
 }
@@ -148,22 +155,39 @@ def table_rows(table: Table, folder: Path, seeds: Sequence[int] = SEEDS) -> list
     kept: dict[Cell, dict[str, Any] | None] = {cell: cell.read(folder) for cell in table.cells(seeds)}
     if len({bool(record.get("quick")) for record in kept.values() if record}) > 1:
         raise ValueError(f"{folder} holds quick cells among others: the two are not to be compared")
+    families = [_Family(rows, [_records(row, kept, seeds) for row in rows]) for rows in table.families()]
+    own = _estimated([_matrix(shares) for family in families for shares in family.shares])
+    paired = _estimated([_paired(shares, family.shares[0]) for family in families for shares in family.shares[1:]])
     found = []
-    for family in table.families():
-        records = [{seed: r for seed in seeds if (r := kept[row.cell(seed)]) and row.answers(r)} for row in family]
-        answers = [
-            {seed: np.array(row.answers(r)) / r["queries"] for seed, r in own.items()}
-            for row, own in zip(family, records, strict=True)
-        ]
-        own = _estimated([_matrix(shares) for shares in answers])
-        against = [None, *_estimated([_paired(shares, answers[0]) for shares in answers[1:]])]
+    for family in families:
+        against = [None, *(next(paired) for _ in family.rows[1:])]
         corrected = holm([None if estimate is None else estimate.p for estimate in against])
-        for place, row in enumerate(family):
-            line = _line(row, own[place], against[place], corrected[place])
-            line |= {"table": table.name, "reference": family[0].label}
-            line |= _counts(answers[place], answers[0], seeds) | _costs(row, list(records[place].values()))
-            found.append(line)
+        for row, records, shares, *estimates in zip(
+            family.rows, family.records, family.shares, own, against, corrected, strict=False
+        ):
+            line = _line(row, *estimates) | {"table": table.name, "reference": family.rows[0].label}
+            found.append(line | _counts(shares, family.shares[0], seeds) | _costs(row, list(records.values())))
     return found
+
+
+@dataclass(frozen=True)
+class _Family:
+    """Rows that are compared with their first, and for each of them the records by seed."""
+
+    rows: list[Row]
+    records: list[dict[int, Mapping[str, Any]]]
+
+    @cached_property
+    def shares(self) -> list[dict[int, np.ndarray]]:
+        """The share of right answers in each task, by row and seed."""
+        return [
+            {seed: np.array(row.answers(record)) / record["queries"] for seed, record in own.items()}
+            for row, own in zip(self.rows, self.records, strict=True)
+        ]
+
+
+def _records(row: Row, kept: Mapping[Cell, dict[str, Any] | None], seeds: Sequence[int]) -> dict[int, dict[str, Any]]:
+    return {seed: record for seed in seeds if (record := kept[row.cell(seed)]) and row.answers(record)}
 
 
 def _matrix(shares: Mapping[int, np.ndarray]) -> np.ndarray | None:
@@ -180,9 +204,10 @@ def _paired(shares: Mapping[int, np.ndarray], reference: Mapping[int, np.ndarray
     return _matrix({seed: shares[seed][:n] - reference[seed][:n] for seed, n in zip(both, tasks, strict=True)})
 
 
-def _estimated(several: Sequence[np.ndarray | None]) -> list[Estimate | None]:
+def _estimated(several: Sequence[np.ndarray | None]) -> Iterator[Estimate | None]:
+    """Yield the estimates of all that is there; those of one shape share their resamples, so it is asked for once."""
     found = iter(estimate_means([values for values in several if values is not None]))
-    return [None if values is None else next(found) for values in several]
+    return iter([None if values is None else next(found) for values in several])
 
 
 def _line(row: Row, own: Estimate | None, against: Estimate | None, p: float | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 from scipy.stats import norm
 from torch import nn
 
+from mglib.experiments.opened import OpenedOnly
 from mglib.experiments.recipes import Recipe
 from mglib.experiments.updates import (
     CLASSIFIER,
@@ -19,7 +20,23 @@ from mglib.experiments.updates import (
     ProximalUpdate,
     ReptileUpdate,
 )
-from mglib.federated import FedAdam, ServerUpdate, average
+from mglib.federated import (
+    ClippedMean,
+    Compressed,
+    FedAdam,
+    Half,
+    Krum,
+    PrivateNode,
+    PrivateServer,
+    Replace,
+    Rows,
+    ServerUpdate,
+    TopK,
+    TrimmedMean,
+    mean,
+    median,
+)
+from mglib.federated.engines import ClientUpdate
 from mglib.meta import Stage
 from mglib.nets import Objective, macs_ratio, make_net
 from mglib.params import Params
@@ -134,9 +151,9 @@ def random_gates(net: nn.Module, params: Params, budget: float, seed: int) -> Pa
     open different filters, and nothing has been learnt of which.
     """
     generator = torch.Generator().manual_seed(seed)
+    filters = [layer.conv.out_channels for layer in net.convolutions().values() if layer.gate is not None]
 
     def ratio(share: float) -> float:
-        filters = [layer.conv.out_channels for layer in net.convolutions().values() if layer.gate is not None]
         return float(macs_ratio(net.costs, [torch.full((1, count), share) for count in filters]))
 
     shares = np.linspace(0.01, 0.99, 99)
@@ -172,15 +189,31 @@ def class_names(federation: Federation) -> tuple[str, ...]:
 
 def client_update(
     recipe: Recipe, net: nn.Module, stages: tuple[Stage, ...], classes: tuple[str, ...], device: str = "cpu"
-) -> LocalUpdate:
+) -> ClientUpdate:
     """Return what a node of this recipe does in a round."""
     algorithm = ALGORITHMS[recipe.method]
-    return algorithm.update(net, stages, recipe, device, algorithm.held(net), classes)
+    update = algorithm.update(net, stages, recipe, device, algorithm.held(net), classes)
+    if recipe.compression == "opened":
+        update = OpenedOnly(update, net, recipe)
+    if recipe.privacy == "node":
+        update = PrivateNode(update, recipe.clip_norm, recipe.noise)
+    codecs = {"half": Half(), "top-k": TopK(recipe.kept), "opened": Rows()}
+    return Compressed(update, codecs[recipe.compression]) if recipe.compression in codecs else update
 
 
 def server_update(recipe: Recipe) -> ServerUpdate:
     """Return what the server makes of the nodes' parameters."""
-    return average if recipe.server == "average" else FedAdam(recipe.server_learning_rate)
+    aggregates = {
+        "mean": mean,
+        "clipped": ClippedMean(recipe.clip_norm),
+        "median": median,
+        "trimmed": TrimmedMean(recipe.suspected),
+        "krum": Krum(recipe.suspected),
+    }
+    aggregate = aggregates[recipe.aggregation]
+    adam = recipe.server == "adam"
+    update = FedAdam(recipe.server_learning_rate, aggregate=aggregate) if adam else Replace(aggregate)
+    return PrivateServer(update, recipe.clip_norm, recipe.noise) if recipe.privacy == "server" else update
 
 
 def stages_of(recipe: Recipe, net: nn.Module) -> tuple[Stage, ...]:

@@ -91,14 +91,19 @@ def summarise(scores: Sequence[TaskScore]) -> dict[str, float]:
     """
     if len(scores) < 2:
         raise ValueError(f"{len(scores)} tasks have no spread: an interval needs at least 2")
-    accuracies = np.array([score.accuracy for score in scores])
+    accuracies = [score.accuracy for score in scores]
     return {
-        "accuracy": float(accuracies.mean()),
-        "ci95": float(1.96 * accuracies.std(ddof=1) / len(scores) ** 0.5),
+        "accuracy": float(np.mean(accuracies)),
+        "ci95": ci95(accuracies),
         "macs_ratio": float(np.mean([score.macs_ratio for score in scores])),
         "accuracy_zero_step": float(np.mean([score.accuracy_zero_step for score in scores])),
         "accuracy_transductive": float(np.mean([score.accuracy_transductive for score in scores])),
     }
+
+
+def ci95(accuracies: Sequence[float]) -> float:
+    """Return the half width of the 95 % interval of a mean over tasks (normal)."""
+    return float(1.96 * np.std(accuracies, ddof=1) / len(accuracies) ** 0.5)
 
 
 def evaluate_run(

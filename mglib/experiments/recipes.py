@@ -4,30 +4,21 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
+from mglib.experiments.settings import (
+    Aggregation,
+    Architecture,
+    Attack,
+    Compression,
+    Method,
+    Privacy,
+    Server,
+    check_settings,
+)
 from mglib.nets.gates import Estimator
-from mglib.nets.objective import check_budget
 from mglib.params import write_atomically
 from mglib.tasks import Dealing, NewNodes
 
-Method = Literal[
-    "metagater",
-    "metagater-named",
-    "joint",
-    "gates-first",
-    "gates-fixed",
-    "static-mask",
-    "random-gates",
-    "maml",
-    "anil",
-    "reptile",
-    "pfedme",
-    "fedavg",
-    "gated-fedavg",
-]
-Server = Literal["adam", "average"]
-Architecture = Literal["conv", "residual"]
 _FILLED_IN = ("channels", "depth")  # by the data and the architecture, where a recipe says None
 
 
@@ -36,7 +27,7 @@ class Recipe:
     """Everything that decides a run: the same recipe gives the same parameters, bit for bit."""
 
     data: str = "glyphs"
-    """glyphs, omniglot, cifar10, cifar100, fashion-mnist, cifar-fs:PATH, mini-imagenet:PATH, or folder:PATH."""
+    """glyphs, drawings, omniglot, cifar10, cifar100, fashion-mnist, cifar-fs:PATH, mini-imagenet:PATH, folder:PATH."""
     held_out: tuple[str, ...] = ()
     """Nodes (alphabets, scripts, or classes of a flat folder) kept for the final test; none: the data set's own."""
     validation: tuple[str, ...] = ()
@@ -105,6 +96,27 @@ class Recipe:
     """What the server makes of the nodes' parameters: a step of Adam towards their mean, or the mean itself."""
     server_learning_rate: float = 2e-3
     """Rate of the server's Adam, which falls to zero along half a cosine."""
+    aggregation: Aggregation = "mean"
+    """What the server takes for the nodes' average; all but the mean bear some nodes that lie."""
+    clip_norm: float = 0.1
+    """To which the moves of the nodes are shortened, by the clipped mean and for privacy: Euclidean, over all
+    parameters."""
+    suspected: float = 0.3
+    """Share of a round's nodes that the trimmed mean cuts at each end, and that Krum leaves out."""
+    privacy: Privacy = "none"
+    """Who shortens the moves and adds noise to them: the server to their sum, or each node to its own."""
+    noise: float = 0.0
+    """Standard deviation of the Gaussian noise that privacy adds, in units of the clip norm."""
+    compression: Compression = "none"
+    """How a node writes its move: in half precision, the largest numbers only, or what its images open only."""
+    kept: float = 0.1
+    """Share of the numbers that top-k sends."""
+    attack: Attack = "none"
+    """What the nodes that lie send: experiments/attacks.py; none: no node lies."""
+    attackers: float = 0.3
+    """Share of the training nodes that lie if there is an attack, chosen by the seed."""
+    quorum: int = 1
+    """Nodes of a round that must have answered as they should; with fewer the training stops and says why."""
     seed: int = 0
     """Of everything that is drawn by chance."""
 
@@ -114,67 +126,49 @@ class Recipe:
         Raises:
             ValueError: naming the field, its value and what is allowed.
         """
-        check_budget(self.budget)
-        _check_choice("method", self.method, Method)
-        _check_choice("architecture", self.architecture, Architecture)
-        _check_choice("estimator", self.estimator, Estimator)
-        _check_choice("server", self.server, Server)
-        for name in (
-            "image_size",
-            "width",
-            "ways",
-            "shots",
-            "queries",
-            "rounds",
-            "nodes_per_round",
-            "local_steps",
-            "steps",
-            "batch",
-        ):
-            _check_at_least(name, getattr(self, name), 1)
-        _check_at_least("tasks_per_step", self.tasks_per_step, 1)
-        _check_at_least("seed", self.seed, 0)
-        if self.depth is not None:
-            _check_at_least("depth", self.depth, 1)
-        _ = self.dealing  # checks its own fields
-        if self.channels not in (None, 1, 3):
-            raise ValueError(f"`channels` (={self.channels}) must be 1 (grey) or 3 (colour)")
-        if not 0 < self.anneal_share <= 1:
-            raise ValueError(f"`anneal_share` (={self.anneal_share}) must be in (0, 1]")
-        for name in ("penalty", "backbone_learning_rate", "gate_learning_rate", "proximity", "naming"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"`{name}` (={getattr(self, name)}) must not be negative")
-        if self.gate_bias is not None and not self.gate_bias > 0:
-            raise ValueError(f"`gate_bias` (={self.gate_bias}) must be positive: gates start open")
-        for name in ("node_learning_rate", "server_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` (={getattr(self, name)}) must be positive")
+        check_settings(self)
 
     @property
     def dealing(self) -> Dealing:
         """How a flat set of classes becomes nodes, with enough images of a class on each for the recipe's tasks."""
         return Dealing(self.new_nodes, self.nodes, self.classes_per_node, self.shots + self.queries)
 
+    def dumps(self) -> str:
+        """Return the recipe as JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def loads(cls, text: str) -> "Recipe":
+        """Read what `dumps` wrote; a field that a recipe did not have then takes its default.
+
+        Raises:
+            ValueError: if it is no JSON, or holds fields or values that a recipe cannot have.
+        """
+        try:
+            fields = json.loads(text)
+            for name in ("held_out", "validation", "nodes"):
+                if name in fields and (name, fields[name]) != ("nodes", None):
+                    fields[name] = tuple(fields[name])
+            return cls(**fields)
+        except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"no recipe ({error})") from error
+
     def save(self, path: Path) -> None:
         """Write the recipe as JSON, whole or not at all."""
-        write_atomically(path, (json.dumps(dataclasses.asdict(self), indent=2) + "\n").encode())
+        write_atomically(path, self.dumps().encode())
 
     @classmethod
     def load(cls, path: Path) -> "Recipe":
-        """Read what `save` wrote; a field that a recipe did not have then takes its default.
+        """Read what `save` wrote.
 
         Raises:
             ValueError: if the file is missing, is not JSON, or holds fields or values that a recipe cannot have.
         """
         try:
-            fields = json.loads(path.read_text())
-            for name in ("held_out", "validation", "nodes"):
-                if name in fields and (name, fields[name]) != ("nodes", None):
-                    fields[name] = tuple(fields[name])
-            return cls(**fields)
+            return cls.loads(path.read_text())
         except FileNotFoundError:
             raise ValueError(f"{path.parent} holds no run: there is no {path.name}") from None
-        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
+        except ValueError as error:
             raise ValueError(f"{path} is not a recipe ({error})") from error
 
     def differences(self, other: "Recipe") -> str:
@@ -187,13 +181,3 @@ class Recipe:
             for name, mine, theirs in pairs
             if mine != theirs and not (mine is None and name in _FILLED_IN)
         )
-
-
-def _check_choice(name: str, value: str, allowed: object) -> None:
-    if value not in get_args(allowed):
-        raise ValueError(f"`{name}` (={value!r}) must be one of {', '.join(get_args(allowed))}")
-
-
-def _check_at_least(name: str, value: int, least: int) -> None:
-    if not isinstance(value, int) or value < least:
-        raise ValueError(f"`{name}` (={value!r}) must be a whole number of at least {least}")

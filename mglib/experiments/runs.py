@@ -59,9 +59,13 @@ class Run:
         return done, under_prefix("params/", tensors), under_prefix("server/", tensors)
 
     def checkpoint(self, result: RoundResult) -> None:
+        """Write all that a resumed training needs after a round."""
+        self.keep(result.round.index + 1, result.params, result.server_state)
+
+    def keep(self, rounds_done: int, params: Params, server_state: Params) -> None:
         """Write all that a resumed training needs."""
-        tensors = with_prefix("params/", result.params) | with_prefix("server/", result.server_state)
-        save(self.checkpoint_file, tensors, {"rounds_done": str(result.round.index + 1)})
+        tensors = with_prefix("params/", params) | with_prefix("server/", server_state)
+        save(self.checkpoint_file, tensors, {"rounds_done": str(rounds_done)})
 
     def finish(self, params: Params) -> None:
         """Write the trained parameters and drop the checkpoint."""

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from mglib.experiments.algorithms import (
     stages_of,
     start_of,
 )
+from mglib.experiments.attacks import attacked
 from mglib.experiments.recipes import Recipe
 from mglib.experiments.runs import Run, check_fit
 from mglib.federated import LocalEngine, RoundResult, run_rounds
@@ -58,6 +59,7 @@ class Experiment:
     ) -> Iterator[RoundResult]:
         """Yield the federation's state after each round, from round `start` and its state to the last."""
         update = client_update(self.recipe, self.net, self.stages, class_names(self.federation), device)
+        update = attacked(update, self.recipe, self.federation.train)
         with LocalEngine(update, self.federation.train, workers) as engine:
             yield from run_rounds(
                 engine,
@@ -68,6 +70,7 @@ class Experiment:
                 seed=self.recipe.seed,
                 start=start,
                 server_state=server_state,
+                quorum=self.recipe.quorum,
             )
 
 
@@ -94,15 +97,13 @@ def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
 
 def load_data(recipe: Recipe) -> Federation:
     """Return the federation that a recipe names."""
-    return load_federation(
-        recipe.data,
-        image_size=recipe.image_size,
-        channels=recipe.channels,
-        held_out=recipe.held_out,
-        validation=recipe.validation,
-        rotate=recipe.rotate,
-        dealing=recipe.dealing,
-    )
+    return load_federation(**data_of(recipe))
+
+
+def data_of(recipe: Recipe) -> dict[str, Hashable]:
+    """Return what of a recipe its data depend on, as `load_federation` asks for it."""
+    names = ("data", "image_size", "channels", "held_out", "validation", "rotate", "dealing")
+    return {name: getattr(recipe, name) for name in names}
 
 
 def train(
@@ -157,10 +158,13 @@ def own_params(net: nn.Module, params: Params) -> Params:
 
 
 def round_metrics(result: RoundResult) -> dict:
-    """Return what a round's line in `metrics.jsonl` says: the means over the sampled nodes after adaptation."""
+    """Return what a round's line in `metrics.jsonl` says: the means over the admitted nodes, and who was refused."""
     names = result.updates[0].metrics
     means = {name: sum(update.metrics[name] for update in result.updates) / len(result.updates) for name in names}
-    return {"round": result.round.index, **means, "nodes": [update.node for update in result.updates]}
+    nodes = {"nodes": [update.node for update in result.updates]}
+    if result.refused:
+        nodes["refused"] = {refusal.node: refusal.reason for refusal in result.refused}
+    return {"round": result.round.index, **means, **nodes}
 
 
 def check_device(device: str) -> None:

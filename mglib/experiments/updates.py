@@ -49,7 +49,8 @@ class LocalUpdate:
                 history.append(metrics)
         means = {name: float(np.mean([float(metrics[name]) for metrics in history])) for name in history[0]}
         means["budget"] = objective.budget
-        return Update(node.name, {name: value.cpu() for name, value in params.items()}, node.weight, means)
+        after = {name: value.cpu() for name, value in params.items()}
+        return Update(node.name, after, node.weight, means, round.index)
 
     def direction(
         self, objective: Objective, params: Params, node: Node, generator: np.random.Generator

@@ -6,13 +6,26 @@ from dataclasses import dataclass
 
 import torch
 
-from mglib.federated.rounds import Round, ServerState, Update
-from mglib.params import Params, weighted_mean
+from mglib.federated.messages import Round, Update
+from mglib.federated.robust import Aggregate, mean
+from mglib.federated.rounds import ServerState
+from mglib.params import Params
 
 
-def average(params: Params, state: ServerState, updates: Sequence[Update], round: Round) -> tuple[Params, ServerState]:
-    """Replace the parameters by the mean of the nodes' by weight (FedAvg, arXiv 1602.05629)."""
-    return weighted_mean([u.params for u in updates], [u.weight for u in updates]), state
+@dataclass(frozen=True)
+class Replace:
+    """The nodes' parameters take the place of the server's; by their mean it is FedAvg (arXiv 1602.05629)."""
+
+    aggregate: Aggregate = mean
+
+    def __call__(
+        self, params: Params, state: ServerState, updates: Sequence[Update], round: Round
+    ) -> tuple[Params, ServerState]:
+        """Return where the nodes are; there is nothing to remember."""
+        return self.aggregate(params, updates), state
+
+
+average = Replace()
 
 
 @dataclass(frozen=True)
@@ -20,24 +33,27 @@ class FedAdam:
     """Adam on the server, with what the nodes moved on average as its gradient (arXiv 2003.00295).
 
     The rate falls to zero over the rounds along half a cosine.
+
+    aggregate: what is taken for the nodes' average; `robust.py` has those that some nodes may lie to.
     """
 
     learning_rate: float = 2e-3
     momentum: float = 0.9
     second_momentum: float = 0.999
     epsilon: float = 1e-8
+    aggregate: Aggregate = mean
 
     def __call__(
         self, params: Params, state: ServerState, updates: Sequence[Update], round: Round
     ) -> tuple[Params, ServerState]:
         """Return the parameters after one step of Adam, and the moments to go on with."""
-        mean = weighted_mean([u.params for u in updates], [u.weight for u in updates])
+        centre = self.aggregate(params, updates)
         rate = self.learning_rate * 0.5 * (1 + math.cos(math.pi * round.progress))
         bias_1 = 1 - self.momentum ** (round.index + 1)
         bias_2 = 1 - self.second_momentum ** (round.index + 1)
         after, moments = {}, {}
         for name, value in params.items():
-            gradient = value - mean[name]
+            gradient = value - centre[name]
             first = state.get(f"first.{name}", torch.zeros_like(value)).lerp(gradient, 1 - self.momentum)
             second = state.get(f"second.{name}", torch.zeros_like(value))
             second = second.lerp(gradient.square(), 1 - self.second_momentum)

@@ -4,12 +4,14 @@ import math
 import pickle
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Barrier
 from typing import Any
 
 import safetensors.torch
 
+from mglib.federated.messages import Answer, Refusal, Round, Update
 from mglib.federated.process import become_worker, keep_freed_memory, one_thread, worker_context
-from mglib.federated.rounds import Round, Update
 from mglib.params import Params
 
 ClientUpdate = Callable[[Params, Any, int, Round], Update]  # (parameters, node, its position, round)
@@ -21,7 +23,8 @@ class LocalEngine:
     With several workers the nodes' data goes to each process once; from then on only parameters travel, as
     bytes, the way they would to a real device. Each node computes on one thread, so one worker and many
     give the same bits. Nodes are asked for when they are sampled, so `nodes` may make them then. Memory
-    that a node's step freed is kept for the next one. Use it as a context manager, or call `close`.
+    that a node's step freed is kept for the next one. A node whose update raises an error, or whose worker
+    dies, is refused for the round with the reason. Use it as a context manager, or call `close`.
     """
 
     def __init__(self, client_update: ClientUpdate, nodes: Sequence[Any], workers: int = 1):
@@ -39,26 +42,50 @@ class LocalEngine:
         if workers > 1:
             # Pickled here, as plain bytes: otherwise every tensor would travel as an open file, of which a
             # process may have a few hundred.
-            packed = pickle.dumps((client_update, nodes))
-            self._pool = ProcessPoolExecutor(workers, worker_context(__name__), _become_worker, (packed,))
+            self._packed = pickle.dumps((client_update, nodes))
+            self._pool = self._new_pool()
 
     def __len__(self) -> int:
         """Return the number of nodes."""
         return len(self._nodes)
 
-    def run(self, params: Params, positions: Sequence[int], round: Round) -> list[Update]:
-        """Return the updates of the nodes at `positions`, in that order."""
+    def run(self, params: Params, positions: Sequence[int], round: Round) -> list[Answer]:
+        """Return the answers of the nodes at `positions`, in that order."""
         if self._pool is None:
             with one_thread():
-                return [self._client_update(params, self._nodes[p], p, round) for p in positions]
+                return [_answer(self._client_update, params, self._nodes[p], p, round) for p in positions]
         sent = safetensors.torch.save(params)
         # As many nodes a message as each worker has to compute: the parameters, one object, travel once in it.
         share = math.ceil(len(positions) / self._workers)
-        jobs = [(sent, position, round) for position in positions]
-        replies = self._pool.map(_run_on_worker, jobs, chunksize=share)
-        return [
-            Update(node, safetensors.torch.load(params), weight, metrics) for node, params, weight, metrics in replies
-        ]
+        messages = [positions[start : start + share] for start in range(0, len(positions), share)]
+        replies = [self._pool.submit(_run_on_worker, sent, message, round) for message in messages]
+        try:
+            return [_unpacked(answer) for reply in replies for answer in reply.result()]
+        except BrokenProcessPool:  # one worker's death takes the others' answers along: find out whose it was
+            self._pool.shutdown()
+            self._pool = self._new_pool()
+            return [self._run_alone(sent, position, round) for position in positions]
+
+    def _run_alone(self, sent: bytes, position: int, round: Round) -> Answer:
+        """Return the answer of a node that may kill its worker."""
+        try:
+            (answer,) = self._pool.submit(_run_on_worker, sent, [position], round).result()
+        except BrokenProcessPool:
+            self._pool.shutdown()
+            self._pool = self._new_pool()
+            name = getattr(self._nodes[position], "name", str(position))
+            return Refusal(name, "its process died: killed, or out of memory")
+        return _unpacked(answer)
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        # All workers are started here and begin together: the executor would start them one by one as work comes, and
+        # if the first dies while the second is being started, it forgets to end the second and waits for it for ever.
+        context = worker_context(__name__)
+        together = context.Barrier(self._workers)
+        pool = ProcessPoolExecutor(self._workers, context, _become_worker, (self._packed, together))
+        for _ in range(self._workers):
+            pool.submit(int)
+        return pool
 
     def close(self) -> None:
         """End the worker processes."""
@@ -80,17 +107,36 @@ def check_workers(workers: int) -> None:
         raise ValueError(f"`workers` (={workers}) must be at least 1")
 
 
+_PATIENCE = 300.0  # seconds that a worker waits for the others to start
+
 _worker: tuple[ClientUpdate, Sequence[Any]]  # what a worker process was started with
 
 
-def _become_worker(packed: bytes) -> None:
+def _become_worker(packed: bytes, together: Barrier) -> None:
     global _worker
     _worker = pickle.loads(packed)
     become_worker()
+    together.wait(_PATIENCE)
 
 
-def _run_on_worker(job: tuple[bytes, int, Round]) -> tuple[str, bytes, float, dict[str, float]]:
-    sent, position, round = job
+def _run_on_worker(sent: bytes, positions: Sequence[int], round: Round) -> list[Answer]:
     client_update, nodes = _worker
-    update = client_update(safetensors.torch.load(sent), nodes[position], position, round)
-    return update.node, safetensors.torch.save(update.params), update.weight, update.metrics
+    answers = [_answer(client_update, safetensors.torch.load(sent), nodes[p], p, round) for p in positions]
+    return [
+        answer if isinstance(answer, Refusal) else answer._replace(params=safetensors.torch.save(answer.params))
+        for answer in answers
+    ]
+
+
+def _unpacked(answer: Answer) -> Answer:
+    if isinstance(answer, Refusal):
+        return answer
+    return answer._replace(params=safetensors.torch.load(answer.params))
+
+
+def _answer(client_update: ClientUpdate, params: Params, node: Any, position: int, round: Round) -> Answer:
+    """Return the node's update, or the refusal of one that could not be computed: no node ends the others' training."""
+    try:
+        return client_update(params, node, position, round)
+    except Exception as error:  # whatever it is, it is the node's own
+        return Refusal(getattr(node, "name", str(position)), f"{type(error).__name__}: {error}")

@@ -1,43 +1,12 @@
 """The federated round: send, compute on the nodes, average. The whole loop stands in `run_rounds`."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
+from mglib.federated.admission import admit
+from mglib.federated.messages import Answer, Refusal, Round, Update
 from mglib.federated.process import one_thread
 from mglib.params import Params
-
-
-@dataclass(frozen=True)
-class Round:
-    """Which round this is: all that a node needs to know of time and chance."""
-
-    index: int  # from 0
-    rounds: int  # planned in all
-    seed: int
-
-    @property
-    def progress(self) -> float:
-        """Share of the training that lies behind, from 0 towards 1."""
-        return self.index / self.rounds
-
-    def generator(self, stream: int) -> np.random.Generator:
-        """Return a generator that depends on seed, round and `stream` alone, never on who drew before.
-
-        Stream 0 is the server's; stream 1 + p belongs to the node at position p.
-        """
-        return np.random.default_rng([self.seed, self.index, stream])
-
-
-class Update(NamedTuple):
-    """What a node sends back."""
-
-    node: str
-    params: Params
-    weight: float  # the node's share in the average, before normalisation
-    metrics: dict[str, float]
 
 
 class Engine(Protocol):
@@ -46,8 +15,8 @@ class Engine(Protocol):
     def __len__(self) -> int:
         """Return the number of nodes."""
 
-    def run(self, params: Params, positions: Sequence[int], round: Round) -> list[Update]:
-        """Send `params` to the nodes at `positions` and return their updates in that order."""
+    def run(self, params: Params, positions: Sequence[int], round: Round) -> list[Answer]:
+        """Send `params` to the nodes at `positions` and return their answers in that order."""
 
 
 ServerState = Params  # what the server remembers from round to round, by name; empty at the start
@@ -60,7 +29,8 @@ class RoundResult(NamedTuple):
     round: Round
     params: Params
     server_state: ServerState
-    updates: list[Update]
+    updates: list[Update]  # of the nodes whose answers were admitted
+    refused: list[Refusal]  # of the others
 
 
 def run_rounds(
@@ -73,22 +43,29 @@ def run_rounds(
     seed: int,
     start: int = 0,
     server_state: ServerState | None = None,
+    quorum: int = 1,
 ) -> Iterator[RoundResult]:
     """Yield the state after each federated round, from round `start` to the last.
 
     Every random draw is seeded by (seed, round, node), so the same call gives the same bits with any
     engine, and a call that starts from the state of an earlier round goes on as if it had never stopped.
 
+    quorum: answers that a round needs; those that are not as they should be never reach the server update.
+
     Raises:
-        ValueError: if a round asks for more nodes than there are, or for none.
+        ValueError: if a round asks for more nodes than there are, or for none, or if the quorum is more than that.
+        RoundFailed: if fewer nodes than the quorum answered as they should; the message says why.
     """
     if not 1 <= nodes_per_round <= len(engine):
         raise ValueError(f"`nodes_per_round` (={nodes_per_round}) must be between 1 and the {len(engine)} nodes")
+    if not 1 <= quorum <= nodes_per_round:
+        raise ValueError(f"`quorum` (={quorum}) must be between 1 and the {nodes_per_round} nodes of a round")
     state = server_state or {}
     for index in range(start, rounds):
         round = Round(index, rounds, seed)
         sampled = round.generator(0).choice(len(engine), nodes_per_round, replace=False)
-        updates = engine.run(params, sorted(sampled.tolist()), round)
+        answers = engine.run(params, sorted(sampled.tolist()), round)
         with one_thread():  # a millisecond's work, which several threads only wait for each other in
+            updates, refused = admit(params, answers, round, quorum)
             params, state = server_update(params, state, updates, round)
-        yield RoundResult(round, params, state, updates)
+        yield RoundResult(round, params, state, updates, refused)

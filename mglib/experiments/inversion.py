@@ -1,0 +1,122 @@
+"""Gradient inversion: images that would have given the gradient that was seen (Zhu et al., arXiv 1906.08935)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mglib.federated.process import one_thread
+from mglib.meta import Stage
+from mglib.meta.adapt import LossFn
+from mglib.params import Params
+from mglib.tasks import Batch
+
+Told = dict[str, Tensor]  # a gradient by the names of the parameters
+ToldBy = Callable[[Tensor], Told]  # what images (image, channel, height, width) would tell, differentiable in them
+
+
+def batch_tells(loss_fn: LossFn, params: Params, labels: Tensor) -> ToldBy:
+    """Return how images of these labels make the gradient of one plain step on all parameters."""
+    point = {name: value.detach().requires_grad_() for name, value in params.items()}
+
+    def told_by(images: Tensor) -> Told:
+        loss, _ = loss_fn(point, Batch(images, labels))
+        return _gradient(loss, point)
+
+    return told_by
+
+
+def task_tells(loss_fn: LossFn, params: Params, labels: tuple[Tensor, Tensor], stages: Sequence[Stage]) -> ToldBy:
+    """Return how a task's images, the support set's before the queries', make the exact meta-gradient.
+
+    labels: of the support set and of the queries. The nested form of `mglib.meta_gradient`: an attacker has to
+    differentiate it once more.
+    """
+    point = {name: value.detach().requires_grad_() for name, value in params.items()}
+
+    def told_by(images: Tensor) -> Told:
+        support, query = images.split([len(each) for each in labels])
+        now = dict(point)
+        for stage in stages:
+            for _ in range(stage.steps):
+                # An alias of what moves: the other parameters' dependence on it is no part of the step (chapter 6).
+                here = {name: value.clone() if name in stage.parameters else value for name, value in now.items()}
+                loss, _ = loss_fn(here, Batch(support, labels[0]))
+                slope = _gradient(loss, {name: here[name] for name in stage.parameters})
+                now |= {name: here[name] - stage.learning_rate * slope[name] for name in stage.parameters}
+        loss, _ = loss_fn(now, Batch(query, labels[1], support))
+        return _gradient(loss, point)
+
+    return told_by
+
+
+@dataclass(frozen=True)
+class Attack:
+    """How images are sought: Adam on the angle between gradients plus total variation (Geiping et al., 2003.14053).
+
+    smoothness: weight of the mean absolute difference of neighbouring pixels; a picture is smoother than noise.
+    """
+
+    steps: int = 600
+    learning_rate: float = 0.1
+    smoothness: float = 0.15
+    seed: int = 0
+
+    def __call__(self, told_by: ToldBy, told: Told, shape: Sequence[int]) -> Tensor:
+        """Return images of this shape, values 0 to 1, whose gradient points where `told` does.
+
+        The angle does not change if the gradient is scaled, so neither learning rate nor clipping need be known.
+        """
+        generator = torch.Generator().manual_seed(self.seed)
+        images = (0.3 * torch.rand(tuple(shape), generator=generator)).requires_grad_()
+        adam = torch.optim.Adam([images], self.learning_rate)
+        falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.steps)
+        with one_thread():
+            for _ in range(self.steps):
+                loss = angle(told_by(images), told) + self.smoothness * roughness(images)
+                (images.grad,) = torch.autograd.grad(loss, images)
+                adam.step()
+                falling.step()
+                images.data.clamp_(0, 1)
+        return images.detach()
+
+
+def angle(ours: Told, theirs: Told) -> Tensor:
+    """Return one minus the cosine of the angle between two gradients, 0 to 2."""
+    pairs = [(ours[name], theirs[name]) for name in theirs]
+    product = sum((a * b).sum() for a, b in pairs)
+    lengths = sum(a.square().sum() for a, _ in pairs) * sum(b.square().sum() for _, b in pairs)
+    return 1 - product / lengths.clamp(min=1e-24).sqrt()
+
+
+def roughness(images: Tensor) -> Tensor:
+    """Return the mean absolute difference of neighbours, down plus across: total variation for a pixel."""
+    return images.diff(dim=-1).abs().mean() + images.diff(dim=-2).abs().mean()
+
+
+def likeness(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Return how alike images are, their pixels' correlation, −1 to 1, for each pair of a first and a second one.
+
+    Brightness and contrast do not count: the network normalises them away, so no gradient tells them.
+
+    ours, theirs: (image, channel, height, width) each; returns (one of ours, one of theirs).
+    """
+    centred = [images.flatten(1) - images.flatten(1).mean(1, keepdim=True) for images in (ours, theirs)]
+    ours, theirs = (rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-9) for rows in centred)
+    return ours @ theirs.T
+
+
+def peak_ratio(likeness: Tensor, true: Tensor) -> Tensor:
+    """Return the peak signal-to-noise ratio in decibels, once brightness and contrast are set as well as can be.
+
+    likeness: of each pair, (image,); true: its true images, values 0 to 1.
+    """
+    error = true.flatten(1).var(1, correction=0) * (1 - likeness.square())
+    return -10 * torch.log10(error.clamp(min=1e-10))
+
+
+def _gradient(loss: Tensor, params: Params) -> Told:
+    """Return the gradient with its graph."""
+    slopes = torch.autograd.grad(loss, list(params.values()), create_graph=True, materialize_grads=True)
+    return dict(zip(params, slopes, strict=True))

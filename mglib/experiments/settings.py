@@ -1,0 +1,110 @@
+"""What a recipe's settings may be, by name and by number."""
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+from mglib.nets.gates import Estimator
+from mglib.nets.objective import check_budget
+
+if TYPE_CHECKING:
+    from mglib.experiments.recipes import Recipe
+
+Method = Literal[
+    "metagater",
+    "metagater-named",
+    "joint",
+    "gates-first",
+    "gates-fixed",
+    "static-mask",
+    "random-gates",
+    "maml",
+    "anil",
+    "reptile",
+    "pfedme",
+    "fedavg",
+    "gated-fedavg",
+]
+Server = Literal["adam", "average"]
+Aggregation = Literal["mean", "clipped", "median", "trimmed", "krum"]
+Privacy = Literal["none", "server", "node"]
+Compression = Literal["none", "half", "top-k", "opened"]
+Attack = Literal["none", "sign-flip", "noise", "label-flip", "drift"]
+Architecture = Literal["conv", "residual"]
+_COUNTS = (
+    "image_size",
+    "width",
+    "ways",
+    "shots",
+    "queries",
+    "rounds",
+    "nodes_per_round",
+    "local_steps",
+    "steps",
+    "batch",
+    "tasks_per_step",
+    "quorum",
+)
+_HOLD_PARAMETERS = ("static-mask", "random-gates")
+_CHOICES = {
+    "method": Method,
+    "architecture": Architecture,
+    "estimator": Estimator,
+    "server": Server,
+    "aggregation": Aggregation,
+    "attack": Attack,
+    "privacy": Privacy,
+    "compression": Compression,
+}
+
+
+def check_settings(recipe: "Recipe") -> None:
+    """Check every number and name that can be checked without the data.
+
+    Raises:
+        ValueError: naming the field, its value and what is allowed.
+    """
+    check_budget(recipe.budget)
+    for name, allowed in _CHOICES.items():
+        _check_choice(name, getattr(recipe, name), allowed)
+    for name in _COUNTS:
+        _check_at_least(name, getattr(recipe, name), 1)
+    _check_at_least("seed", recipe.seed, 0)
+    if recipe.quorum > recipe.nodes_per_round:
+        raise ValueError(f"`quorum` (={recipe.quorum}) must be at most the {recipe.nodes_per_round} nodes of a round")
+    for name in ("suspected", "attackers"):
+        if not 0 <= getattr(recipe, name) < 0.5:
+            raise ValueError(f"`{name}` (={getattr(recipe, name)}) must be in [0, 0.5): half of the nodes decide")
+    if recipe.depth is not None:
+        _check_at_least("depth", recipe.depth, 1)
+    _ = recipe.dealing  # checks its own fields
+    if recipe.channels not in (None, 1, 3):
+        raise ValueError(f"`channels` (={recipe.channels}) must be 1 (grey) or 3 (colour)")
+    if not 0 < recipe.anneal_share <= 1:
+        raise ValueError(f"`anneal_share` (={recipe.anneal_share}) must be in (0, 1]")
+    for name in ("penalty", "backbone_learning_rate", "gate_learning_rate", "proximity", "naming", "noise"):
+        if not getattr(recipe, name) >= 0:
+            raise ValueError(f"`{name}` (={getattr(recipe, name)}) must not be negative")
+    if recipe.gate_bias is not None and not recipe.gate_bias > 0:
+        raise ValueError(f"`gate_bias` (={recipe.gate_bias}) must be positive: gates start open")
+    if recipe.noise and recipe.privacy == "none":
+        raise ValueError(f"`noise` (={recipe.noise}) is for privacy, at the server or at the node")
+    if recipe.noise and recipe.method in _HOLD_PARAMETERS:
+        raise ValueError(f"`noise` (={recipe.noise}) would move the gates that {recipe.method!r} holds as they start")
+    if recipe.privacy == "server" and recipe.aggregation != "mean":
+        raise ValueError(f"`aggregation` (={recipe.aggregation!r}): a private server sees no update by itself")
+    if not 0 < recipe.kept <= 1:
+        raise ValueError(f"`kept` (={recipe.kept}) must be in (0, 1]: a share of the numbers")
+    if recipe.compression == "opened" and recipe.privacy == "node":
+        raise ValueError("`compression` (='opened') tells which filters a node's images open, noise or not")
+    for name in ("node_learning_rate", "server_learning_rate", "clip_norm"):
+        if not getattr(recipe, name) > 0:
+            raise ValueError(f"`{name}` (={getattr(recipe, name)}) must be positive")
+
+
+def _check_choice(name: str, value: str, allowed: object) -> None:
+    if value not in get_args(allowed):
+        raise ValueError(f"`{name}` (={value!r}) must be one of {', '.join(get_args(allowed))}")
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"`{name}` (={value!r}) must be a whole number of at least {least}")

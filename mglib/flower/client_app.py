@@ -1,0 +1,46 @@
+"""What runs on a node when work comes: the client update, made anew from the recipe that was sent."""
+
+from functools import cache
+
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from mglib.experiments.algorithms import client_update, network_of, stages_of
+from mglib.experiments.recipes import Recipe
+from mglib.federated.process import keep_freed_memory, one_thread
+from mglib.flower.node import own_node
+from mglib.flower.records import Order, pack_update
+from mglib.tasks import Node
+
+app = ClientApp()
+
+
+@app.query()
+def introduce(message: Message, context: Context) -> Message:
+    """Say who this is and how much it has: a name, a weight, the channels. No image, no class name."""
+    recipe = Recipe.loads(message.content["order"]["recipe"])
+    node = _node(context, recipe)
+    said = {"name": node.name, "weight": node.weight, "channels": int(node.images.shape[1])}
+    return Message(RecordDict({"introduction": ConfigRecord(said)}), reply_to=message)
+
+
+@app.train()
+def compute(message: Message, context: Context) -> Message:
+    """Take the steps that the recipe asks of a node, on its own images, and answer with what came of the parameters."""
+    order = Order.unpack(message.content)
+    net, _ = network_of(order.recipe)
+    update = client_update(order.recipe, net, stages_of(order.recipe, net), ())
+    keep_freed_memory()
+    with one_thread():
+        answer = update(order.params, _node(context, order.recipe), order.position, order.round)
+    return Message(pack_update(answer), reply_to=message)
+
+
+def _node(context: Context, recipe: Recipe) -> Node:
+    config = context.node_config
+    return _load(config["data"], config.get("node", ""), recipe.image_size, recipe.channels)
+
+
+@cache
+def _load(data: str, node: str, image_size: int, channels: int | None) -> Node:
+    return own_node({"data": data, "node": node}, image_size, channels)

@@ -1,0 +1,77 @@
+"""How Flower's programs are called: where the link is, whether the way there is private, and what they may not do."""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+QUIET = {  # no reports home, no look for updates, and above all: a run may not install packages on a node
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+}
+
+
+@dataclass(frozen=True)
+class Connection:
+    """The link's address, HOST:PORT, and the certificate by which it is known; none is needed on this machine alone.
+
+    Raises:
+        ValueError: if the address is no HOST:PORT, or lies elsewhere and no certificate is given.
+    """
+
+    address: str
+    root_certificates: Path | None = None
+
+    def __post_init__(self):
+        """Check that the link can be reached in private."""
+        host, _, port = self.address.rpartition(":")
+        if not host or not port.isdigit():
+            raise ValueError(f"`superlink` (={self.address!r}) must be HOST:PORT")
+        if self.root_certificates is None and not _is_loopback(host):
+            raise ValueError(
+                f"`superlink` (={self.address!r}) is another machine: give --root-certificates, the certificate "
+                f"that the link's is signed with, or anyone between could read and change what travels"
+            )
+        if self.root_certificates is not None and not self.root_certificates.is_file():
+            raise ValueError(f"`root_certificates` (={self.root_certificates}) is no file")
+
+    @property
+    def options(self) -> list[str]:
+        """The options by which Flower's node is told."""
+        if self.root_certificates is None:
+            return ["--superlink", self.address, "--insecure"]
+        return ["--superlink", self.address, "--root-certificates", str(self.root_certificates)]
+
+    @property
+    def settings(self) -> str:
+        """The section of Flower's `config.toml` by which its `flwr` is told; the link is called `link` there."""
+        private = f'root-certificates = "{self.root_certificates}"' if self.root_certificates else "insecure = true"
+        return f'[superlink]\ndefault = "link"\n\n[superlink.link]\naddress = "{self.address}"\n{private}\n'
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def program(name: str) -> str:
+    """Return the path of one of Flower's programs, which lie beside this Python.
+
+    Raises:
+        ValueError: if it is not installed.
+    """
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    if found is None:
+        raise ValueError(f"there is no {name} here: pip install 'mglib[flower]'")
+    return found
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return the environment for one of Flower's programs that keeps its files in `home`, and finds the others."""
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, **QUIET, "PATH": beside, "FLWR_HOME": str(home)}
