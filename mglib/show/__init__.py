@@ -27,9 +27,11 @@ from mglib.show.knowledge import (
     show_sights,
     show_worths,
 )
+from mglib.show.lies import show_lies
 from mglib.show.live import Live, play_bowls
 from mglib.show.new_node import show_gains, show_orders, show_sorted
 from mglib.show.plots import show_federation, show_frontier, show_gate_map, show_step, show_training
+from mglib.show.privacy import show_found, show_noise, show_price
 from mglib.show.relatives import draw_duels, show_family, show_resamples, show_tasks_apart, show_trials
 from mglib.show.rounds import show_amounts, show_before_and_after, show_drift, show_round, show_rounds
 from mglib.show.rows import show_differences, show_rows
@@ -50,6 +52,7 @@ from mglib.show.tasks import (
 from mglib.show.timings import show_time_frontier, show_time_parts, show_where_it_pays
 from mglib.show.verdicts import show_cost_frontier, show_traffic, show_verdicts
 from mglib.show.widgets import flip_book, gate_explorer
+from mglib.show.wire import show_parties, show_waits
 
 __all__ = [
     "Figure",
@@ -85,6 +88,7 @@ __all__ = [
     "show_fans",
     "show_federation",
     "show_flips",
+    "show_found",
     "show_frontier",
     "show_frozen",
     "show_gains",
@@ -95,16 +99,20 @@ __all__ = [
     "show_graph",
     "show_idea",
     "show_in_place",
+    "show_lies",
     "show_likeness",
     "show_likes",
     "show_losses",
     "show_missing_gradient",
     "show_moves",
+    "show_noise",
     "show_orders",
+    "show_parties",
     "show_paths",
     "show_patterns",
     "show_penalties",
     "show_photos",
+    "show_price",
     "show_rates",
     "show_resamples",
     "show_riddle",
@@ -133,6 +141,7 @@ __all__ = [
     "show_trials",
     "show_twins",
     "show_verdicts",
+    "show_waits",
     "show_walks",
     "show_warp",
     "show_where_it_pays",

@@ -4,6 +4,7 @@ import hashlib
 import html
 import io
 import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -129,6 +130,14 @@ def bare(axes: Axes) -> Axes:
     """Take away an axes' frame and ticks, for a picture that is not a plot."""
     axes.set_axis_off()
     return axes
+
+
+def name_rows(axes: Axes, names: Sequence[str], line: int) -> None:
+    """Write a name beside each row, from the top, in several lines where it has more than `line` letters."""
+    axes.set_yticks(range(len(names)), [textwrap.fill(name, line) for name in names], fontsize=10)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_ylim(len(names) - 0.4, -0.6)
 
 
 def _themed_svg(drawing: Drawing, alt: str) -> str:

@@ -1,12 +1,11 @@
 """Pictures of methods side by side: who is related to whom, their trials, and task against task."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
+from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, bare, name_rows, new_drawing, page_style, stencil
 
 LINE = 30  # characters of a method's name in one line
 
@@ -69,7 +68,7 @@ def show_trials(rows: Mapping[str, Sequence[Mapping]], caption: str = "") -> Fig
                 axis.plot(trial["accuracy"], y, "o", markersize=13, color=OPEN, markerfacecolor="none", zorder=3)
         picked = next(trial["accuracy"] for trial in trials if trial["chosen"])
         told.append(f"{name} {min(shares):.0%} to {max(shares):.0%}, chosen {picked:.0%}")
-    _name_rows(axis, list(rows))
+    name_rows(axis, list(rows), LINE)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("accuracy on validation nodes")
     return Figure(drawing, caption, f"A row of dots a method, one a trial, one ringed. {'; '.join(told)}.")
@@ -161,11 +160,3 @@ def show_resamples(panels: Mapping[str, Mapping], caption: str = "") -> Figure:
         told.append(f"{title}, 95 % from {low:.2f} to {high:.2f}")
     axes[-1, 0].set_xlabel("percentage points")
     return Figure(drawing, caption, f"Heaps of resampled means with a bar beneath. {'; '.join(told)}.")
-
-
-def _name_rows(axis, names: Sequence[str]) -> None:
-    """Write a name beside each row, in two lines where it is long."""
-    axis.set_yticks(range(len(names)), [textwrap.fill(name, LINE) for name in names], fontsize=10)
-    axis.tick_params(axis="y", length=0)
-    axis.spines["left"].set_visible(False)
-    axis.set_ylim(len(names) - 0.4, -0.6)

@@ -1,13 +1,11 @@
 """Tables as pictures: differences with their intervals, accuracy against cost, what was sent until a target."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, arrow, new_drawing, page_style
+from mglib.show.figures import ACCENT, FAINT, INK, OPEN, Figure, arrow, name_rows, new_drawing, page_style
 
 
 @page_style
@@ -48,7 +46,7 @@ def show_verdicts(title: str, rows: Sequence[Mapping], reference: Mapping, capti
         told.append(f"{row['name']}: {middle:+.1f} ± {half:.1f}, {row['accuracy']:.1%} at {macs} of the MACs")
     axis.text(1.03, -0.95, "accuracy", fontsize=10, ha="left", rotation=35, transform=axis.get_yaxis_transform())
     axis.text(1.2, -0.95, "MACs", fontsize=10, ha="left", rotation=35, transform=axis.get_yaxis_transform())
-    _name(axis, [row["name"] for row in ordered])
+    name_rows(axis, [row["name"] for row in ordered], 30)
     axis.margins(x=0.06)
     axis.set_title(title, loc="left", fontweight="bold")
     axis.set_xlabel(f"points above {reference['name']}", fontsize=10)
@@ -111,7 +109,7 @@ def show_traffic(title: str, rows: Sequence[Mapping], caption: str = "") -> Figu
             said = f"not in {row['planned']}"
         axis.text(amount + 0.015 * longest, y, said, va="center", fontsize=10)
         told.append(f"{row['name']}: {said}, {amount:.0f} megabytes")
-    _name(axis, [row["name"] for row in ordered])
+    name_rows(axis, [row["name"] for row in ordered], 30)
     axis.set(xlim=(0, 1.32 * longest), xlabel="megabytes, there and back, all nodes")
     axis.set_title(title, loc="left", fontweight="bold")
     return Figure(drawing, caption, f"Bars, the shortest first; arrows never reach the target. {'; '.join(told)}.")
@@ -119,10 +117,3 @@ def show_traffic(title: str, rows: Sequence[Mapping], caption: str = "") -> Figu
 
 def _megabytes(row: Mapping) -> float:
     return row["bytes_a_round"] * (row["rounds"] or row["planned"]) / 1e6
-
-
-def _name(axis: Axes, names: Sequence[str]) -> None:
-    axis.set_yticks(range(len(names)), [textwrap.fill(name, 30) for name in names], fontsize=10)
-    axis.tick_params(axis="y", length=0)
-    axis.spines["left"].set_visible(False)
-    axis.set_ylim(len(names) - 0.4, -0.6)

@@ -1,0 +1,36 @@
+"""From a run's folder to what the page's script loads: sizes, rates and parameters, in one JSON object."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from mglib.experiments import Run
+
+SOURCE = Path(__file__).parent / "gated_net.js"
+
+
+def export_live(run: Run) -> dict[str, Any]:
+    """Return the run's start as `gated_net.js` loads it: parameters as base64 of 32-bit floats, little-endian.
+
+    Raises:
+        ValueError: if the run is not finished, or its network is none that the script knows.
+    """
+    recipe, net, params = run.load()
+    if recipe.method != "metagater" or recipe.architecture != "conv" or recipe.channels != 1 or recipe.image_size % 4:
+        raise ValueError(
+            f"the run in {run.folder} is {recipe.method} on {recipe.architecture}, {recipe.image_size} pixels, "
+            f"{recipe.channels} channels: the page's script knows metagater on the grey conv net, sides in fours"
+        )
+    return {
+        "ways": recipe.ways,
+        "width": recipe.width,
+        "depth": len(net.layers),
+        "image_size": recipe.image_size,
+        "budget": recipe.budget,
+        "penalty": recipe.penalty,
+        "backbone_learning_rate": recipe.backbone_learning_rate,
+        "gate_learning_rate": recipe.gate_learning_rate,
+        "params": {
+            name: base64.b64encode(value.numpy().astype("<f4").tobytes()).decode() for name, value in params.items()
+        },
+    }
