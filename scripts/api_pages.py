@@ -22,6 +22,7 @@ FOLDERS = {
     "bench": "Benchmarks",
     "evidence": "Evidence",
     "show": "Pictures",
+    "live": "In the page",
     "params": "Parameters",
 }
 

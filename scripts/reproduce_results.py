@@ -19,12 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from mglib import Run, adapt, set_up
+from mglib.evidence import TABLES, table_rows
+from mglib.evidence.methods import METHODS
 from mglib.show import show_gate_map
 
 ROOT = Path(__file__).resolve().parent.parent
 
 README = ROOT / "README.md"
-MARKS = ("<!-- results -->", "<!-- /results -->")
+EVIDENCE = ROOT / "results" / "evidence"
 OMNIGLOT = "runs/omniglot-small1"
 
 # Result file, and the options of `train`; everything else is the default recipe.
@@ -35,10 +37,12 @@ RUNS = {
     "glyphs/gated-75": "--data glyphs --budget 0.75",
     "glyphs/slim-dense": "--data glyphs --method maml --width 22",
     "omniglot/gated-50": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --budget 0.5",
+    "drawings/gated-50": "--data drawings --rounds 4000",
     "omniglot/dense": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --method maml",
 }
 EVALUATE = "--tasks 400 --json"
-KEPT = ("glyphs/gated-50", "glyphs/dense")  # chapters load their parameters from results/runs
+LEVEL = 0.05  # of p, corrected for the number of comparisons
+KEPT = ("glyphs/gated-50", "glyphs/dense", "drawings/gated-50")  # chapters load their parameters from results/runs
 
 
 def mglib(*arguments: str) -> str:
@@ -92,14 +96,13 @@ def table() -> str:
     ]
     for name in RUNS:
         record = json.loads((ROOT / "results" / f"{name}.json").read_text())
-        dense = json.loads((ROOT / "results" / f"{name.split('/')[0]}/dense.json").read_text())["dense_macs"]
         held_out = ", ".join(dict.fromkeys(node.split("/")[0] for node in record["nodes"]))
         cells = [
             f"{name.split('/')[0]}: {held_out}",
             f"[{name.split('/')[1].replace('-', ' ')}](results/{name}.json)",
             f"{100 * record['accuracy']:.1f} ± {100 * record['ci95']:.1f} %",
             f"{100 * record['accuracy_zero_step']:.1f} %",
-            f"{100 * record['macs'] / dense:.1f} %",
+            f"{100 * record['macs'] / record['dense_macs']:.1f} %",
             f"{record['training_seconds'] / 60:.1f} min",
             record["date"],
         ]
@@ -107,10 +110,39 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def write_table() -> None:
-    """Put the table between its marks in the README."""
-    before, rest = README.read_text().split(MARKS[0])
-    README.write_text(f"{before}{MARKS[0]}\n{table()}\n{MARKS[1]}{rest.split(MARKS[1])[1]}")
+def relatives() -> str:
+    """Return the README's table of methods side by side, made of the cells' files alone."""
+    of = {(row["data"], row["method"]): row for row in table_rows(TABLES["relatives"], EVIDENCE)}
+    data = list(dict.fromkeys(name for name, _ in of))
+    lines = [f"| method | {' | '.join(data)} |", "|---" * (1 + len(data)) + "|"]
+    for method in dict.fromkeys(name for _, name in of):
+        cells = [_measured(of[name, method]) for name in data]
+        lines.append(f"| {METHODS[method].label} | {' | '.join(cells)} |")
+    seeds = {name: min(row["seeds"] for (own, _), row in of.items() if own == name) for name in data}
+    counts = ", ".join(f"{count} on {name}" for name, count in seeds.items())
+    return "\n".join([*lines, "", f"Trainings behind every row, at least: {counts}."])
+
+
+def _measured(row: dict) -> str:
+    if row["accuracy"] is None:
+        return "not measured yet"
+    sign = {True: "▲", False: "▼"}[row["difference"] > 0] if row["p"] is not None and row["p"] < LEVEL else ""
+    said = (
+        f"{100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f}" if row["seeds"] > 1 else f"{100 * row['accuracy']:.1f}"
+    )
+    return f"{said}{sign} ({100 * row['macs_ratio']:.0f})"
+
+
+TABLES_OF_README = {"results": table, "evidence": relatives}  # by the marks that they stand between
+
+
+def write_tables() -> None:
+    """Put the tables between their marks in the README."""
+    text = README.read_text()
+    for name, made in TABLES_OF_README.items():
+        before, rest = text.split(f"<!-- {name} -->")
+        text = f"{before}<!-- {name} -->\n{made()}\n<!-- /{name} -->{rest.split(f'<!-- /{name} -->')[1]}"
+    README.write_text(text)
 
 
 def main() -> None:
@@ -118,7 +150,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="only rows whose name starts so")
     parser.add_argument("--omniglot", type=Path, help="folder with the five alphabets")
+    parser.add_argument("--tables", action="store_true", help="write the README's tables from the files, run nothing")
     options = parser.parse_args()
+    if options.tables:
+        write_tables()
+        return
     for name, train in RUNS.items():
         if not name.startswith(options.only):
             continue
@@ -127,7 +163,7 @@ def main() -> None:
             continue
         reproduce(name, train)
     if all((ROOT / "results" / f"{name}.json").exists() for name in RUNS):
-        write_table()
+        write_tables()
     draw_picture()
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mglib.experiments.recipes import Recipe
+
 
 def write_alphabets(root: Path, alphabets: int = 4, characters: int = 6, examples: int = 8, size: int = 14) -> Path:
     """Write `root/alphabet<i>/character<j>/<k>.png`: a random pattern a character, a noisy shift of it an example."""
@@ -21,3 +23,10 @@ def write_alphabets(root: Path, alphabets: int = 4, characters: int = 6, example
                 noisy = np.clip(canvas + 0.1 * generator.standard_normal(canvas.shape), 0, 1)
                 Image.fromarray((255 * noisy).astype(np.uint8)).save(folder / f"{example}.png")
     return root
+
+
+def small_recipe(folder: Path, **changes) -> Recipe:
+    """Return a recipe on such a folder that trains in a second: one alphabet to test on, one to choose by."""
+    sizes = {"image_size": 14, "width": 8, "depth": 3, "ways": 3, "queries": 4, "rounds": 4, "nodes_per_round": 2}
+    data = {"data": f"folder:{folder}", "held_out": ("alphabet3",), "validation": ("alphabet2",)}
+    return Recipe(**{**data, **sizes, **changes})

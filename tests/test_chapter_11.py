@@ -73,34 +73,30 @@ def test_a_verdict_follows_from_difference_and_p(more, word):
     assert defined_in(CHAPTER, "verdict")["verdict"](row(**more)) == word
 
 
-def goals(rows, budgets):
-    held = defined_in(CHAPTER, "goals_of", "verdict")
-    inside = held["goals_of"].__globals__
-
-    def row_of(method, data):
-        return next(r for r in rows if (r["method"], r["data"]) == (method, data))
-
-    inside.update(rows=rows, budgets=budgets, row_of=row_of)
-    return held["goals_of"]("glyphs")
+@pytest.mark.parametrize(
+    ("difference", "half", "word"),
+    [(-0.03, 0.005, "met"), (-0.03, 0.02, "open"), (0.01, 0.02, "MISSED"), (None, None, "not measured yet")],
+)
+def test_a_goal_is_met_or_missed_where_the_whole_interval_says_so(difference, half, word):
+    judged = row("slim", difference=difference, difference_ci95=half)
+    assert defined_in(CHAPTER, "reached")["reached"](judged, 0.02) == word
 
 
-def test_the_goals_are_judged_by_the_rows():
-    worse = {"difference": -0.03, "p": 0.001}
-    rows = [row("metagater", difference=None, p=None), row("dense", budget=1.0, difference=-0.01, p=0.2)]
-    rows += [row("slim", **worse), row("anil", **worse)]
-    quarter = [row("metagater", budget=0.25, difference=-0.02)]
-    assert goals(rows, quarter) == {1: True, 2: True, 3: True, 4: True}
-    rows[1] |= {"difference": 0.0, "difference_ci95": 0.006}  # as good, but not surely within half a point
-    rows[2] |= {"difference": -0.01}
-    rows[3] |= {"p": 0.2}
-    quarter[0] |= {"difference": -0.031}
-    assert goals(rows, quarter) == dict.fromkeys((1, 2, 3, 4), False)
-    for each in (*rows[1:], *quarter):
-        each |= {"difference": None, "p": None}
-    assert goals(rows, quarter) == dict.fromkeys((1, 2, 3, 4))
-    rows[2] |= {"difference": -0.03}
-    rows[3] |= {"difference": 0.05}
-    assert goals(rows, quarter)[3] == "open", "a single seed decides nothing"
+@pytest.mark.parametrize(
+    ("others", "word"),
+    [
+        ([(-0.03, 0.001), (-0.1, 0.04)], "met"),
+        ([(-0.03, 0.001), (-0.1, 0.06)], "MISSED"),
+        ([(-0.03, 0.001), (0.1, 0.001)], "MISSED"),
+        ([(-0.03, 0.001), (-0.1, None)], "not measured yet"),
+    ],
+)
+def test_metagater_leads_where_every_other_method_is_worse(others, word):
+    leads_all = defined_in(CHAPTER, "leads_all", "verdict")["leads_all"]
+    rows = [row("metagater", difference=None, p=None), row("dense", budget=1.0, difference=0.1, p=0.001)]
+    rows += [row(difference=difference, p=p) for difference, p in others]
+    leads_all.__globals__["rows"] = [*rows, row(data="omniglot", difference=0.1, p=0.001)]
+    assert leads_all("glyphs") == word
 
 
 def test_every_method_of_the_table_has_its_traits():

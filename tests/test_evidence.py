@@ -402,12 +402,13 @@ def test_jobs_are_spread_and_no_worker_outlives_the_work():
 
 
 SCRIPT = """
-import sys
+import signal, sys
 from pathlib import Path
 import mglib.evidence
 from mglib.__main__ import main
 from test_evidence import Fake, SMALL
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored where the tests run in the background
     log = Path(sys.argv[1])
     mglib.evidence.TABLES["small"] = SMALL
     mglib.evidence.own_instruments = Fake(log, seconds=float(sys.argv[2])).instruments
@@ -562,7 +563,7 @@ def test_the_committed_settings_of_the_studies_are_those_declared():
         assert setting.keys() == {field.name for field in dataclasses.fields(ConvergenceSetting)}
 
 
-@pytest.mark.parametrize("part", ["convergence/five", "gates/glyphs-gated-50-seed0"])
+@pytest.mark.parametrize("part", ["convergence/five", "gates/glyphs-gated-50-seed0", "attacks/drift-krum-seed0"])
 def test_a_study_is_really_measured(part, tmp_path):
     study = studies.STUDIES[part.partition("/")[0]]
     assert list(studies.measure_missing(study, tmp_path, quick=True, only=part, workers=1)) == [(part, None)]

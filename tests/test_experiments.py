@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_data import write_alphabets
+from small_data import small_recipe, write_alphabets
 
 from mglib.experiments import (
     NodeNetwork,
@@ -40,18 +40,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def recipe(folder):
-    return Recipe(
-        data=f"folder:{folder}",
-        held_out=("alphabet3",),
-        validation=("alphabet2",),
-        image_size=14,
-        width=8,
-        depth=3,
-        ways=3,
-        queries=4,
-        rounds=23,
-        nodes_per_round=2,
-    )
+    return small_recipe(folder, rounds=23)
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from small_data import write_alphabets
 
-from mglib.evidence import Cell, measure, methods
+from mglib.evidence import Cell, counting, equal_macs, measure, methods
 from mglib.evidence.methods import METHODS, REFERENCE_WIDTH, Source, recipe_of, reference_macs, width_within
 from mglib.experiments.algorithms import network_of
 from mglib.experiments.training import set_up
@@ -117,6 +118,23 @@ def test_pruning_ends_with_the_filters_that_the_budget_allows(small, sources):
     assert record["recipe"]["width"] > width_within("omniglot", 0.5)
 
 
+def test_random_gates_end_at_their_budget_on_training_tasks_by_one_shift_of_all_logits(small, sources):
+    asked = {"settings": METHODS["random-gates"].search[0], "sources": sources, "rounds_share": 1.0}
+    subject = measure.subject_of("omniglot", "random-gates", budget=0.5, seed=3, **asked)
+    experiment, params = subject.intervention(subject.experiment, subject.experiment.initial)
+    scores = counting.counted(experiment, params, experiment.federation.train, equal_macs.TASKS)
+    one_filter = 1 / (2 * experiment.recipe.width)
+    assert counting.macs_share(scores) == pytest.approx(experiment.recipe.budget, abs=one_filter)
+    before = subject.experiment.initial
+    shifts = {name: params[name] - before[name] for name in before}
+    moved = torch.cat([shift.flatten() for name, shift in shifts.items() if name in experiment.net.gate_names()])
+    bias = torch.cat([shift for name, shift in shifts.items() if name.endswith("gate.linear.bias")])
+    assert bias.unique().numel() == 1
+    assert float(bias[0]) != 0
+    assert moved.count_nonzero() == bias.numel(), "biases alone"
+    assert not any(shift.any() for name, shift in shifts.items() if name not in experiment.net.gate_names())
+
+
 @pytest.mark.parametrize("data", methods.SOURCES)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_recipe_of_the_tables_is_one(data, method):
@@ -137,4 +155,4 @@ def test_real_images_give_every_table_its_nodes(data, real_data):
     recipe = recipe_of(data, "metagater", shots=5, settings={}, sources=sources)
     federation = set_up(recipe, measure.federation_of(recipe)).federation
     for node in federation.test:
-        node.sample_task(5, 5, measure.QUERIES, np.random.default_rng(0))
+        node.sample_task(5, 5, counting.QUERIES, np.random.default_rng(0))

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from small_data import write_alphabets
+from small_data import small_recipe, write_alphabets
 
 from mglib.experiments import Recipe, Run, evaluate, set_up, train
 from mglib.experiments.algorithms import ALGORITHMS, class_names, client_update
@@ -27,19 +27,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def experiment_of(folder):
-    recipe = Recipe(
-        data=f"folder:{folder}",
-        held_out=("alphabet3",),
-        validation=("alphabet2",),
-        image_size=14,
-        width=8,
-        depth=3,
-        ways=3,
-        queries=4,
-        rounds=4,
-        nodes_per_round=2,
-        budget=0.5,
-    )
+    recipe = small_recipe(folder, budget=0.5)
 
     def make(method, **changes):
         return set_up(dataclasses.replace(recipe, method=method, **changes))
@@ -231,7 +219,7 @@ def test_local_steps_are_taken_one_after_the_other_and_averaged_by_weight(experi
         params = {name: value - once.recipe.node_learning_rate * direction[name] for name, value in params.items()}
     close(after_a_round(thrice), params)
     assert isinstance(client_server(experiment_of("maml")), FedAdam)
-    assert client_server(experiment_of("maml", server="average")) is average
+    assert client_server(experiment_of("maml", server="average")) == average
 
 
 def client_server(experiment):

@@ -21,8 +21,9 @@ def results():
     return module
 
 
-def test_the_table_is_made_of_the_result_files(results):
-    assert results.table() in README
+def test_the_tables_are_made_of_the_result_files(results):
+    for name, made in results.TABLES_OF_README.items():
+        assert f"<!-- {name} -->\n{made()}\n<!-- /{name} -->" in README
 
 
 @pytest.mark.parametrize("name", ["glyphs/gated-50", "omniglot/gated-50"])
@@ -43,7 +44,7 @@ def test_a_result_file_says_how_it_was_made(results):
 
 
 def test_every_command_and_file_in_the_readme_exists():
-    commands = set(re.findall(r"python -m mglib (\w+)", README))
+    commands = set(re.findall(r"python -m mglib ([\w-]+)", README))
     assert commands == set(mglib.__main__.COMMANDS)
     for target in re.findall(r"\]\(<?([^)>#]+)>?\)", README):
         assert target.startswith("http") or (ROOT / target).exists(), target
@@ -67,3 +68,11 @@ def test_the_library_example_runs():
     )
     assert quick != example
     exec(compile(quick, "README.md", "exec"), {"print": lambda summary: None})
+
+
+def test_every_fault_in_the_table_has_its_test():
+    named = re.findall(r"`(test_\w+)` \|$", README, re.MULTILINE)
+    there = "\n".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    assert len(named) >= 9
+    for name in named:
+        assert f"def {name}(" in there, name

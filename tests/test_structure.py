@@ -11,7 +11,8 @@ FILES = sorted(LIBRARY.rglob("*.py"))
 # `evidence` that too, `commands` and `__main__` everything.
 KNOWS = {"nets": set(), "tasks": set(), "meta": set(), "federated": set(), "show": set()}
 KNOWS["experiments"] = {"nets", "tasks", "meta", "federated"}
-KNOWS["bench"] = KNOWS["evidence"] = KNOWS["experiments"] | {"experiments"}
+KNOWS["bench"] = KNOWS["evidence"] = KNOWS["flower"] = KNOWS["experiments"] | {"experiments"}
+KNOWS["live"] = KNOWS["bench"] | {"show"}
 
 
 def imported_rooms(path: Path) -> set[str]:

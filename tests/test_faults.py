@@ -1,0 +1,271 @@
+"""Faults: nodes that fail or answer nonsense, processes that are killed; a bad update never reaches the average."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_data import small_recipe, write_alphabets
+
+from mglib.__main__ import main
+from mglib.experiments import Recipe, Run, set_up, train
+from mglib.experiments.attacks import LabelFlip, attacked, liars
+from mglib.experiments.training import round_metrics
+from mglib.federated import LocalEngine, Refusal, Round, RoundFailed, Update, admit, average, move_length, run_rounds
+from mglib.federated.process import worker_context
+from mglib.params import Params, load
+
+START = {"p": torch.zeros(3), "q": torch.zeros(2, 2)}
+KILLS = 50
+
+
+@dataclass(frozen=True)
+class Place:
+    """A node that answers with its own number everywhere."""
+
+    name: str
+    number: float
+
+
+PLACES = [Place(f"place {number}", float(number)) for number in range(1, 6)]
+
+
+def answer(params: Params, node: Place, position: int, round: Round) -> Update:
+    """Answer as one should."""
+    everywhere = {name: torch.full_like(value, node.number) for name, value in params.items()}
+    return Update(node.name, everywhere, 1.0, {"loss": 1.0}, round.index)
+
+
+BAD = {
+    "not a number": lambda update: replace_first(update, lambda value: value.index_fill(0, torch.tensor([1]), np.nan)),
+    "infinity": lambda update: replace_first(update, lambda value: value / 0),
+    "wrong shape": lambda update: replace_first(update, lambda value: value[:2]),
+    "wrong type": lambda update: replace_first(update, lambda value: value.double()),
+    "stale round": lambda update: update._replace(round=update.round - 1),
+    "another architecture": lambda update: update._replace(params={"layers.0.weight": torch.zeros(7)}),
+    "a parameter too many": lambda update: update._replace(params=update.params | {"more": torch.zeros(1)}),
+    "a parameter too few": lambda update: update._replace(params={"p": update.params["p"]}),
+    "far too large": lambda update: update._replace(params=update.params | {"p": torch.zeros(10**6)}),
+    "weight of nothing": lambda update: update._replace(weight=0.0),
+    "weight without end": lambda update: update._replace(weight=float("inf")),
+    "metrics not finite": lambda update: update._replace(metrics={"loss": float("nan")}),
+}
+REASONS = {
+    "not a number": "not finite",
+    "infinity": "not finite",
+    "wrong shape": r"p is \(2,\) float32 where \(3,\) float32 was sent",
+    "wrong type": "float64 where",
+    "stale round": "answers round -1 in round 0",
+    "another architecture": "another network",
+    "a parameter too many": "more is unknown",
+    "a parameter too few": "q is missing",
+    "far too large": "a payload of 4000016 bytes where 28 were sent",
+    "weight of nothing": "weight is 0.0",
+    "weight without end": "weight is inf",
+    "metrics not finite": "loss is nan",
+}
+
+
+def replace_first(update, change):
+    return update._replace(params=update.params | {"p": change(update.params["p"])})
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """The second node answers badly, or raises."""
+
+    fault: str
+
+    def __call__(self, params, node, position, round):
+        if position != 1:
+            return answer(params, node, position, round)
+        if self.fault == "raises":
+            raise ValueError("no class holds enough examples")
+        if self.fault == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return BAD[self.fault](answer(params, node, position, round))
+
+
+def one_round(fault, workers=1, **options):
+    with LocalEngine(Faulty(fault), PLACES, workers) as engine:
+        return next(run_rounds(engine, START, average, **{"rounds": 2, "nodes_per_round": 5, "seed": 0} | options))
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_update_never_reaches_the_average_and_the_round_says_why(fault):
+    result = one_round(fault)
+    assert [refusal.node for refusal in result.refused] == ["place 2"]
+    with pytest.raises(RoundFailed, match=f"4 of 5 needed nodes answered .*place 2: .*{REASONS[fault]}"):
+        one_round(fault, quorum=5)
+    assert torch.equal(result.params["p"], torch.full((3,), (1 + 3 + 4 + 5) / 4))
+    assert len(result.updates) == 4
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_node_that_cannot_compute_is_refused_and_the_others_go_on(workers):
+    result = one_round("raises", workers)
+    assert result.refused == [Refusal("place 2", "ValueError: no class holds enough examples")]
+    assert torch.equal(result.params["p"], torch.full((3,), 3.25))
+
+
+def test_a_worker_that_dies_takes_its_own_nodes_and_the_next_round_has_a_new_one():
+    with LocalEngine(Faulty("dies"), PLACES, workers=2) as engine:
+        rounds = list(run_rounds(engine, START, average, rounds=2, nodes_per_round=5, seed=0))
+    for result in rounds:
+        assert "place 2" in {refusal.node for refusal in result.refused}
+        assert all("died" in refusal.reason for refusal in result.refused)
+        numbers = [PLACES[int(update.node[-1]) - 1].number for update in result.updates]
+        assert float(result.params["p"][0]) == pytest.approx(np.mean(numbers))
+
+
+def test_nothing_but_refusals_ends_the_training_with_their_reasons():
+    everyone = [Refusal("a", "late"), Refusal("b", "gone")]
+    with pytest.raises(RoundFailed, match=r"round 3: 0 of 1 needed nodes answered \(a: late; b: gone"):
+        admit(START, everyone, Round(3, 9, 0))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_alphabets(tmp_path_factory.mktemp("alphabets"))
+
+
+def test_what_was_refused_stands_in_the_metrics(folder, monkeypatch, tmp_path):
+    recipe = small_recipe(folder)
+    experiment = set_up(recipe)
+    sample = type(experiment.federation.train[0]).sample_task
+    bad = experiment.federation.train[0].name
+
+    def empty(node, *rest):
+        if node.name == bad:
+            raise ValueError("no class holds enough examples")
+        return sample(node, *rest)
+
+    monkeypatch.setattr(type(experiment.federation.train[0]), "sample_task", empty)
+    lines = [round_metrics(result) for result in experiment.rounds()]
+    assert any(line.get("refused") == {bad: "ValueError: no class holds enough examples"} for line in lines)
+    assert all(bad not in line["nodes"] for line in lines)
+
+
+def test_a_training_below_its_quorum_stops_with_the_reason_and_exit_code_1(folder, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("mglib.experiments.updates.MetaUpdate.direction", lambda *rest: 1 / 0)
+    sizes = ["--image-size=14", "--width=8", "--depth=3", "--ways=3", "--queries=4", "--rounds=4"]
+    data = ["--data", f"folder:{folder}", "--held-out", "alphabet3", "--validation", "alphabet2"]
+    options = ["--nodes-per-round=2", "--quorum=2", "--out", str(tmp_path / "run"), "--workers", "1"]
+    assert main(["train", *data, *sizes, *options]) == 1
+    said = capsys.readouterr().err
+    assert "round 0: 0 of 2 needed nodes answered" in said
+    assert "ZeroDivisionError" in said
+    assert "--resume" in said
+
+
+def train_and_tell(recipe: Recipe, out: Path, told: Connection) -> None:
+    """What the process that will be killed does."""
+    train(recipe, out, resume=True, on_round=lambda metrics: told.send(metrics["round"]))
+
+
+def test_a_trainer_that_is_killed_at_any_of_fifty_moments_loses_nothing_it_acknowledged(folder, tmp_path):
+    """Killed again and again, each time somewhere else, the training ends in the bits of one that was left alone."""
+    recipe = small_recipe(folder, rounds=300, width=4, depth=2)
+    whole = train(recipe, tmp_path / "whole")
+    context, generator, out = worker_context(__name__), np.random.default_rng(0), Run(tmp_path / "killed")
+    moments = []
+    for _ in range(KILLS):
+        heard, told = context.Pipe(duplex=False)
+        kept = int(load(out.checkpoint_file)[1]["rounds_done"]) if out.checkpoint_file.exists() else 0
+        work = context.Process(target=train_and_tell, args=(recipe, out.folder, told))
+        work.start()
+        assert heard.poll(60)
+        assert heard.recv() == kept, "what a checkpoint holds is neither lost nor trained again"
+        for _ in range(generator.integers(25)):
+            if not heard.poll(60) or heard.recv() == recipe.rounds - 1:
+                break
+        time.sleep(float(generator.exponential(0.01)))
+        work.kill()
+        work.join()
+        moments.append(kept)
+        if out.finished:  # it was faster than the kill: once more from the start
+            shutil.rmtree(out.folder)
+    again = train(recipe, out.folder, resume=True)
+    assert len(set(moments)) > 5, "they were killed at different moments"
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+    assert out.metrics_file.read_text() == (tmp_path / "whole" / "metrics.jsonl").read_text()
+
+
+# --- nodes that lie ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def experiment(folder):
+    return set_up(small_recipe(folder, nodes_per_round=2))
+
+
+def sent_under(experiment, attack):
+    recipe = replace(experiment.recipe, attack=attack, attackers=0.4)
+    nodes = experiment.federation.train
+    honest = lambda params, node, position, round: Update(  # noqa: E731
+        node.name, {name: value + 0.01 for name, value in params.items()}, node.weight, {"loss": 1.0}, round.index
+    )
+    update = attacked(honest, recipe, nodes)
+    everywhere = range(len(nodes))
+    lying = liars(recipe, len(nodes))
+    assert 0 < len(lying) == round(0.4 * len(nodes)) < len(nodes)
+    first = Round(0, 4, recipe.seed)
+    return lying, {p: update(experiment.initial, nodes[p], p, first) for p in everywhere}
+
+
+@pytest.mark.parametrize("attack", ["sign-flip", "noise", "drift"])
+def test_who_lies_sends_ten_times_the_move_somewhere_else_and_it_is_admitted(experiment, attack):
+    start = experiment.initial
+    lying, found = sent_under(experiment, attack)
+    honest = {name: value + 0.01 for name, value in start.items()}
+    for position, update in found.items():
+        if position not in lying:
+            assert all(torch.equal(update.params[name], honest[name]) for name in start)
+            continue
+        length = move_length(start, honest)
+        assert move_length(start, update.params) == pytest.approx(10 * length, rel=1e-3)
+        if attack == "sign-flip":
+            assert all(bool((update.params[name] < start[name]).all()) for name in start)
+    updates, refused = admit(start, list(found.values()), Round(0, 4, 0))
+    assert refused == [], "what is well formed passes: that is what robust means are for"
+    assert len(updates) == len(found)
+
+
+def test_flipped_labels_are_those_of_the_queries_and_nothing_else(experiment):
+    node = experiment.federation.train[0]
+    honest, flipped = (kind.sample_task(3, 1, 4, np.random.default_rng(1)) for kind in (node, LabelFlip(node)))
+    assert torch.equal(flipped.query.labels, (honest.query.labels + 1) % 3)
+    assert torch.equal(flipped.support.labels, honest.support.labels)
+    assert torch.equal(flipped.query.images, honest.query.images)
+    assert LabelFlip(node).name == node.name
+
+
+def test_without_an_attack_nothing_stands_between_a_node_and_its_update(experiment):
+    assert attacked(answer, experiment.recipe, experiment.federation.train) is answer
+
+
+@pytest.mark.parametrize(("field", "value"), [("aggregation", "mode"), ("attack", "rude"), ("suspected", 0.5)])
+def test_what_no_recipe_can_have_is_refused(field, value):
+    with pytest.raises(ValueError, match=f"`{field}`"):
+        Recipe(**{field: value})
+
+
+def test_a_quorum_of_more_nodes_than_a_round_has_is_refused():
+    with pytest.raises(ValueError, match=r"`quorum` \(=5\) must be at most the 4"):
+        Recipe(quorum=5)
+
+
+@pytest.mark.parametrize("attack", ["sign-flip", "noise", "drift", "label-flip"])
+def test_an_attacked_training_is_the_same_in_two_processes(folder, tmp_path, attack):
+    recipe = small_recipe(folder, attack=attack, attackers=0.4, aggregation="median", rounds=3)
+    alone, spread = (train(recipe, tmp_path / str(workers), workers=workers) for workers in (1, 2))
+    assert all(torch.equal(alone[name], spread[name]) for name in alone)
+    metrics = [json.loads(line) for line in (tmp_path / "1" / "metrics.jsonl").read_text().splitlines()]
+    assert len(metrics) == 3
