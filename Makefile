@@ -16,7 +16,7 @@ SOURCES = $(wildcard assets/*) _config.yml _toc.yml package.json package-lock.js
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book html test lint lock notebooks notebook chapter links bench clean
+.PHONY: federation help book html test lint lock notebooks notebook chapter links bench clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,10 +72,13 @@ notebook: $(VENV)/.test-stamp ## format and re-execute one notebook: make notebo
 
 bench: $(VENV)/.test-stamp ## time the library beside its peers into results/bench; half an hour on a machine with nothing else to do
 	@mkdir -p results/bench
-	set -e; for what in meta-step inference rounds; do \
+	set -e; for what in meta-step inference rounds scale; do \
 		$(BIN)/python -m mglib bench $$what --json > results/bench/.$$what.part; \
 		mv results/bench/.$$what.part results/bench/$$what.json; \
 	done
+
+federation: $(VENV)/.test-stamp ## a link and two nodes as processes of their own on this machine, a training, a new node that adapts
+	$(BIN)/python scripts/federation.py $(if $(IMAGES),--images $(IMAGES))
 
 clean: ## remove what was built, but not the virtual environment
 	rm -rf _build assets/vendor tests/node_modules
