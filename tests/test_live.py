@@ -149,7 +149,8 @@ def test_the_slopes_are_those_of_autograd(page, images):
 
 
 def test_the_page_draws_the_pixels_that_python_draws(page, drawings, images):
-    code = "(live, tasks) => tasks.map((task) => task.map((both) => both.map((s) => [...live.rasterise(live.centred(s))])))"
+    code = """(live, tasks) => tasks.map((task) => task.map((both) => both.map(
+      (strokes) => [...live.rasterise(live.centred(strokes))])))"""
     strokes = [[[[stroke.tolist() for stroke in s] for s in both] for both in task] for task in drawings[:10]]
     theirs = np.array(in_page(page, code, strokes))
     assert np.abs(theirs - images[:10]).max() <= 1 / 255 + 1e-9

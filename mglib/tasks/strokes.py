@@ -1,6 +1,6 @@
 """Strokes: a drawing as the lines that a pen went along, and those lines as an image.
 
-`book/live/gated_net.js` does the same to what is drawn on the page; both compute in double precision.
+`mglib/live/gated_net.js` does the same to what is drawn on the page; both compute in double precision.
 """
 
 from collections.abc import Sequence
