@@ -13,6 +13,7 @@ from mglib.tasks.drawings import DrawingSettings, character_lines, shake
 
 RUN = Path(mglib.__file__).parents[1] / "results" / "runs" / "drawings" / "gated-50"
 SCRIPTS = {"Georgian": "აბგდევზთიკლმ", "Hebrew": "אבגדהוזחטכלמ"}
+BARS = "[data-part=answer] li:not(.mg-none)"
 TASKS = 12  # of five queries each
 DRAW = """(strokes) => {
   const pad = document.querySelector('[data-part=pad]'), box = pad.getBoundingClientRect();
@@ -96,7 +97,7 @@ def test_the_page_shows_before_and_after_the_gates_and_the_work(page, lines):
     assert "one step in two stages" in said(page)
     draw(page, alphabet[2])
     assert said(page).startswith("Character 3")
-    assert page.locator("[data-part=answer] li").count() == 10
+    assert page.locator(BARS).count() == 10
     assert "before the step" in page.inner_text("[data-part=answer]")
     assert "% of the dense network's multiply-adds" in page.inner_text("[data-part=cost]")
     rows = page.locator(".mg-row")
@@ -106,7 +107,11 @@ def test_the_page_shows_before_and_after_the_gates_and_the_work(page, lines):
         assert f"{opened} of 32 filters open" in row.get_attribute("aria-label")
     rows.first.focus()
     page.keyboard.press("ArrowRight")
-    assert "Layer 1, filter 1:" in page.inner_text("[data-part=filter]")
+    assert "Layer 1, filter 2:" in page.inner_text("[data-part=filter]")
+    assert rows.first.get_attribute("aria-valuetext").startswith("filter 2, ")
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowRight")
+    assert rows.first.get_attribute("aria-valuenow") == "32"
     rows.nth(1).locator(".mg-cell").nth(4).hover()
     assert "Layer 2, filter 5:" in page.inner_text("[data-part=filter]")
 
@@ -144,9 +149,9 @@ def test_what_goes_wrong_is_said(page, lines):
     press(page, "clear")
     assert "empty drawing" in said(page)
     draw(page, alphabet[1])
-    assert page.locator("[data-part=answer] li").count() == 6
+    assert page.locator(BARS).count() == 6
     press(page, "reset")
-    assert page.locator("[data-part=answer] li").count() == 0
+    assert page.locator(BARS).count() == 0
     assert page.get_attribute("[data-part=slots] button:nth-child(1)", "aria-label") == "Character 1, empty"
 
 
@@ -163,15 +168,63 @@ def test_undo_takes_back_one_stroke(page, lines):
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_pad_fits_and_stays_where_it_is(page, lines, width):
+def test_the_pad_fits_and_nothing_moves_whatever_is_said(page, lines, width):
     page.set_viewport_size({"width": width, "height": 900})
-    where = page.locator("[data-part=pad]").bounding_box()
-    alphabet = list(lines["Hebrew"].values())[:5]
-    draw_alphabet(page, alphabet)
-    press(page, "adapt")
-    draw(page, alphabet[0])
-    assert page.locator("[data-part=pad]").bounding_box() == where
+    boxes = (
+        "() => [...document.querySelectorAll('figure, figure [data-part]')].map((e) => [e.offsetTop, e.offsetHeight])"
+    )
+    where, alphabet = page.evaluate(boxes), list(lines["Hebrew"].values())[:5]
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    for number in (0, 1, 3, 5):
+        draw_alphabet(page, alphabet[:number])
+        press(page, "adapt")
+        assert page.evaluate(
+            "() => { const e = document.querySelector('[data-part=status]'); return e.scrollHeight <= e.clientHeight; }"
+        ), f"cut off: {said(page)}"
+        if number > 1:
+            draw(page, alphabet[0])
+        assert page.evaluate(boxes) == where
+    press(page, "reset")
+    assert page.evaluate(boxes) == where
+
+
+def test_a_real_mouse_draws(page):
+    box = page.locator("[data-part=pad]").bounding_box()
+    at = lambda x, y: (box["x"] + x * box["width"], box["y"] + y * box["height"])  # noqa: E731
+    for slot, (start, end) in enumerate([((0.2, 0.5), (0.8, 0.5)), ((0.5, 0.2), (0.5, 0.8))]):
+        page.click(f"[data-part=slots] button:nth-child({slot + 1})")
+        page.mouse.move(*at(*start))
+        page.mouse.down()
+        page.mouse.move(*at(*end), steps=12)
+        page.mouse.up()
+    press(page, "adapt")
+    for start, end, answer in [((0.5, 0.25), (0.5, 0.7), "1"), ((0.25, 0.45), (0.8, 0.45), "0")]:
+        press(page, "ask")
+        page.mouse.move(*at(*start))
+        page.mouse.down()
+        page.mouse.move(*at(*end), steps=12)
+        page.mouse.up()
+        assert page.get_attribute("figure", "data-answer") == answer
+
+
+def test_a_real_finger_draws_and_does_not_scroll_the_page(browser, document):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.goto(document.as_uri())
+    page.wait_for_selector("figure[data-ready]")
+    box, touch = page.locator("[data-part=pad]").bounding_box(), context.new_cdp_session(page)
+
+    def send(kind, *points):
+        places = [{"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]} for x, y in points]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    send("touchStart", (0.5, 0.9))
+    for step in range(1, 9):
+        send("touchMove", (0.5, 0.9 - 0.1 * step))
+    send("touchEnd")
+    assert page.get_attribute("[data-part=slots] button:nth-child(1)", "aria-label") == "Character 1, drawn"
+    assert page.evaluate("() => scrollY") == 0
+    context.close()
 
 
 def test_without_scripts_there_is_a_picture_and_a_sentence(browser, document):
@@ -180,4 +233,5 @@ def test_without_scripts_there_is_a_picture_and_a_sentence(browser, document):
     page.goto(document.as_uri())
     assert "needs JavaScript" in page.inner_text("noscript")
     assert page.locator("noscript img").count() == 1
+    assert not page.is_visible("[data-part=pad]")
     context.close()

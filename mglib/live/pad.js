@@ -1,13 +1,13 @@
-// The drawing pad: five slots, a pad, a step, and what the network says of the next drawing. Uses gated_net.js above it;
-// `root` is the figure, `data` holds the model and ready-made characters as strokes.
+// The drawing pad: slots for an alphabet, a pad, one step, and what the network makes of the next drawing. Stands behind
+// gated_net.js; `root` is the figure, `data` holds the model and ready-made characters as strokes.
 
-const WAYS = data.model.ways, SIDE = data.model.image_size;
-const net = loadModel(data.model), state = { slots: Array(WAYS).fill(null), target: 0, strokes: [], own: null };
-const part = (name) => root.querySelector(`[data-part="${name}"]`);
-const pad = part("pad"), status = part("status");
+const { ways: WAYS, image_size: SIDE, width: WIDTH, depth: DEPTH } = data.model, MAP = 84, QUESTION = null;
+const net = loadModel(data.model), part = (name) => root.querySelector(`[data-part="${name}"]`), pad = part("pad");
+const state = { slots: Array(WAYS).fill([]), target: 0, strokes: [], own: null, answer: null, filter: [0, 0] };
 
 function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
+  const isDrawn = ["svg", "g", "rect"].includes(tag);
+  const element = isDrawn ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value);
@@ -16,22 +16,21 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-const say = (text) => (status.textContent = text);
+const say = (text) => (part("status").textContent = text);
+const percent = (share) => `${(100 * share).toFixed(0)} %`;
 
 // ---- drawing -------------------------------------------------------------------------------------------------------
 
 function paint(canvas, strokes) {
   const pen = canvas.getContext("2d"), size = canvas.width;
   pen.clearRect(0, 0, size, size);
-  pen.strokeStyle = pen.fillStyle = getComputedStyle(root).color;
-  pen.lineWidth = Math.max(4, size * 0.04);
+  pen.strokeStyle = getComputedStyle(root).color;
+  pen.lineWidth = size * 0.04;
   pen.lineCap = pen.lineJoin = "round";
   for (const stroke of strokes) {
     pen.beginPath();
-    const [first] = stroke;
-    pen.moveTo(first[0] * size, first[1] * size);
-    for (const [x, y] of stroke) pen.lineTo(x * size, y * size);
-    pen.lineTo(stroke[stroke.length - 1][0] * size + 0.01, stroke[stroke.length - 1][1] * size);
+    pen.moveTo(stroke[0][0] * size, stroke[0][1] * size);
+    for (const [x, y] of stroke.length > 1 ? stroke.slice(1) : stroke) pen.lineTo(x * size, y * size);
     pen.stroke();
   }
 }
@@ -55,116 +54,104 @@ pad.addEventListener("pointermove", (event) => {
 pad.addEventListener("pointerup", () => drawn());
 pad.addEventListener("pointercancel", () => drawn());
 
-// A stroke has ended: it belongs to the slot that is open, or is a question to the network.
+// A stroke has ended: it belongs to the slot that is open, or to a question.
 function drawn() {
-  if (state.target === null) return ask();
-  state.slots[state.target] = state.strokes.length ? state.strokes.map((stroke) => [...stroke]) : null;
+  paint(pad, state.strokes);
+  if (state.target === QUESTION) return ask();
+  state.slots[state.target] = [...state.strokes];
   showSlots();
 }
 
-function open(target) {
+function open(target, message) {
   state.target = target;
-  state.strokes = target === null ? [] : (state.slots[target] ?? []).map((stroke) => [...stroke]);
+  state.strokes = target === QUESTION ? [] : [...state.slots[target]];
   paint(pad, state.strokes);
   showSlots();
-  say(target === null ? "Draw one of your characters again." : `Draw character ${target + 1}.`);
+  say(message ?? (target === QUESTION ? "Draw one of your characters again." : `Draw character ${target + 1}.`));
 }
 
 part("undo").addEventListener("click", () => {
   if (!state.strokes.length) return say("There is no stroke to take back.");
   state.strokes.pop();
-  paint(pad, state.strokes);
   drawn();
 });
 part("clear").addEventListener("click", () => {
   state.strokes = [];
-  paint(pad, state.strokes);
   drawn();
 });
 
-// ---- ready-made characters, for those who cannot or will not draw ------------------------------------------------------
+// ---- ready-made characters, for those who cannot or will not draw: each time a little different -----------------------
 
-for (const [name, strokes] of Object.entries(data.characters)) {
-  part("picker").append(make("option", { value: name }, `${name}`));
-}
+for (const name of Object.keys(data.characters)) part("picker").append(make("option", { value: name }, name));
 part("pick").addEventListener("click", () => {
-  const shake = () => (Math.random() - 0.5) * 0.02;
-  const strokes = data.characters[part("picker").value];
-  const [angle, size] = [(Math.random() - 0.5) * 0.2, 0.85 + 0.2 * Math.random()];
+  const either = (most) => most * (2 * Math.random() - 1), angle = either(0.1), size = 0.95 + either(0.1);
   const [cos, sin] = [size * Math.cos(angle), size * Math.sin(angle)];
-  state.strokes = strokes.map((stroke) => stroke.map(([x, y]) => [
-    0.5 + cos * (x - 0.5) - sin * (y - 0.5) + shake(), 0.5 + sin * (x - 0.5) + cos * (y - 0.5) + shake(),
+  state.strokes = data.characters[part("picker").value].map((stroke) => stroke.map(([x, y]) => [
+    0.5 + cos * (x - 0.5) - sin * (y - 0.5) + either(0.01), 0.5 + sin * (x - 0.5) + cos * (y - 0.5) + either(0.01),
   ]));
-  paint(pad, state.strokes);
   drawn();
 });
 
-// ---- slots -----------------------------------------------------------------------------------------------------------
+// ---- slots: one for each character, and one for questions ---------------------------------------------------------------
 
 const slots = state.slots.map((_, slot) => {
   const canvas = make("canvas", { width: 96, height: 96, "aria-hidden": "true" });
   const button = make("button", { type: "button", onclick: () => open(slot) }, canvas, `${slot + 1}`);
-  part("slots").append(button);
+  part("ask").before(button);
   return { button, canvas };
 });
+part("ask").addEventListener("click", () => (state.own ? open(QUESTION) : say("Draw your characters and adapt first.")));
 
 function showSlots() {
   slots.forEach(({ button, canvas }, slot) => {
-    paint(canvas, state.slots[slot] ?? []);
+    paint(canvas, state.slots[slot]);
     button.setAttribute("aria-pressed", String(state.target === slot));
-    button.setAttribute("aria-label", `Character ${slot + 1}, ${state.slots[slot] ? "drawn" : "empty"}`);
+    button.setAttribute("aria-label", `Character ${slot + 1}, ${state.slots[slot].length ? "drawn" : "empty"}`);
   });
+  part("ask").setAttribute("aria-pressed", String(state.target === QUESTION));
 }
 
 // ---- the step --------------------------------------------------------------------------------------------------------
 
 part("adapt").addEventListener("click", () => {
-  const filled = state.slots.map((strokes, slot) => ({ strokes, slot })).filter(({ strokes }) => strokes);
-  if (!filled.length) return say("There is no drawing yet: draw a character in each slot.");
-  if (filled.length === 1) return say("One character only: with nothing to tell it from, there is nothing to learn.");
-  const images = filled.map(({ strokes }) => rasterise(centred(strokes), SIDE)), labels = filled.map(({ slot }) => slot);
-  const started = performance.now(), own = net.adapt(images, labels), taken = performance.now() - started;
-  const before = { net, statistics: net.statistics(images) }, after = { net: own, statistics: own.statistics(images) };
-  state.own = { before, after, labels };
+  const labels = [...state.slots.keys()].filter((slot) => state.slots[slot].length);
+  if (!labels.length) return say("There is no drawing yet: draw a character in each slot.");
+  if (labels.length === 1) return say("One character only: with nothing to tell it from, there is nothing to learn.");
+  const images = labels.map((slot) => rasterise(centred(state.slots[slot]), SIDE));
+  const positions = labels.map((_, position) => position); // the network's outputs, one for each drawing
+  const started = performance.now(), own = net.adapt(images, positions), taken = performance.now() - started;
+  state.own = { labels, before: [net, net.statistics(images)], after: [own, own.statistics(images)] };
   root.dataset.adaptMilliseconds = String(taken);
-  open(null);
-  const left = filled.length < WAYS ? ` ${WAYS - filled.length} of the slots are empty, and are never the answer.` : "";
-  say(`Adapted in ${taken.toFixed(0)} ms, one step in two stages.${left} Now draw one of your characters again.`);
+  median(() => own.predict(images[0], state.own.after[1], { skip: false })); // the first runs are slow, and timed for nobody
+  const left = WAYS - labels.length, empty = left ? ` ${left} of the slots are empty, and are never the answer.` : "";
+  showAnswer(null);
+  open(QUESTION, `Adapted in ${taken.toFixed(0)} ms, one step in two stages.${empty} Draw one of your characters again.`);
 });
 
 part("reset").addEventListener("click", () => {
-  Object.assign(state, { slots: Array(WAYS).fill(null), own: null });
-  part("answer").replaceChildren();
-  part("gates").replaceChildren();
-  part("cost").textContent = "";
+  Object.assign(state, { slots: Array(WAYS).fill([]), own: null });
+  showAnswer(null);
   open(0);
 });
-
-part("ask").addEventListener("click", () => (state.own ? open(null) : say("Draw your characters and adapt first.")));
 
 // ---- the answer --------------------------------------------------------------------------------------------------------
 
 function ask() {
   if (!state.strokes.length) return say("An empty drawing: there is nothing to recognise.");
-  if (!state.own) return say("Draw your characters and adapt first.");
-  const image = rasterise(centred(state.strokes), SIDE), told = {};
-  for (const when of ["before", "after"]) {
-    const { net: each, statistics } = state.own[when], answer = each.predict(image, statistics);
-    const shares = softmax(state.own.labels.map((slot) => answer.logits[slot]));
-    told[when] = { ...answer, shares, best: state.own.labels[shares.indexOf(Math.max(...shares))] };
-  }
-  const { net: own, statistics } = state.own.after;
-  const [dense, gated] = [false, true].map((skip) => timed(() => own.predict(image, statistics, { skip })));
-  showAnswer(told);
-  showGates(told.after);
-  const share = (100 * told.after.macs).toFixed(0);
-  part("cost").textContent =
-    `${share} % of the dense network's multiply-adds, ${gated.toFixed(2)} ms; all filters ${dense.toFixed(2)} ms.`;
-  Object.assign(root.dataset, { answer: told.after.best, predictMilliseconds: gated });
-  say(`Character ${told.after.best + 1}, ${(100 * Math.max(...told.after.shares)).toFixed(0)} %; ${share} % of the work.`);
+  const image = rasterise(centred(state.strokes), SIDE), { labels, before, after } = state.own;
+  const told = [before, after].map(([each, statistics]) => {
+    const answer = each.predict(image, statistics), shares = softmax([...answer.logits.slice(0, labels.length)]);
+    return { ...answer, shares, best: shares.indexOf(Math.max(...shares)) };
+  });
+  const [dense, gated] = [false, true].map((skip) => median(() => after[0].predict(image, after[1], { skip })));
+  showAnswer({ told, dense, gated });
+  const { best, shares, macs } = told[1];
+  Object.assign(root.dataset, { answer: labels[best], predictMilliseconds: gated });
+  say(`Character ${labels[best] + 1}, ${percent(shares[best])}; ${percent(macs)} of the work.`);
 }
 
-function timed(work, times = 5) {
+// The milliseconds that work takes, the middle one of some times.
+function median(work, times = 5) {
   const taken = Array.from({ length: times }, () => {
     const started = performance.now();
     work();
@@ -173,61 +160,110 @@ function timed(work, times = 5) {
   return taken.sort((a, b) => a - b)[times >> 1];
 }
 
-function showAnswer(told) {
-  part("answer").replaceChildren(...["before", "after"].map((when) => {
-    const bars = state.own.labels.map((slot, k) => {
-      const share = 100 * told[when].shares[k];
-      const bar = make("span", { class: "mg-bar", style: `width:${share.toFixed(1)}%` });
-      return make("li", slot === told[when].best ? { class: "mg-best" } : {}, `${slot + 1} `, bar, ` ${share.toFixed(0)} %`);
-    });
-    return make("div", {}, make("strong", {}, `${when} the step`), make("ol", {}, ...bars));
-  }));
-}
-
-function showGates({ gates, maps }) {
-  const rows = gates.map((gate, layer) => {
-    const side = Math.round(Math.sqrt(maps[layer].length / gate.length));
-    const cells = [...gate].map((isOpen, filter) => {
-      const look = () => showMap(maps[layer], filter, side, layer, isOpen);
-      return make("span", { class: isOpen ? "mg-cell mg-open" : "mg-cell", onmouseenter: look, onclick: look });
-    });
-    const count = gate.reduce((sum, bit) => sum + bit, 0), row = make("div", {
-      class: "mg-row", tabindex: "0", role: "img", "aria-label": `Layer ${layer + 1}: ${count} of ${gate.length} filters open`,
-    }, ...cells);
-    let at = -1;
-    row.addEventListener("keydown", (event) => {
-      const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!move) return;
-      event.preventDefault();
-      at = (at + move + cells.length) % cells.length;
-      cells[at].click();
-    });
-    return row;
+const bars = ["before", "after"].map((when) => {
+  const lines = state.slots.map(() => {
+    const bar = make("span", { class: "mg-bar" }), share = make("span", { class: "mg-share" });
+    return { bar, share, line: make("li", {}, bar, share) };
   });
-  part("gates").replaceChildren(...rows, make("canvas", { "data-part": "map", width: 84, height: 84, "aria-hidden": "true" }),
-    make("p", { "data-part": "filter" }, "Point at a filter to see its map."));
+  part("answer").append(make("div", {}, make("strong", {}, `${when} the step`), make("ol", {}, ...lines.map((l) => l.line))));
+  return lines;
+});
+
+// What the network says, a bar a slot; the work it took; and its gates. Without an answer all of it stands empty.
+function showAnswer(answer) {
+  state.answer = answer;
+  bars.forEach((lines, when) => lines.forEach(({ line, bar, share }, slot) => {
+    const position = answer ? state.own.labels.indexOf(slot) : -1, told = answer?.told[when];
+    line.className = position < 0 ? "mg-none" : position === told.best ? "mg-best" : "";
+    bar.style.width = position < 0 ? "0" : `${55 * told.shares[position]}%`;
+    share.textContent = position < 0 ? "–" : percent(told.shares[position]);
+  }));
+  const macs = answer?.told[1].macs;
+  part("work").style.width = answer ? `${100 * macs}%` : "0";
+  part("cost").textContent = answer
+    ? `${percent(macs)} of the dense network's multiply-adds: ${answer.gated.toFixed(2)} ms, all filters ${answer.dense.toFixed(2)} ms`
+    : "How much of the network it takes to answer is shown here.";
+  showGates(answer?.told.map((each) => each.gates));
 }
 
-function showMap(maps, filter, side, layer, isOpen) {
-  const canvas = part("map"), pen = canvas.getContext("2d"), size = canvas.width / side;
+// ---- the gates: a row a layer, a mark a filter, and what the filter sees ---------------------------------------------------
+
+const CELL = 10, ROW = 26;
+const KEYS = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, Home: -WIDTH, End: WIDTH };
+const rows = Array.from({ length: DEPTH }, (_, layer) => {
+  const cells = Array.from({ length: WIDTH }, (_, filter) =>
+    make("rect", { class: "mg-cell", x: CELL * filter + 1, y: ROW * layer + 3, width: CELL - 2, height: ROW - 6, rx: 1.5 }));
+  const room = make("rect", { class: "mg-room", x: 0, y: ROW * layer, width: CELL * WIDTH, height: ROW });
+  const look = (event) => {
+    const box = room.getBoundingClientRect(), filter = Math.floor(((event.clientX - box.left) / box.width) * WIDTH);
+    showFilter(layer, filter);
+  };
+  const row = make("g", {
+    class: "mg-row", style: `--mg-layer: ${layer}`, tabindex: 0, role: "slider", "aria-valuemin": 1, "aria-valuemax": WIDTH,
+    onpointermove: look, onpointerdown: look, onfocus: () => state.filter[0] === layer || showFilter(layer, state.filter[1]),
+    onkeydown: (event) => {
+      const by = KEYS[event.key];
+      if (!by) return;
+      event.preventDefault();
+      showFilter(layer, state.filter[1] + by);
+    },
+  }, room, ...cells);
+  return { row, cells };
+});
+const frame = make("rect", { class: "mg-frame", width: CELL, height: ROW, rx: 2 });
+part("gates").append(make("svg", { role: "group", "aria-label": "Gates, a row for each layer, a mark for each filter",
+  viewBox: `-1 -1 ${CELL * WIDTH + 2} ${ROW * DEPTH + 2}` }, ...rows.map(({ row }) => row), frame));
+
+function showGates(gates) {
+  for (const { row } of rows) row.classList.remove("mg-lit");
+  rows.forEach(({ row, cells }, layer) => {
+    cells.forEach((cell, filter) => {
+      const [before, after] = gates ? gates.map((each) => each[layer][filter]) : [0, 0];
+      cell.classList.toggle("mg-open", after === 1);
+      cell.classList.toggle("mg-changed", before !== after);
+    });
+    const number = gates ? `${gates[1][layer].reduce((sum, bit) => sum + bit, 0)} of ${WIDTH} filters open` : "no drawing yet";
+    row.setAttribute("aria-label", `Layer ${layer + 1}: ${number}`);
+  });
+  root.getBoundingClientRect(); // so that the light goes through the layers again
+  for (const { row } of rows) row.classList.toggle("mg-lit", Boolean(gates));
+  showFilter(...state.filter);
+}
+
+function showFilter(layer, wanted) {
+  const filter = Math.min(WIDTH - 1, Math.max(0, wanted)), told = state.answer?.told, canvas = part("map");
+  state.filter = [layer, filter];
+  frame.setAttribute("x", CELL * filter);
+  frame.setAttribute("y", ROW * layer);
+  const [before, after] = told ? told.map(({ gates }) => gates[layer][filter]) : [];
+  const changed = before === after ? "" : after ? ", opened by the step" : ", closed by the step";
+  const gate = told ? (after ? "open" : "closed, not computed") + changed : "no drawing yet";
+  rows[layer].row.setAttribute("aria-valuenow", filter + 1);
+  rows[layer].row.setAttribute("aria-valuetext", `filter ${filter + 1}, ${gate}`);
+  part("filter").textContent = `Layer ${layer + 1}, filter ${filter + 1}: ${gate}.`;
+  const pen = canvas.getContext("2d");
+  pen.clearRect(0, 0, MAP, MAP);
+  if (!after) return;
+  const maps = told[1].maps[layer], side = Math.round(Math.sqrt(maps.length / WIDTH)), size = MAP / side;
   const values = maps.subarray(filter * side * side, (filter + 1) * side * side), most = Math.max(1e-9, ...values);
-  pen.clearRect(0, 0, canvas.width, canvas.height);
   pen.fillStyle = getComputedStyle(root).color;
   values.forEach((value, k) => {
     pen.globalAlpha = value / most;
     pen.fillRect((k % side) * size, Math.floor(k / side) * size, size, size);
   });
-  part("filter").textContent = `Layer ${layer + 1}, filter ${filter + 1}: ${isOpen ? "open" : "closed, not computed"}.`;
+  pen.globalAlpha = 1;
 }
 
 // Ink has the colour of the page's text, which may change.
 function repaint() {
   paint(pad, state.strokes);
   showSlots();
+  showFilter(...state.filter);
 }
-const themes = { attributes: true, attributeFilter: ["data-theme", "class"] };
-new MutationObserver(repaint).observe(document.documentElement, themes);
+new MutationObserver(repaint).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "class"] });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 
+for (const { row } of rows) row.setAttribute("aria-valuenow", 1);
+showAnswer(null);
 open(0);
 root.dataset.ready = "yes";

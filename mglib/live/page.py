@@ -14,22 +14,25 @@ from mglib.show.figures import Captioned
 
 _HERE = Path(__file__).parent
 _MARKUP = """
-<div class="mg-slots" role="group" aria-label="The characters of your alphabet" data-part="slots"></div>
+<div class="mg-app">
+<div class="mg-slots" data-part="slots" role="group" aria-label="The characters of your alphabet, and a question">
+<button type="button" data-part="ask"><span class="mg-question" aria-hidden="true">?</span>ask</button></div>
 <div class="mg-table"><div>
 <canvas data-part="pad" width="560" height="560" role="img" aria-label="Drawing pad, for mouse, pen or finger"></canvas>
-<div class="mg-buttons"><button type="button" data-part="undo">Undo</button>
+<div class="mg-buttons"><button type="button" data-part="adapt" class="mg-main">Adapt</button>
+<button type="button" data-part="undo">Undo</button>
 <button type="button" data-part="clear">Clear</button>
-<button type="button" data-part="adapt">Adapt</button>
-<button type="button" data-part="ask">Ask</button>
 <button type="button" data-part="reset">Reset</button></div>
 <div class="mg-buttons"><label>or take one: <select data-part="picker"></select></label>
 <button type="button" data-part="pick">Draw it</button></div>
 </div><div>
 <p data-part="status" role="status" aria-live="polite"></p>
 <div class="mg-answers" data-part="answer"></div>
-<p data-part="cost"></p>
-<div class="mg-gates" data-part="gates"></div>
-</div></div>
+<div class="mg-work" aria-hidden="true"><span data-part="work"></span></div><p data-part="cost"></p>
+<div data-part="gates"></div>
+<div class="mg-look"><canvas data-part="map" width="84" height="84" aria-hidden="true"></canvas>
+<p data-part="filter"></p></div>
+</div></div></div>
 """
 
 
@@ -61,7 +64,8 @@ class DrawingPad(Captioned):
         return (
             f'<figure class="mg-figure mg-live mg-pad" id="{mark}" aria-label="{html.escape(self.alt)}">'
             f"<style>{self._style}</style>{_MARKUP}"
-            f"<noscript><p>The pad needs JavaScript, which this browser does not run. This is what it shows:</p>"
+            f"<noscript><style>.mg-app {{ display: none; }}</style>"
+            f"<p>The pad needs JavaScript, which this browser does not run. This is what it shows:</p>"
             f"{self._without}</noscript>"
             f"<figcaption>{html.escape(self.caption)}</figcaption>"
             f'<script type="module">const root = document.getElementById("{mark}"), data = {self._data};\n'
