@@ -435,7 +435,8 @@ def test_work_that_is_killed_or_stopped_goes_on_where_it_was(tmp_path, how):
     _, alive = psutil.wait_procs(children, timeout=20)
     assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
     finished = [str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("seed*.json")]
-    assert 4 <= len(finished) < 15
+    assert any("seed1" in name for name in finished), "what was said to be finished is kept"
+    assert len(finished) < 15
     assert [json.loads((tmp_path / "out" / name).read_text())["queries"] for name in finished] == [QUERIES] * len(
         finished
     )

@@ -260,7 +260,7 @@ def test_nodes_that_never_come_end_the_training_with_the_reason(federation, reci
     assert not (tmp_path / "run" / "params.safetensors").exists()
 
 
-def wait_for(path, lines, training, seconds=200):
+def wait_for(path, lines, training, seconds=400):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if path.exists() and len(path.read_text().splitlines()) >= lines:
@@ -310,7 +310,7 @@ def metrics_of(out):
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
-def wait_until(met, training, seconds=200):
+def wait_until(met, training, seconds=400):
     end = time.monotonic() + seconds
     while not met():
         assert training.poll() is None, training.stdout.read()
