@@ -1,0 +1,49 @@
+"""Chapter 18: what it draws by hand is what the library draws, what it prints is the script that runs in the page."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from chapters import BOOK, defined_in
+
+from mglib.live import SOURCE
+from mglib.tasks.strokes import rasterise
+
+CHAPTER = "18_draw_your_own_alphabet"
+
+
+@pytest.fixture(scope="module")
+def outputs():
+    """Everything that the chapter's cells show: what is printed, and the HTML."""
+    cells = nbformat.read(BOOK / f"{CHAPTER}.ipynb", as_version=4).cells
+    shown = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
+    return [output.get("text") or output.get("data", {}).get("text/html", "") for output in shown]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_ink_of_a_pixel_is_the_library_s(seed):
+    strokes = [np.random.default_rng(seed).random((points, 2)) for points in (2, 4)]
+    ink = np.maximum(*(defined_in(CHAPTER, "ink")["ink"]([stroke]) for stroke in strokes))
+    np.testing.assert_allclose(ink, rasterise(strokes) / 255, atol=0.5 / 255 + 1e-9)
+
+
+def test_the_javascript_shown_is_the_javascript_that_runs(outputs):
+    javascript = defined_in(CHAPTER, "javascript")["javascript"]
+    source = SOURCE.read_text(encoding="utf-8")
+    (page,) = [text for text in outputs if "mg-pad" in text]
+    for name in ("rasterise", "adapt", "step", "convolve"):
+        text = javascript(name)
+        assert text.count("{") == text.count("}"), f"{name} is not whole"
+        assert any(text in shown for shown in outputs), f"{name} as printed is older than the script"
+        lines = [line.strip() for line in text.splitlines()]
+        assert all(line in source for line in lines)
+        assert all(line.removeprefix("export ") in page for line in lines)
+
+
+def test_the_page_s_pad_is_the_one_of_the_library(outputs):
+    (page,) = [text for text in outputs if "mg-pad" in text]
+    pad = (Path(SOURCE).parent / "pad.js").read_text(encoding="utf-8")
+    assert pad in page, "execute the chapter again: its page holds an older script"
+    assert re.search(r"<noscript>.*<svg role=\"img\"", page, flags=re.DOTALL), "a picture for readers without scripts"
