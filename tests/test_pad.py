@@ -4,30 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from measure_pad import DRAW, draw_task
 
 import mglib
 from mglib.experiments import Run
 from mglib.live import DrawingPad, export_live
 from mglib.tasks import fonts
-from mglib.tasks.drawings import DrawingSettings, character_lines, shake
+from mglib.tasks.drawings import character_lines
 
 RUN = Path(mglib.__file__).parents[1] / "results" / "runs" / "drawings" / "gated-50"
 SCRIPTS = {"Georgian": "აბგდევზთიკლმ", "Hebrew": "אבגדהוזחטכלמ"}
 BARS = "[data-part=answer] li:not(.mg-none)"
 TASKS = 12  # of five queries each
-DRAW = """(strokes) => {
-  const pad = document.querySelector('[data-part=pad]'), box = pad.getBoundingClientRect();
-  pad.setPointerCapture = () => {};
-  pad.hasPointerCapture = () => true;
-  const fire = (type, [x, y]) => pad.dispatchEvent(new PointerEvent(type, {
-    clientX: box.left + x * box.width, clientY: box.top + y * box.height, pointerId: 1, bubbles: true, cancelable: true,
-  }));
-  for (const stroke of strokes) {
-    fire('pointerdown', stroke[0]);
-    for (const point of stroke.slice(1)) fire('pointermove', point);
-    fire('pointerup', stroke[stroke.length - 1]);
-  }
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -75,17 +63,15 @@ def draw_alphabet(page, alphabet):
 
 
 def test_what_is_drawn_with_a_pointer_is_recognised_after_one_step(page, lines):
-    generator, settings, right = np.random.default_rng(0), DrawingSettings(), []
+    generator, right = np.random.default_rng(0), []
     for number in range(TASKS):
-        script = lines[("Georgian", "Hebrew")[number % 2]]
-        hand = settings.style * generator.standard_normal(30)
-        chosen = [script[name] for name in generator.choice(sorted(script), 5, replace=False)]
+        support, query = draw_task(lines[("Georgian", "Hebrew")[number % 2]], generator)
         press(page, "reset")
-        draw_alphabet(page, [shake(strokes, settings, generator, hand)[0] for strokes in chosen])
+        draw_alphabet(page, support)
         press(page, "adapt")
-        for label, strokes in enumerate(chosen):
+        for label, strokes in enumerate(query):
             press(page, "ask")
-            draw(page, shake(strokes, settings, generator, hand)[0])
+            draw(page, strokes)
             right.append(int(page.get_attribute("figure", "data-answer")) == label)
     assert np.mean(right) >= 0.75, "0.8 is the goal over 200 tasks; of sixty queries a tenth is chance"
 

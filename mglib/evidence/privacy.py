@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from mglib.evidence.counting import counted, right_share
+from mglib.evidence.counting import counted, macs_share, right_share
 from mglib.evidence.measure import commit, federation_of
 from mglib.experiments import Experiment, Recipe, set_up, with_provenance
 from mglib.federated import Round, privacy_spent
@@ -43,7 +43,7 @@ def measure_privacy(changes: dict[str, Any], *, quick: bool = False) -> dict[str
         "correct": [score.correct for score in scores],
         "queries": scores[0].queries,
         "accuracy": right_share(scores),
-        "macs_ratio": float(np.mean([score.macs_ratio for score in scores])),
+        "macs_ratio": macs_share(scores),
         "open_rate": float(bits.mean()),
         "dependence": dependence(bits),
         "gates": np.packbits(bits.bool().numpy()).tobytes().hex(),
