@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -16,6 +17,15 @@ from torch import Tensor
 def cache_folder() -> Path:
     """Return the folder for generated and downloaded data: $MGLIB_CACHE, or the user's cache folder."""
     return Path(os.environ.get("MGLIB_CACHE") or platformdirs.user_cache_dir("mglib"))
+
+
+def read_or_make(path: Path, make: Callable[[], dict[str, dict[str, Tensor]]]) -> dict[str, dict[str, Tensor]]:
+    """Return the images that lie at `path`; where none do, make them, and leave them there."""
+    nodes = read_cache(path)
+    if nodes is None:
+        nodes = make()
+        write_cache(path, nodes)
+    return nodes
 
 
 def read_cache(path: Path) -> dict[str, dict[str, Tensor]] | None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mglib.tasks import fonts
 from mglib.tasks.assembly import LEAST_CLASSES, assemble, check_names
-from mglib.tasks.cache import cache_folder, read_cache, write_cache
+from mglib.tasks.cache import cache_folder, read_or_make
 from mglib.tasks.episodes import Federation
 from mglib.tasks.glyphs import kept_characters
 from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
@@ -64,10 +64,7 @@ def drawing_federation(
     check_names("validation", validation, SCRIPTS)
     held = {*held_out, *validation}
     path = (cache or cache_folder()) / f"drawings-{_fingerprint(settings, held)}.safetensors"
-    nodes = read_cache(path)
-    if nodes is None:
-        nodes = _draw_all(settings, held)
-        write_cache(path, nodes)
+    nodes = read_or_make(path, lambda: _draw_all(settings, held))
     named = {
         node: {f"{node.split('/')[0]}/{character}": images for character, images in classes.items()}
         for node, classes in nodes.items()

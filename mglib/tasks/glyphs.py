@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from mglib.tasks import fonts
 from mglib.tasks.assembly import LEAST_CLASSES, assemble, check_names
-from mglib.tasks.cache import cache_folder, read_cache, write_cache
+from mglib.tasks.cache import cache_folder, read_or_make
 from mglib.tasks.episodes import Federation
 from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
 
@@ -85,10 +85,8 @@ def glyph_federation(
     check_names("validation", validation, scripts)
     held = {*held_out, *validation}
     path = (cache or cache_folder()) / f"glyphs-{_fingerprint(settings, scripts, held)}.safetensors"
-    nodes = read_cache(path)
-    if nodes is None:
-        nodes = _draw_all(settings, [script for script in SCRIPTS if script in scripts], held)
-        write_cache(path, nodes)
+    drawn = [script for script in SCRIPTS if script in scripts]
+    nodes = read_or_make(path, lambda: _draw_all(settings, drawn, held))
     script_of = {node: node.split("/")[0] for node in nodes}
     named = {
         node: {
