@@ -9,7 +9,7 @@ from small_data import small_recipe, write_alphabets
 
 from mglib.experiments import Recipe, Run, evaluate, set_up, train
 from mglib.experiments.algorithms import ALGORITHMS, class_names, client_update
-from mglib.experiments.pruning import prune
+from mglib.experiments.pruning import prune, strongest_filters
 from mglib.experiments.training import own_params
 from mglib.experiments.updates import ClassifierUpdate, MetaUpdate
 from mglib.federated import FedAdam, Round, average
@@ -266,10 +266,10 @@ def test_pruning_takes_the_filters_of_smallest_magnitude_and_what_reads_them():
     for layer, filters in weak.items():
         for name in ("conv.weight", "scale", "shift"):
             params[f"layers.{layer}.{name}"][filters] *= 1e-9  # they write nothing
-    small, pruned = prune(net, params, [4, 4, 4])
+    small, pruned = net.thinned([4, 4, 4]), prune(net, params, strongest_filters(net, params, [4, 4, 4]))
     images = torch.rand(5, 1, 14, 14)
     whole, less = (torch.func.functional_call(n, p, (images,)).logits for n, p in ((net, params), (small, pruned)))
     torch.testing.assert_close(less, whole, rtol=1e-4, atol=1e-5)
     assert [layer.conv.out_channels for layer in small.layers] == [4, 4, 4]
     with pytest.raises(ValueError, match="dense network of 2 layers"):
-        prune(net, params, [4, 4])
+        strongest_filters(net, params, [4, 4])

@@ -8,29 +8,36 @@ from torch import Tensor, nn
 from mglib.params import Params
 
 
-def prune(net: nn.Module, params: Params, kept: Sequence[int]) -> tuple[nn.Module, Params]:
-    """Return a dense `GatedConvNet` with so many filters left in each layer, those of greatest magnitude.
+def strongest_filters(net: nn.Module, params: Params, counts: Sequence[int]) -> list[Tensor]:
+    """Return the positions of the `counts` filters of greatest magnitude in each layer of a dense `GatedConvNet`.
 
-    A filter's magnitude is the norm of its weights (Li et al., arXiv 1608.08710). It is normalised afterwards, so that
-    of its scale counts as well: the factor with which it is heard.
+    A filter's magnitude is the norm of its weights (Li et al., arXiv 1608.08710) times its scale, for its maps are
+    normalised before they are scaled.
 
     Raises:
-        ValueError: if the network has gates, or not as many layers as `kept` has numbers.
+        ValueError: if the network has gates, or not as many layers as there are counts.
     """
     layers = net.convolutions()
-    if net.gate_names() or len(layers) != len(kept):
-        raise ValueError(f"a dense network of {len(kept)} layers is needed to keep {list(kept)} filters")
-    pruned = dict(params)
-    stay: Tensor | None = None  # of the layer below
-    for name, count in zip(layers, kept, strict=True):
-        weight = pruned[f"{name}.conv.weight"]
-        magnitude = weight.flatten(1).norm(dim=1) * pruned[f"{name}.scale"].abs()
-        above = stay
-        stay = magnitude.topk(count).indices.sort().values
-        weight = weight if above is None else weight[:, above]
-        pruned[f"{name}.conv.weight"] = weight[stay]
-        pruned |= {f"{name}.{part}": pruned[f"{name}.{part}"][stay] for part in ("scale", "shift")}
-    columns = params["head.weight"].unflatten(1, (len(magnitude), -1))
-    pruned["head.weight"] = columns[:, stay].flatten(1)
-    small = net.thinned(kept)
-    return small, {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in pruned.items()}
+    if net.gate_names() or len(layers) != len(counts):
+        raise ValueError(f"a dense network of {len(counts)} layers is needed to keep {list(counts)} filters")
+    positions = []
+    for name, count in zip(layers, counts, strict=True):
+        magnitude = params[f"{name}.conv.weight"].flatten(1).norm(dim=1) * params[f"{name}.scale"].abs()
+        positions.append(magnitude.topk(count).indices.sort().values)
+    return positions
+
+
+def prune(net: nn.Module, params: Params, positions: Sequence[Tensor]) -> Params:
+    """Return parameters without the filters that are not at `positions`, and without what reads their maps.
+
+    params: of a dense `GatedConvNet`, or anything in their shapes, such as an optimiser's moments.
+    """
+    pruned, below = dict(params), None
+    for name, stay in zip(net.convolutions(), positions, strict=True):
+        weight = params[f"{name}.conv.weight"]
+        pruned[f"{name}.conv.weight"] = (weight if below is None else weight[:, below])[stay]
+        pruned |= {f"{name}.{part}": params[f"{name}.{part}"][stay] for part in ("scale", "shift")}
+        filters, below = len(weight), stay
+    columns = params["head.weight"].unflatten(1, (filters, -1))
+    pruned["head.weight"] = columns[:, below].flatten(1)
+    return {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in pruned.items()}
