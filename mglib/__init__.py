@@ -1,8 +1,7 @@
 """mglib: federated meta-learning of networks that choose their filters, as the MetaGater book builds it.
 
 The folders are the parts of the book: `nets` (a network that chooses), `tasks` (what is learnt), `meta` (learning to
-learn), `federated` (many nodes), `experiments` (where the parts meet) and `show` (pictures). `bench` times them beside
-what else could be used.
+learn), `federated` (many nodes), `experiments` (where the parts meet) and `show` (pictures).
 """
 
 from mglib.experiments import (

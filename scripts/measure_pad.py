@@ -19,7 +19,6 @@ from playwright.sync_api import sync_playwright
 from tqdm import tqdm
 
 from mglib import Batch, Run, adapt, set_up
-from mglib.bench.report import machine
 from mglib.experiments import with_provenance
 from mglib.live import DrawingPad, export_live
 from mglib.tasks import fonts
@@ -27,6 +26,9 @@ from mglib.tasks.drawings import DrawingSettings, character_lines, shake
 from mglib.tasks.glyphs import kept_characters
 from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
 from mglib.tasks.strokes import centred, rasterise
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "book"))
+from studies.bench.report import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / "results" / "runs" / "drawings" / "gated-50"

@@ -5,8 +5,8 @@ import pytest
 import torch
 from chapters import defined_in
 
-from mglib.evidence import estimate_means
 from mglib.show import show_differences, show_gains, show_orders, show_rows, show_sorted
+from studies import estimate_means
 
 CHAPTER = "10_one_step_on_a_new_node"
 

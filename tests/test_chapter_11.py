@@ -6,10 +6,6 @@ import numpy as np
 import pytest
 from chapters import defined_in
 
-from mglib.evidence import TABLES, holm
-from mglib.evidence.methods import METHODS
-from mglib.evidence.statistics import bootstrap_interval, resampled_means
-from mglib.evidence.tuning import chosen, keep_trial
 from mglib.show import (
     draw_duels,
     show_cost_frontier,
@@ -20,6 +16,10 @@ from mglib.show import (
     show_trials,
     show_verdicts,
 )
+from studies import TABLES, holm
+from studies.methods import METHODS
+from studies.reproduce import chosen, keep_trial
+from studies.statistics import bootstrap_interval, resampled_means
 
 CHAPTER = "11_against_its_relatives"
 

@@ -248,20 +248,3 @@ def test_own_photographs_in_colour_make_a_network(real_data, tmp_path):
     out = str(tmp_path / "run")
     assert main(["train", *data, "--rounds", "4", "--nodes-per-round", "1", "--out", out, "--workers", "1"]) == 0
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["channels"] == 3
-
-
-def test_a_quick_table_trains_tests_and_compares_for_real(tmp_path, capsys):
-    asked = ["reproduce", "budgets", "--quick", "--seeds", "1", "--json", "--out", str(tmp_path)]
-    for method in ("dense-100", "slim-50"):
-        assert main([*asked, "--only", f"glyphs/1-shot/{method}"]) == 0
-        rows = {(row["data"], row["label"]): row for row in json.loads(capsys.readouterr().out)}
-    dense, slim = rows["glyphs", "dense at 100 %"], rows["glyphs", "slim at 50 %"]
-    assert dense["accuracy"] > 0.25
-    assert slim["accuracy"] > 0.25
-    assert slim["macs_ratio"] <= 0.5 < dense["macs_ratio"] == 1
-    assert slim["difference"] == pytest.approx(slim["accuracy"] - dense["accuracy"])
-    assert slim["tasks"] == 60
-    assert rows["glyphs", "metagater at 50 %"]["accuracy"] is None
-    kept = [json.loads(file.read_text()) for file in tmp_path.rglob("seed0.json")]
-    assert [record["quick"] for record in kept] == [True, True]
-    assert not (tmp_path / "tuning").exists(), "a quick look takes the settings that were found at length"

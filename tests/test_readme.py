@@ -1,6 +1,5 @@
 """What the README says is what the files say: its table, its goals, its commands, its picture."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import mglib.__main__
+import studies.readme
+from studies.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -15,10 +16,7 @@ README = (ROOT / "README.md").read_text()
 
 @pytest.fixture(scope="module")
 def results():
-    spec = importlib.util.spec_from_file_location("reproduce_results", ROOT / "scripts" / "reproduce_results.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return studies.readme
 
 
 def test_the_tables_are_made_of_the_result_files(results):
@@ -46,6 +44,7 @@ def test_a_result_file_says_how_it_was_made(results):
 def test_every_command_and_file_in_the_readme_exists():
     commands = set(re.findall(r"python -m mglib ([\w-]+)", README))
     assert commands == set(mglib.__main__.COMMANDS)
+    assert set(re.findall(r"python -m studies ([\w-]+)", README)) == set(COMMANDS)
     for target in re.findall(r"\]\(<?([^)>#]+)>?\)", README):
         assert target.startswith("http") or (ROOT / target).exists(), target
     targets = set(re.findall(r"^make (\w+)", README, re.MULTILINE))

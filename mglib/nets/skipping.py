@@ -4,7 +4,7 @@ The masked network computes every filter and multiplies by the gate: it says wha
 nothing. Here a layer asks its gate first, slices the open filters and the open inputs out of its weights, and
 convolves what is left. With fixed statistics the normalisation is a scale and a shift of each filter, folded into
 the weights once. On a CPU with a C compiler a convolutional net takes the fast path instead, `skipping.c`, which reads
-the open weights where they lie. What was measured and tried for speed is told in `mglib.bench.inference`.
+the open weights where they lie. What was measured and tried for speed is told in `book/studies/bench/inference.py`.
 """
 
 import torch

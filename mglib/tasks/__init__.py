@@ -7,7 +7,6 @@ from mglib.tasks.folders import read_support
 from mglib.tasks.glyphs import GlyphSettings, glyph_federation
 from mglib.tasks.images import load_images
 from mglib.tasks.published import DataUnavailableError
-from mglib.tasks.virtual import VirtualNodes
 
 __all__ = [
     "DATA_NAMES",
@@ -19,7 +18,6 @@ __all__ = [
     "NewNodes",
     "Node",
     "Task",
-    "VirtualNodes",
     "at_hand",
     "glyph_federation",
     "load_federation",
