@@ -5,8 +5,9 @@ import pytest
 import torch
 from chapters import defined_in
 
+from figures.ch10 import show_gains, show_orders, show_sorted
+from figures.intervals import show_differences, show_rows
 from mglib.evidence import estimate_means
-from mglib.show import show_differences, show_gains, show_orders, show_rows, show_sorted
 
 CHAPTER = "10_one_step_on_a_new_node"
 

@@ -9,18 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from mglib.show import (
-    Figure,
-    flip_book,
-    gate_explorer,
-    show_federation,
-    show_frontier,
-    show_gate_map,
-    show_idea,
-    show_step,
-    show_training,
-)
-from mglib.show.figures import ROLES, new_drawing, stencil
+from figures.ch00 import show_federation
+from figures.index import show_idea
+from mglib.figure import ROLES, new_drawing, stencil
+from mglib.show import Figure, flip_book, gate_explorer, show_frontier, show_gate_map, show_step, show_training
 
 
 def glyphs(count):

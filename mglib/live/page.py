@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mglib.live.export import SOURCE
-from mglib.show.figures import Captioned
+from mglib.figure import Captioned
 
 _HERE = Path(__file__).parent
 _MARKUP = """
