@@ -12,7 +12,7 @@ else
 BIN = $(VENV)/bin
 endif
 SOURCES = $(wildcard assets/*) _config.yml _toc.yml package.json package-lock.json .npmrc \
-	$(wildcard scripts/*.py mglib/*.py mglib/*/*.py) $(shell find book -type f -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
+	$(wildcard scripts/*.py mglib/*.py mglib/*/*.py) $(shell find book -type f -not -path '*/.ipynb_checkpoints/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -1,8 +1,8 @@
-"""The command line: `python -m mglib train | evaluate | adapt | predict | export | export-live | bench | reproduce`."""
+"""The command line: `python -m mglib train | node | evaluate | adapt | predict | export | bench | reproduce`."""
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import tyro
 
@@ -10,8 +10,12 @@ from mglib.commands import COMMANDS
 from mglib.federated import RoundFailed
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
+def main(
+    arguments: Sequence[str] | None = None,
+    commands: Mapping[str, Callable] = COMMANDS,
+    program: str = "python -m mglib",
+) -> int:
+    """Run one of the commands, functions whose arguments are their options.
 
     Return 0; 1 where a part of the work failed, or a round of a training, and was reported; 2 with one line that says
     why where the input or the disk refuses; 130 if stopped.
@@ -19,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.showwarning = _show_warning
     try:
         code = tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="python -m mglib", args=arguments, config=(tyro.conf.OmitArgPrefixes,)
+            dict(commands), prog=program, args=arguments, config=(tyro.conf.OmitArgPrefixes,)
         )
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -28,9 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"stopped: {error}; train --resume goes on from the last checkpoint", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            "stopped; train --resume goes on from the last checkpoint, reproduce after the last cell", file=sys.stderr
-        )
+        print("stopped; what is finished is kept: the same command goes on there, train with --resume", file=sys.stderr)
         return 130
     return code or 0
 

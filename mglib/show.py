@@ -1,14 +1,19 @@
 """What a user of the library wants to see: a training, one step, a gate map, what accuracy costs, input by input."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
 
-import ipywidgets as widgets
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from mglib.figure import ACCENT, FAINT, INK, OPEN, Figure, bare, image_column, new_drawing, page_style, stencil
+
+if TYPE_CHECKING:
+    import ipywidgets as widgets
 
 __all__ = ["Figure", "flip_book", "gate_explorer", "show_frontier", "show_gate_map", "show_step", "show_training"]
 
@@ -141,11 +146,15 @@ def _frame(column: int, row: int, colour: str) -> Rectangle:
 def flip_book(frames: Sequence[Figure], description: str, interval: int = 700) -> widgets.VBox:
     """Return a player over figures: a play button and a slider, linked in the browser without Python.
 
+    Needs ipywidgets, which is in `mglib[show]`.
+
     frames: shown one at a time; description: what the slider counts; interval: milliseconds a frame when playing.
 
     Raises:
         ValueError: if there is nothing to show.
     """
+    import ipywidgets as widgets
+
     if not frames:
         raise ValueError("a flip book needs at least one frame")
     last = len(frames) - 1

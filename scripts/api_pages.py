@@ -22,7 +22,6 @@ FOLDERS = {
     "bench": "Benchmarks",
     "evidence": "Evidence",
     "show": "Pictures",
-    "live": "In the page",
     "params": "Parameters",
 }
 

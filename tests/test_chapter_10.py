@@ -90,4 +90,4 @@ def test_rows_that_are_missing_are_named():
     assert "glyphs, ours: 82.5 ± 1.0, 49% of MACs; glyphs, theirs: not measured yet" in figure.alt
     assert "cifar10: not measured yet" in figure.alt
     differences = [{"label": "x", **lead(0.011, 0.009)}, {"label": "y", **lead(None, None)}]
-    assert "x: +1.1 ± 0.9 points; y: not measured yet" in show_differences(differences, "fixed", goal=0.02).alt
+    assert "x: +1.1 ± 0.9 points; y: not measured yet" in show_differences(differences, "fixed").alt

@@ -12,7 +12,7 @@ from figures.style import arrow, draw_relief
 from figures.widgets import Live
 from mglib.figure import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style
 
-_LEVELS = 0.2  # nats between two level lines
+_LEVELS, _TOP = 0.2, 2.4  # nats between two level lines; nats above which all is drawn as ground
 
 
 class Surface(NamedTuple):
@@ -27,17 +27,14 @@ class Surface(NamedTuple):
 
 
 @page_style
-def show_surface(surfaces: Sequence[Surface], caption: str = "", top: float = 2.4) -> Figure:
-    """Draw loss surfaces seen from above beside each other, bluer is lower, with one step of adaptation on each.
-
-    top: loss, in nats, above which all is drawn as ground.
-    """
+def show_surface(surfaces: Sequence[Surface], caption: str = "") -> Figure:
+    """Draw loss surfaces seen from above beside each other, bluer is lower, with one step of adaptation on each."""
     drawing, axes = new_drawing(5.4, 3.2, ncols=len(surfaces), sharey=True)
     told = []
     for axis, surface in zip(np.atleast_1d(axes), surfaces, strict=True):
         across, up, loss = (np.asarray(values, float) for values in (surface.across, surface.up, surface.loss))
-        heights, levels = np.minimum(loss, top + 0.6), np.arange(_LEVELS, top, _LEVELS)
-        draw_relief(axis, across, up, heights, levels, lambda fine: _ground(fine, top), smooth=True, width=0.6)
+        heights, levels = np.minimum(loss, _TOP + 0.6), np.arange(_LEVELS, _TOP, _LEVELS)
+        draw_relief(axis, across, up, heights, levels, lambda fine: _ground(fine, _TOP), smooth=True, width=0.6)
         arrow(axis, (0, 0), (1, 0), ACCENT, width=2.5, size=15)
         axis.plot(0, 0, "o", color=ACCENT, markersize=7)
         axis.set(aspect="auto", xticks=[], yticks=[])

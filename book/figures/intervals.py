@@ -46,15 +46,14 @@ def show_rows(groups: Mapping[str, Sequence[Mapping]], caption: str = "", chance
 
 
 @page_style
-def show_differences(rows: Sequence[Mapping], zero: str, caption: str = "", goal: float | None = None) -> Figure:
+def show_differences(rows: Sequence[Mapping], zero: str, caption: str = "") -> Figure:
     """Draw differences in points with their intervals around zero, what lies below it in orange and open.
 
     rows: `label`, `difference` and `difference_ci95`, as shares, None where not measured.
-    zero: what the line at zero stands for; goal: a second line, in shares, if something was aimed for.
+    zero: what the line at zero stands for.
     """
     drawing, axis = new_drawing(5.4, 0.5 * len(rows) + 0.95)
-    reach = [0.012, abs(goal or 0) * 1.3]
-    told = []
+    reach, told = [0.012], []
     for place, row in enumerate(rows):
         mean, half = row["difference"], row["difference_ci95"] or 0
         label = row["label"]
@@ -63,25 +62,17 @@ def show_differences(rows: Sequence[Mapping], zero: str, caption: str = "", goal
             told.append(f"{label}: {NOT_YET}")
             continue
         _line(axis, 0, place, OPEN, "--")
-        if goal is not None:
-            _line(axis, goal, place, INK, ":")
         colour = ACCENT if mean < 0 else OPEN
         said = f"{100 * mean:+.1f} ± {100 * half:.1f}".replace("-", "−")
-        style = {
-            "color": colour,
-            "marker": "o" if mean >= 0 else "s",
-            "markerfacecolor": colour if mean >= 0 else "none",
-        }
-        axis.errorbar(mean, place + 0.12, xerr=half, capsize=4, linewidth=1.8, markersize=7, **style)
-        axis.annotate(
-            f"{label}: {said}", (mean, place - 0.08), ha="center", va="bottom", color=colour, fontsize=10
-        )  # fmt: skip
+        style = {"marker": "o", "markerfacecolor": colour} if mean >= 0 else {"marker": "s", "markerfacecolor": "none"}
+        axis.errorbar(mean, place + 0.12, xerr=half, color=colour, capsize=4, linewidth=1.8, markersize=7, **style)
+        axis.text(mean, place - 0.08, f"{label}: {said}", ha="center", va="bottom", color=colour, fontsize=10)
         reach.append(abs(mean) + half)
         told.append(f"{label}: {said} points")
     axis.set(xlim=(-1.35 * max(reach), 1.35 * max(reach)), ylim=(len(rows) - 0.4, -0.7), yticks=[])
     axis.spines["left"].set_visible(False)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=None, symbol=""))
-    axis.set_xlabel(f"points; dashed: {zero}" + ("" if goal is None else "; dotted: the goal"))
+    axis.set_xlabel(f"points; dashed: {zero}")
     return Figure(drawing, caption, f"Differences to {zero}, a dashed line. {'; '.join(told)}.")
 
 

@@ -1,7 +1,7 @@
 """The commands of `python -m mglib`, each a function whose arguments are its options; only they print."""
 
 from mglib.commands.measuring import bench_command, reproduce_command
-from mglib.commands.own import adapt_command, export_command, export_live_command, predict_command
+from mglib.commands.own import adapt_command, export_command, predict_command
 from mglib.commands.training import evaluate_command, node_command, train_command
 
 COMMANDS = {
@@ -11,7 +11,6 @@ COMMANDS = {
     "adapt": adapt_command,
     "predict": predict_command,
     "export": export_command,
-    "export-live": export_live_command,
     "bench": bench_command,
     "reproduce": reproduce_command,
 }

@@ -1,6 +1,6 @@
 """Strokes: a drawing as the lines that a pen went along, and those lines as an image.
 
-`mglib/live/gated_net.js` does the same to what is drawn on the page; both compute in double precision.
+`gated_net.js` does the same to what is drawn on the page; both compute in double precision.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def centre_lines(ink: np.ndarray, tolerance: float = 0.9, spur: float = 0.06) ->
     ink: (side, side), booleans. tolerance: pixels by which a line may leave the skeleton's; spur: lines that hang
     on others by one end and are shorter than this share of the side are leftovers of thinning, and go.
 
-    Needs scikit-image, which is in `mglib[drawings]`.
+    Needs scikit-image, which is in `mglib[book]`.
 
     Raises:
         ValueError: if there is no ink.

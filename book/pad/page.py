@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mglib.live.export import SOURCE
 from mglib.figure import Captioned
+from pad.export import SOURCE
 
 _HERE = Path(__file__).parent
 _MARKUP = """

@@ -3,7 +3,7 @@
 
 const EPSILON = 1e-5;
 
-// A model as `python -m mglib export-live` writes it: sizes, rates, and parameters by name as base64 of 32-bit floats.
+// A model as `python -m pad export` writes it: sizes, rates, and parameters by name as base64 of 32-bit floats.
 export function loadModel(exported) {
   const params = {};
   for (const [name, text] of Object.entries(exported.params)) {
@@ -357,7 +357,7 @@ export function softmax(logits) {
   return powers.map((power) => power / sum);
 }
 
-// ---- drawings: the lines of a pen as an image, as `mglib.tasks.strokes` has it ---------------------------------------
+// ---- drawings: the lines of a pen as an image, as `pad/strokes.py` has it ------------------------------------------
 
 const INSIDE = 20 / 28, PEN = 1.1 / 28, SHORTEST = 0.12;
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mglib
+from mglib import Recipe
 from mglib.tasks import fonts
-from mglib.tasks.drawings import DrawingSettings, character_lines, draw_all, drawing_federation, shake
-from mglib.tasks.strokes import INSIDE, PEN, centre_lines, centred, rasterise
+from pad.drawings import DrawingSettings, character_lines, draw_all, drawing_federation, federation_of, shake
+from pad.strokes import INSIDE, PEN, centre_lines, centred, rasterise
 
 SMALL = DrawingSettings(examples=2, writers=1, held_out_writers=1)
 LINES = {
@@ -120,6 +121,6 @@ def test_the_federation_is_that_of_the_glyphs_drawn(federation):
 
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="grey"):
-        mglib.load_federation("drawings", channels=3)
+        federation_of(Recipe(data="drawings", channels=3))
     with pytest.raises(ValueError, match="held_out"):
         drawing_federation(SMALL, held_out=("Klingon",))

@@ -21,14 +21,14 @@ from tqdm import tqdm
 from mglib import Batch, Run, adapt, set_up
 from mglib.bench.report import machine
 from mglib.experiments import with_provenance
-from mglib.live import DrawingPad, export_live
 from mglib.tasks import fonts
-from mglib.tasks.drawings import DrawingSettings, character_lines, shake
 from mglib.tasks.glyphs import kept_characters
 from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
-from mglib.tasks.strokes import centred, rasterise
+from pad import DrawingPad, export_live
+from pad.drawings import DrawingSettings, character_lines, federation_of, shake
+from pad.strokes import centred, rasterise
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "results" / "runs" / "drawings" / "gated-50"
 RESULT = ROOT / "results" / "drawings" / "pad.json"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
@@ -58,7 +58,7 @@ def main() -> int:
     lines = {script: character_lines(kept[script], fonts.covering_faces(kept[script])[0]) for script in TEST}
     run, generator = Run(RUN), np.random.default_rng(options.seed)
     recipe, _, params = run.load()
-    experiment = set_up(recipe)
+    experiment = set_up(recipe, federation_of(recipe))
     page_right, python_right, adapting, predicting = [], [], [], []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = Path(folder) / "pad.html"
@@ -102,7 +102,7 @@ def main() -> int:
         "scripts": list(TEST),
         "seed": options.seed,
         "machine": machine(),
-        "command": "python scripts/measure_pad.py",
+        "command": "python -m pad.measure",
     }
     RESULT.write_text(json.dumps(with_provenance(record, recipe), indent=2) + "\n")
     print(f"page {record['page']:.1%} ± {record['ci95']:.1%}, Python {record['python']:.1%}")

@@ -11,14 +11,14 @@ import torch
 from torch.func import functional_call
 
 import mglib
-from mglib.__main__ import main
 from mglib.experiments import Run
-from mglib.live import SOURCE, export_live
 from mglib.meta import adapt
 from mglib.nets import Objective, macs_ratio
 from mglib.tasks import fonts
-from mglib.tasks.drawings import DrawingSettings, character_lines, shake
-from mglib.tasks.strokes import centred, rasterise
+from pad import SOURCE, export_live
+from pad.__main__ import main
+from pad.drawings import DrawingSettings, character_lines, shake
+from pad.strokes import centred, rasterise
 
 RUN = Path(mglib.__file__).parents[1] / "results" / "runs" / "drawings" / "gated-50"
 TASKS, QUERIES = 50, 5  # 250 support drawings and 250 queries
@@ -160,7 +160,7 @@ def test_the_page_draws_the_pixels_that_python_draws(page, drawings, images):
 
 
 def test_the_export_is_small_and_holds_every_parameter(tmp_path, capsys):
-    assert main(["export-live", str(RUN), "--out", str(tmp_path / "own.json")]) == 0
+    assert main(["export", str(RUN), "--out", str(tmp_path / "own.json")]) == 0
     text = (tmp_path / "own.json").read_text()
     assert len(text) <= 300_000
     assert f"{len(text):,} bytes" in capsys.readouterr().out
@@ -172,5 +172,5 @@ def test_the_export_is_small_and_holds_every_parameter(tmp_path, capsys):
 
 def test_a_network_that_the_script_does_not_know_is_refused(tmp_path, capsys):
     dense = Path(mglib.__file__).parents[1] / "results" / "runs" / "glyphs" / "dense"
-    assert main(["export-live", str(dense), "--out", str(tmp_path / "own.json")]) == 2
+    assert main(["export", str(dense), "--out", str(tmp_path / "own.json")]) == 2
     assert "maml" in capsys.readouterr().err

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from measure_pad import DRAW, draw_task
 
 import mglib
 from mglib.experiments import Run
-from mglib.live import DrawingPad, export_live
 from mglib.tasks import fonts
-from mglib.tasks.drawings import character_lines
+from pad import DrawingPad, export_live
+from pad.drawings import character_lines
+from pad.measure import DRAW, draw_task
 
 RUN = Path(mglib.__file__).parents[1] / "results" / "runs" / "drawings" / "gated-50"
 SCRIPTS = {"Georgian": "აბგდევზთიკლმ", "Hebrew": "אבגדהוזחטכלמ"}

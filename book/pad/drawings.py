@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mglib.tasks import fonts
-from mglib.tasks.assembly import LEAST_CLASSES, assemble, check_names
+from mglib.experiments import Recipe
+from mglib.tasks import fonts, glyphs, scripts
+from mglib.tasks.assembly import LEAST_CLASSES, Split, assemble, check_names
 from mglib.tasks.cache import cache_folder, read_or_make
 from mglib.tasks.episodes import Federation
 from mglib.tasks.glyphs import kept_characters
 from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
-from mglib.tasks.strokes import PEN, Stroke, centre_lines, centred, rasterise
+from pad.strokes import PEN, Stroke, centre_lines, centred, rasterise
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def drawing_federation(
 ) -> Federation:
     """Return the federation whose nodes are writers, whose classes are characters, as `glyph_federation` has them.
 
-    Needs scikit-image (`mglib[drawings]`) unless the drawings are in the folder `cache` already.
+    Needs scikit-image (`mglib[book]`) unless the drawings are in the folder `cache` already.
 
     Raises:
         ValueError: for a script that does not exist, or one held out that has hardly a shape of its own.
@@ -74,11 +75,24 @@ def drawing_federation(
     return assemble("drawings", named, tested, validated, rotate=rotate)
 
 
+def federation_of(recipe: Recipe) -> Federation:
+    """Return the drawings that a recipe trains on and holds out, in the place of what its `data` would name.
+
+    Raises:
+        ValueError: if it asks for colour, or for scripts that there are not.
+    """
+    if recipe.channels == 3:
+        raise ValueError("`channels` (=3): drawings are grey")
+    held_out, validation = Split(recipe.held_out, recipe.validation).choose(SCRIPTS, TEST, VALIDATION)
+    settings = DrawingSettings(image_size=recipe.image_size)
+    return drawing_federation(settings, held_out=held_out, validation=validation, rotate=recipe.rotate)
+
+
 def _fingerprint(settings: DrawingSettings, held: set[str]) -> str:
     """A name for everything that decides the pixels: the choices, the typefaces' version and this very code."""
     choices = json.dumps([asdict(settings), sorted(held), matplotlib.__version__, np.__version__])
-    names = ("drawings.py", "strokes.py", "glyphs.py", "fonts.py", "scripts.py")
-    code = b"".join((Path(__file__).parent / name).read_bytes() for name in names)
+    files = (__file__, Path(__file__).with_name("strokes.py"), glyphs.__file__, fonts.__file__, scripts.__file__)
+    code = b"".join(Path(file).read_bytes() for file in files)
     return hashlib.sha256(choices.encode() + code).hexdigest()[:16]
 
 
