@@ -1,6 +1,7 @@
 """Drawings: middle lines follow the ink, the raster is what it says, and hands differ as writers do."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 import mglib
 from mglib import Recipe
 from mglib.tasks import fonts
+from pad.__main__ import main
 from pad.drawings import DrawingSettings, character_lines, draw_all, drawing_federation, federation_of, shake
 from pad.strokes import INSIDE, PEN, centre_lines, centred, rasterise
 
@@ -124,3 +126,13 @@ def test_what_makes_no_sense_is_refused():
         federation_of(Recipe(data="drawings", channels=3))
     with pytest.raises(ValueError, match="held_out"):
         drawing_federation(SMALL, held_out=("Klingon",))
+
+
+def test_the_pad_trains_and_evaluates_on_its_drawings(federation, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("pad.__main__.federation_of", lambda recipe: federation)
+    sizes = ["--rounds", "1", "--width", "4", "--queries", "1", "--workers", "1"]
+    assert main(["train", "--out", str(tmp_path / "run"), *sizes]) == 0
+    assert main(["evaluate", str(tmp_path / "run"), "--tasks", "2"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["data"] == record["recipe"]["data"] == "drawings"
+    assert record["nodes"] == [node.name for node in federation.test]
