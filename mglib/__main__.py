@@ -1,4 +1,4 @@
-"""The command line: `python -m mglib train | node | evaluate | adapt | predict | export | export-live`."""
+"""The command line: `python -m mglib train | node | evaluate | adapt | predict | export`."""
 
 import sys
 import warnings

@@ -20,7 +20,6 @@ FOLDERS = {
     "federated": "Many nodes",
     "experiments": "Experiments",
     "show": "Pictures",
-    "live": "In the page",
     "params": "Parameters",
 }
 

@@ -10,8 +10,9 @@ from chapters import defined_in
 from torch.func import functional_call
 
 import mglib
+from figures.ch12 import show_closings, show_likes, show_losses, show_rates, show_sights, show_worths
+from figures.ch12_live import play_closing
 from mglib.nets import make_net
-from mglib.show import play_closing, show_closings, show_likes, show_losses, show_rates, show_sights, show_worths
 from studies import choices, swaps
 from studies.choices import View
 from studies.forcing import forced_gates, gate_logits

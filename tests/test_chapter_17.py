@@ -9,9 +9,10 @@ import torch
 from chapters import defined_in
 
 import mglib
+from figures.ch17 import show_found, show_noise
+from figures.intervals import show_price
 from mglib.federated import PrivateServer, Round, Update, average, clip
 from mglib.nets import Objective, make_net
-from mglib.show import show_found, show_noise, show_price
 from studies import inversion
 from studies.inversion import Attack, batch_tells, peak_ratio, task_tells
 from studies.leaks import changes, drawn, images_from, own, pixels, score

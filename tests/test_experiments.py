@@ -69,6 +69,14 @@ def test_same_recipe_same_bits_and_another_seed_others(finished, recipe, tmp_pat
     assert Run(tmp_path / "other").params_file.read_bytes() != finished.params_file.read_bytes()
 
 
+def test_a_federation_given_by_hand_takes_the_place_of_the_data(finished, recipe, tmp_path):
+    federation, run = set_up(recipe).federation, Run(tmp_path / "by-hand")
+    train(dataclasses.replace(recipe, data="by-hand"), run.folder, federation=federation)
+    assert run.params_file.read_bytes() == finished.params_file.read_bytes()
+    record = evaluate_run(run, federation=federation, tasks=2)
+    assert record == evaluate_run(finished, tasks=2) | {"data": "by-hand"}
+
+
 def test_two_workers_give_the_bits_of_one(finished, recipe, tmp_path):
     train(recipe, tmp_path / "spread", workers=2)
     assert files_of(Run(tmp_path / "spread")) == files_of(finished)

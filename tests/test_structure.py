@@ -1,6 +1,8 @@
 """The cut: who may know whom, how long a file may be, and that the library stays silent."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,9 @@ FILES = sorted(LIBRARY.rglob("*.py"))
 BESIDE = {path.parent.name for path in BOOK.glob("*/__init__.py")}  # packages that know mglib, never the reverse
 # A room knows the ground, itself, and what stands here; `experiments` sees all but the pictures, `commands` and
 # `__main__` everything.
-KNOWS = {"nets": set(), "tasks": set(), "meta": set(), "federated": set(), "show": set()}
+KNOWS = {"nets": set(), "tasks": set(), "meta": set(), "federated": set()}
 KNOWS["experiments"] = {"nets", "tasks", "meta", "federated"}
 KNOWS["flower"] = KNOWS["experiments"] | {"experiments"}
-KNOWS["live"] = KNOWS["flower"] | {"show"}
 
 
 def imported(path: Path) -> list[str]:
@@ -41,12 +42,20 @@ def test_dependencies_point_one_way(room):
         assert not strangers, f"{path.name} must not know {strangers}"
 
 
-def test_the_ground_knows_nothing():
+def test_the_ground_and_the_pictures_know_nothing():
     assert imported_rooms(LIBRARY / "params.py") == set()
+    assert imported_rooms(LIBRARY / "figure.py") == set()
+    assert imported_rooms(LIBRARY / "show.py") == {"figure"}
+
+
+def test_importing_the_library_imports_nothing_that_draws():
+    heavy = ("matplotlib", "scipy", "statsmodels", "ipywidgets", "skimage")
+    code = f"import sys, mglib; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout == "[]\n"
 
 
 def test_the_library_knows_nothing_of_the_book():
-    assert "studies" in BESIDE
+    assert {"figures", "pad", "studies"} <= BESIDE
     for path in FILES:
         assert not BESIDE & {name.partition(".")[0] for name in imported(path)}, path
 

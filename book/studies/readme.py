@@ -4,6 +4,7 @@ The runs that chapters start from are kept as well, recipe and parameters, in re
 """
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -31,19 +32,19 @@ RUNS = {
     "glyphs/gated-75": "--data glyphs --budget 0.75",
     "glyphs/slim-dense": "--data glyphs --method maml --width 22",
     "omniglot/gated-50": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --budget 0.5",
-    "drawings/gated-50": "--data drawings --rounds 4000",
+    "drawings/gated-50": "--rounds 4000",
     "omniglot/dense": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --method maml",
 }
-EVALUATE = "--tasks 400 --json"
 LEVEL = 0.05  # of p, corrected for the number of comparisons
 KEPT = ("glyphs/gated-50", "glyphs/dense", "drawings/gated-50")  # chapters load their parameters from results/runs
 
 
-def mglib(*arguments: str) -> str:
-    """Run a command of the library and return what it prints; its notes and progress stay on the terminal."""
-    command = [sys.executable, "-m", "mglib", *arguments]
-    print("python -m mglib", shlex.join(arguments), flush=True)
-    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+def run_module(module: str, *arguments: str) -> str:
+    """Run a command of mglib or of the pad and return what it prints; notes and progress stay on the terminal."""
+    print("python -m", module, shlex.join(arguments), flush=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "book"), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def reproduce(name: str, options: str) -> None:
@@ -52,12 +53,14 @@ def reproduce(name: str, options: str) -> None:
     if result.exists():
         return
     run = ROOT / "runs" / name
+    module, evaluate = ("pad", "--tasks 400") if name.startswith("drawings/") else ("mglib", "--tasks 400 --json")
+    folder, resume = str(run.relative_to(ROOT)), ["--resume"] if run.exists() else []
     started = time.monotonic()
-    mglib("train", "--out", str(run.relative_to(ROOT)), *shlex.split(options), *(["--resume"] if run.exists() else []))
+    run_module(module, "train", "--out", folder, *shlex.split(options), *resume)
     seconds = time.monotonic() - started
-    record = json.loads(mglib("evaluate", str(run.relative_to(ROOT)), *EVALUATE.split()))
+    record = json.loads(run_module(module, "evaluate", folder, *evaluate.split()))
     record["training_seconds"] = round(seconds)
-    record["commands"] = [f"python -m mglib train {options}", f"python -m mglib evaluate RUN {EVALUATE}"]
+    record["commands"] = [f"python -m {module} train {options}", f"python -m {module} evaluate RUN {evaluate}"]
     result.parent.mkdir(parents=True, exist_ok=True)
     result.write_text(json.dumps(record, indent=2) + "\n")
     if name in KEPT:

@@ -1,6 +1,6 @@
 """The commands of `python -m mglib`, each a function whose arguments are its options; only they print."""
 
-from mglib.commands.own import adapt_command, export_command, export_live_command, predict_command
+from mglib.commands.own import adapt_command, export_command, predict_command
 from mglib.commands.training import evaluate_command, node_command, train_command
 
 COMMANDS = {
@@ -10,7 +10,6 @@ COMMANDS = {
     "adapt": adapt_command,
     "predict": predict_command,
     "export": export_command,
-    "export-live": export_live_command,
 }
 
 __all__ = ["COMMANDS"]

@@ -14,7 +14,7 @@ from mglib.federated.process import one_thread
 from mglib.meta import Stage, adapt
 from mglib.nets import Objective, dense_macs
 from mglib.params import Params
-from mglib.tasks import Batch, Node, Task, load_nodes, same_data
+from mglib.tasks import Batch, Federation, Node, Task, load_nodes, same_data
 
 Score = TypeVar("Score")
 
@@ -118,6 +118,7 @@ def evaluate_run(
     queries: int | None = None,
     seed: int = 0,
     device: str = "cpu",
+    federation: Federation | None = None,
     progress: Callable[[Iterator[TaskScore]], Iterable[TaskScore]] = iter,
 ) -> dict:
     """Evaluate a finished run on nodes that it never trained on; return the record that the book's tables read.
@@ -126,6 +127,7 @@ def evaluate_run(
     nodes: names of the nodes to draw tasks from, of those; none: all.
     split: which of the run's own held-out nodes; validation ones choose settings, test ones are reported.
     ways, shots, queries: None: as trained.
+    federation: whose held-out nodes are meant; None: that of the data that the run's recipe names.
 
     Raises:
         ValueError: if the run is not finished, or the nodes cannot give such tasks.
@@ -135,7 +137,7 @@ def evaluate_run(
     recipe, net, params = run.load()
     check_device(device)
     if data is None or same_data(data, recipe.data):
-        federation = load_data(recipe)
+        federation = federation or load_data(recipe)
         candidates = federation.test if split == "test" else federation.validation
     else:
         candidates = load_nodes(data, image_size=recipe.image_size, channels=recipe.channels)

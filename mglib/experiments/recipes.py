@@ -27,7 +27,7 @@ class Recipe:
     """Everything that decides a run: the same recipe gives the same parameters, bit for bit."""
 
     data: str = "glyphs"
-    """glyphs, drawings, omniglot, cifar10, cifar100, fashion-mnist, cifar-fs:PATH, mini-imagenet:PATH, folder:PATH."""
+    """glyphs, omniglot, cifar10, cifar100, fashion-mnist, cifar-fs:PATH, mini-imagenet:PATH, folder:PATH."""
     held_out: tuple[str, ...] = ()
     """Nodes (alphabets, scripts, or classes of a flat folder) kept for the final test; none: the data set's own."""
     validation: tuple[str, ...] = ()

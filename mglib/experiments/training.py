@@ -113,9 +113,12 @@ def train(
     resume: bool = False,
     workers: int = 1,
     device: str = "cpu",
+    federation: Federation | None = None,
     on_round: Callable[[dict], None] | None = None,
 ) -> Params:
     """Train and leave `recipe.json`, `metrics.jsonl` (a line a round) and `params.safetensors` in `out`.
+
+    federation: to train on in place of the data that the recipe names.
 
     While it runs, `checkpoint.safetensors` holds all that `resume` needs; a run stopped at any moment and
     resumed ends in the same bits as one that was left alone. `params.safetensors` appears at the end.
@@ -131,7 +134,7 @@ def train(
         return run.load()[2]
     check_device(device)
     check_workers(workers)
-    experiment = set_up(recipe)
+    experiment = set_up(recipe, federation)
     done, params, server_state = run.begin(experiment.recipe)
     if params is not None:
         check_fit(params, experiment.initial, run.checkpoint_file)

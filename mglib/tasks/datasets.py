@@ -7,7 +7,6 @@ from mglib.tasks.assembly import LEAST_CLASSES, Images, Split, assemble, make_no
 from mglib.tasks.cache import cache_folder
 from mglib.tasks.class_splits import CLASS_SPLITS, ClassSplit
 from mglib.tasks.dealing import Dealing, deal
-from mglib.tasks.drawings import DrawingSettings, drawing_federation
 from mglib.tasks.episodes import Federation, Node
 from mglib.tasks.folders import read_folder
 from mglib.tasks.glyphs import GlyphSettings, glyph_federation
@@ -17,7 +16,6 @@ from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
 _WITH_PATH = (*CLASS_SPLITS, "folder")
 DATA_NAMES = (
     "glyphs",
-    "drawings",
     "omniglot",
     "cifar10",
     "cifar100",
@@ -45,7 +43,6 @@ def load_federation(
 
     data: one of DATA_NAMES.
       glyphs: writers of scripts, generated; `held_out` names scripts, by default TEST and VALIDATION.
-      drawings: the same scripts drawn by a pen, line by line; the first time it needs `mglib[drawings]`.
       omniglot: alphabets; tested on the evaluation set, validated on five alphabets of the background set.
       cifar10, cifar100, fashion-mnist: classes are dealt to nodes; `held_out` names classes.
       cifar-fs:PATH: PATH/data/<class>/<image>; in PATH/splits/bertinetto the files train.txt, val.txt and test.txt, a
@@ -71,18 +68,12 @@ def load_federation(
     if image_size < 8:
         raise ValueError(f"image_size must be at least 8 pixels, got {image_size}")
     split, dealing, root = Split(held_out, validation, seed), dealing or Dealing(), Path(root or cache_folder())
-    if data in ("glyphs", "drawings", "omniglot"):
+    if data in ("glyphs", "omniglot"):
         _check_undealt(data, dealing)
     if data == "glyphs":
         test, checked = split.choose(SCRIPTS, TEST, VALIDATION)
         settings = GlyphSettings(image_size=image_size, channels=channels or 1, seed=seed)
         return glyph_federation(settings, held_out=test, validation=checked, rotate=rotate, cache=root)
-    if data == "drawings":
-        test, checked = split.choose(SCRIPTS, TEST, VALIDATION)
-        if channels == 3:
-            raise ValueError("`channels` (=3): drawings are grey")
-        drawing = DrawingSettings(image_size=image_size, seed=seed)
-        return drawing_federation(drawing, held_out=test, validation=checked, rotate=rotate, cache=root)
     if data == "omniglot":
         background, evaluation = (read_folder(path, image_size, channels)[0] for path in omniglot_folders(root))
         nodes = _qualified({**background, **evaluation})
