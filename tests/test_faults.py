@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import signal
+import sys
 import time
+import warnings
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -12,13 +15,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small_data import small_recipe, write_alphabets
 
 from mglib.__main__ import main
 from mglib.experiments import Recipe, Run, set_up, train
 from mglib.experiments.attacks import LabelFlip, attacked, liars
 from mglib.experiments.training import round_metrics
-from mglib.federated import LocalEngine, Refusal, Round, RoundFailed, Update, admit, average, move_length, run_rounds
+from mglib.federated import (
+    FedAdam,
+    LocalEngine,
+    Refusal,
+    Round,
+    RoundFailed,
+    RoundResult,
+    Update,
+    admit,
+    average,
+    move_length,
+    run_rounds,
+)
 from mglib.federated.process import worker_context
 from mglib.params import Params, load
 
@@ -43,6 +60,11 @@ def answer(params: Params, node: Place, position: int, round: Round) -> Update:
     return Update(node.name, everywhere, 1.0, {"loss": 1.0}, round.index)
 
 
+def nested(value):
+    with warnings.catch_warnings(action="ignore"):  # it says that it is a prototype
+        return torch.nested.nested_tensor([value])
+
+
 BAD = {
     "not a number": lambda update: replace_first(update, lambda value: value.index_fill(0, torch.tensor([1]), np.nan)),
     "infinity": lambda update: replace_first(update, lambda value: value / 0),
@@ -56,6 +78,30 @@ BAD = {
     "weight of nothing": lambda update: update._replace(weight=0.0),
     "weight without end": lambda update: update._replace(weight=float("inf")),
     "metrics not finite": lambda update: update._replace(metrics={"loss": float("nan")}),
+    "not a number, squared": lambda update: replace_first(update, lambda value: value - 3e38),
+    "no update": lambda update: None,
+    "a tuple": lambda update: tuple(update),
+    "round in words": lambda update: update._replace(round=torch.zeros(2)),
+    "weight in words": lambda update: update._replace(weight="1"),
+    "no weight": lambda update: update._replace(weight=None),
+    "weight of yes": lambda update: update._replace(weight=True),
+    "endless weight": lambda update: update._replace(weight=10**5000),
+    "no parameters": lambda update: update._replace(params=None),
+    "parameters in a list": lambda update: update._replace(params=list(update.params.items())),
+    "nameless parameters": lambda update: update._replace(params={0: torch.zeros(3), "q": torch.zeros(2, 2)}),
+    "numbers in a list": lambda update: replace_first(update, torch.Tensor.tolist),
+    "sparse": lambda update: replace_first(update, torch.Tensor.to_sparse),
+    "nested": lambda update: replace_first(update, nested),
+    "complex": lambda update: replace_first(update, lambda value: value.to(torch.complex64)),
+    "with a gradient": lambda update: replace_first(update, lambda value: value.requires_grad_()),
+    "elsewhere": lambda update: replace_first(update, lambda value: value.to("meta")),
+    "no metrics": lambda update: update._replace(metrics=None),
+    "nameless metrics": lambda update: update._replace(metrics={1: 1.0}),
+    "metrics in words": lambda update: update._replace(metrics={"loss": "low"}),
+    "metrics in tensors": lambda update: update._replace(metrics={"loss": torch.ones(())}),
+    "a metric that cannot travel": lambda update: update._replace(metrics={"loss": lambda: 1.0}),
+    "an endless metric": lambda update: update._replace(metrics={"loss": 10**400}),
+    "metrics without end": lambda update: update._replace(metrics={str(number): 1.0 for number in range(10**4)}),
 }
 REASONS = {
     "not a number": "not finite",
@@ -70,6 +116,30 @@ REASONS = {
     "weight of nothing": "weight is 0.0",
     "weight without end": "weight is inf",
     "metrics not finite": "loss is nan",
+    "not a number, squared": "not finite when they are squared",
+    "no update": "answered with a NoneType",
+    "a tuple": "answered with a tuple",
+    "round in words": "answers round a Tensor in round",
+    "weight in words": "weight is a str",
+    "no weight": "weight is a NoneType",
+    "weight of yes": "weight is a bool",
+    "endless weight": "weight is an int",
+    "no parameters": "parameters are a NoneType",
+    "parameters in a list": "parameters are a list",
+    "nameless parameters": "a parameter is named by an int",
+    "numbers in a list": "p is a list where",
+    "sparse": "p is a Tensor torch.sparse_coo where",
+    "nested": "p is a Tensor, nested where",
+    "complex": "complex64 where",
+    "with a gradient": "p is a Tensor that requires a gradient where",
+    "elsewhere": "p is on meta where it was sent on cpu",
+    "no metrics": "metrics are a NoneType",
+    "nameless metrics": "a metric is named by an int",
+    "metrics in words": "loss is a str",
+    "metrics in tensors": "loss is a Tensor",
+    "a metric that cannot travel": "loss is a function",
+    "an endless metric": "loss is an int",
+    "metrics without end": "the names of its 10000 metrics",
 }
 
 
@@ -88,9 +158,20 @@ class Faulty:
             return answer(params, node, position, round)
         if self.fault == "raises":
             raise ValueError("no class holds enough examples")
+        if self.fault == "exits":
+            sys.exit("done for today")
+        if self.fault == "raises what says nothing":
+            raise Mute
         if self.fault == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
         return BAD[self.fault](answer(params, node, position, round))
+
+
+class Mute(Exception):
+    """An error that fails itself when it is asked what it is."""
+
+    def __str__(self):
+        return 1 / 0
 
 
 def one_round(fault, workers=1, **options):
@@ -108,6 +189,67 @@ def test_a_bad_update_never_reaches_the_average_and_the_round_says_why(fault):
     assert len(result.updates) == 4
 
 
+@dataclass(frozen=True)
+class EachInTurn:
+    """The second node has another fault in every round; the last answers as it should, in parts of one tensor."""
+
+    def __call__(self, params, node, position, round):
+        if position == 4:
+            whole = torch.full((3, 3), node.number)
+            return answer(params, node, position, round)._replace(params={"p": whole[:, 0], "q": whole[:2, :2].T})
+        return Faulty([*BAD, "exits", "raises what says nothing"][round.index])(params, node, position, round)
+
+
+def test_what_cannot_be_admitted_does_not_travel_from_a_worker():
+    reasons = [*REASONS.values(), "SystemExit: done for today", "Mute: <exception str"]
+    with LocalEngine(EachInTurn(), PLACES, workers=2) as engine:
+        rounds = list(run_rounds(engine, START, average, rounds=len(reasons), nodes_per_round=5, seed=0))
+    for result, reason in zip(rounds, reasons, strict=True):
+        ((node, told),) = result.refused
+        assert node == "place 2"
+        assert re.search(
+            reason.replace("round -1", r"round \d*"), told.replace(f"in round {result.round.index}", "in round 0")
+        )
+        assert torch.equal(result.params["q"], torch.full((2, 2), 3.25))
+
+
+@dataclass(frozen=True)
+class Scribbles:
+    """Every node writes on what it was sent, and says that it is somebody else."""
+
+    def __call__(self, params, node, position, round):
+        for value in params.values():
+            value += node.number
+        return Update("place 1", params, 1.0, {}, round.index)
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """Nodes that are made when they are asked for; the second cannot be, and they are named by numbers."""
+
+    def __len__(self):
+        return len(PLACES)
+
+    def __getitem__(self, position):
+        if position == 1:
+            raise OSError("its disk is gone")
+        return Place(position, PLACES[position].number)
+
+
+def test_a_node_neither_changes_what_others_are_sent_nor_speaks_for_them():
+    before = {name: value.clone() for name, value in START.items()}
+    (result,) = run_rounds(LocalEngine(Scribbles(), PLACES), START, average, rounds=1, nodes_per_round=5, seed=0)
+    assert [update.node for update in result.updates] == [place.name for place in PLACES]
+    assert torch.equal(result.params["p"], torch.full((3,), 3.0))
+    assert all(torch.equal(START[name], value) for name, value in before.items())
+
+
+def test_a_node_that_cannot_be_made_is_refused_and_numbers_are_names():
+    (result,) = run_rounds(LocalEngine(answer, Lazy()), START, average, rounds=1, nodes_per_round=5, seed=0)
+    assert result.refused == [Refusal("1", "OSError: its disk is gone")]
+    assert [update.node for update in result.updates] == ["0", "2", "3", "4"]
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_node_that_cannot_compute_is_refused_and_the_others_go_on(workers):
     result = one_round("raises", workers)
@@ -123,6 +265,85 @@ def test_a_worker_that_dies_takes_its_own_nodes_and_the_next_round_has_a_new_one
         assert all("died" in refusal.reason for refusal in result.refused)
         numbers = [PLACES[int(update.node[-1]) - 1].number for update in result.updates]
         assert float(result.params["p"][0]) == pytest.approx(np.mean(numbers))
+
+
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.just(10**400), st.floats(), st.text(), st.binary(), st.just(object()),
+    st.fractions(), st.complex_numbers(), st.lists(st.none()), st.just(np.float32(1)), st.just(np.zeros(3)),
+    st.sampled_from(["\ud800", "\x1b[2J"]),
+)  # fmt: skip
+TENSORS = st.sampled_from(
+    [
+        torch.zeros(3), torch.zeros(2, 2), torch.zeros(3).double(), torch.zeros(3, dtype=torch.complex64),
+        torch.zeros(3).to_sparse(), torch.zeros(3, requires_grad=True),
+        torch.nn.Parameter(torch.zeros(3)), torch.zeros(3, device="meta"), nested(torch.zeros(3)),
+        torch.full((3,), 3e38), torch.full((2, 2), -torch.inf), torch.zeros(1).expand(3), torch.zeros(1).expand(10**12),
+        torch.zeros(3, dtype=torch.int64), torch.zeros(()), torch.zeros(3, dtype=torch.bool),
+    ]
+)  # fmt: skip
+NAMES = st.one_of(st.sampled_from(["p", "q", "loss", "round", "nodes", "refused"]), st.text(), st.integers(), st.none())
+
+
+def in_turn(usual, odd):
+    return st.one_of(st.just(usual), odd)
+
+
+ANSWERS = st.one_of(
+    ODD,
+    st.builds(Refusal, in_turn("a", ODD), ODD),
+    st.builds(
+        Update,
+        in_turn("b", ODD),
+        in_turn(START, st.one_of(ODD, st.dictionaries(NAMES, st.one_of(TENSORS, ODD), max_size=3))),
+        in_turn(1.0, ODD),
+        in_turn({"loss": 1.0}, st.one_of(ODD, st.dictionaries(NAMES, ODD, max_size=3))),
+        in_turn(0, ODD),
+    ),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(answers=st.lists(ANSWERS, max_size=6), quorum=st.integers(0, 2))
+def test_whatever_nodes_answer_the_round_ends_in_numbers_or_in_reasons(answers, quorum):
+    first = Round(0, 2, 0)
+    try:
+        updates, refused = admit(START, answers, first, quorum)
+    except RoundFailed:
+        return
+    assert len(updates) + len(refused) == len(answers)
+    assert len({update.node for update in updates}) == len(updates)
+    assert all(reason and reason.isprintable() for _, reason in refused if reason)
+    if updates:
+        params, state = FedAdam()(START, {}, updates, first)
+        assert all(value.isfinite().all() for value in (params | state).values())
+        line = round_metrics(RoundResult(first, params, state, updates, refused))
+        assert json.loads(json.dumps(line, allow_nan=False))["nodes"] == [update.node for update in updates]
+        assert line["round"] == 0
+
+
+def test_a_metric_that_some_nodes_lack_is_the_mean_of_the_others():
+    metrics = [{}, {"loss": 1.0, "round": 7.0, "refused": 1.0}, {"loss": 2.0}]
+    answers = [answer(START, PLACES[k], k, Round(3, 9, 0))._replace(metrics=told) for k, told in enumerate(metrics)]
+    updates, _ = admit(START, answers, Round(3, 9, 0))
+    line = round_metrics(RoundResult(Round(3, 9, 0), START, {}, updates, []))
+    assert line == {"round": 3, "loss": 1.5, "nodes": ["place 1", "place 2", "place 3"]}
+
+
+def test_a_second_answer_under_a_name_is_refused():
+    twice = [answer(START, PLACES[0], 0, Round(0, 9, 0))] * 2
+    updates, refused = admit(START, twice, Round(0, 9, 0))
+    assert (len(updates), refused) == (1, [Refusal("place 1", "a second answer under this name")])
+
+
+def test_learning_rates_that_overflow_are_named_by_whoever_sees_it(folder):
+    for rate in ("backbone_learning_rate", "node_learning_rate"):
+        recipe = small_recipe(folder, **{rate: 1e38})
+        with pytest.raises(RoundFailed, match=r"round 0: 0 of 1 .* not finite.*after 0 rounds, learning rates .*small"):
+            list(set_up(recipe).rounds())
+    overflowing = lambda params, state, updates, round: ({"p": params["p"] + torch.inf}, state)  # noqa: E731
+    rounds = run_rounds(LocalEngine(answer, PLACES), START, overflowing, rounds=9, nodes_per_round=4, seed=0)
+    with pytest.raises(RoundFailed, match=r"round 0: after the server's step p holds numbers that are not .*small"):
+        list(rounds)
 
 
 def test_nothing_but_refusals_ends_the_training_with_their_reasons():
@@ -264,7 +485,7 @@ def test_a_quorum_of_more_nodes_than_a_round_has_is_refused():
 
 @pytest.mark.parametrize("attack", ["sign-flip", "noise", "drift", "label-flip"])
 def test_an_attacked_training_is_the_same_in_two_processes(folder, tmp_path, attack):
-    recipe = small_recipe(folder, attack=attack, attackers=0.4, aggregation="median", rounds=3)
+    recipe = small_recipe(folder, attack=attack, attackers=0.4, aggregation="clipped", rounds=3)
     alone, spread = (train(recipe, tmp_path / str(workers), workers=workers) for workers in (1, 2))
     assert all(torch.equal(alone[name], spread[name]) for name in alone)
     metrics = [json.loads(line) for line in (tmp_path / "1" / "metrics.jsonl").read_text().splitlines()]

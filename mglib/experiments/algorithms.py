@@ -29,17 +29,20 @@ from mglib.federated import (
     PrivateNode,
     PrivateServer,
     Replace,
+    Round,
     Rows,
     ServerUpdate,
     TopK,
     TrimmedMean,
+    Update,
     mean,
     median,
 )
 from mglib.federated.engines import ClientUpdate
+from mglib.federated.rounds import ServerState
 from mglib.meta import Stage
 from mglib.nets import Objective, macs_ratio, make_net
-from mglib.params import Params
+from mglib.params import Params, merge
 from mglib.tasks import Federation, at_hand
 
 MASK_BIAS = 0.1  # with which a mask starts open: a bias alone moves by the server's small steps, and 1 is far
@@ -191,18 +194,37 @@ def client_update(
     recipe: Recipe, net: nn.Module, stages: tuple[Stage, ...], classes: tuple[str, ...], device: str = "cpu"
 ) -> ClientUpdate:
     """Return what a node of this recipe does in a round."""
-    algorithm = ALGORITHMS[recipe.method]
-    update = algorithm.update(net, stages, recipe, device, algorithm.held(net), classes)
+    update = ALGORITHMS[recipe.method].update(net, stages, recipe, device, held_names(recipe, net), classes)
     if recipe.compression == "opened":
-        update = OpenedOnly(update, net, recipe)
+        update = OpenedOnly(update, net)
     if recipe.privacy == "node":
         update = PrivateNode(update, recipe.clip_norm, recipe.noise)
     codecs = {"half": Half(), "top-k": TopK(recipe.kept), "opened": Rows()}
     return Compressed(update, codecs[recipe.compression]) if recipe.compression in codecs else update
 
 
-def server_update(recipe: Recipe) -> ServerUpdate:
-    """Return what the server makes of the nodes' parameters."""
+@dataclass(frozen=True)
+class Held:
+    """A server update that leaves some parameters as they are, whatever the nodes say, or rounding."""
+
+    server_update: ServerUpdate
+    names: frozenset[str]
+
+    def __call__(
+        self, params: Params, state: ServerState, updates: Sequence[Update], round: Round
+    ) -> tuple[Params, ServerState]:
+        """Return what the server update makes of the others."""
+        after, state = self.server_update(params, state, updates, round)
+        return merge(after, {name: params[name] for name in self.names}), state
+
+
+def held_names(recipe: Recipe, net: nn.Module) -> frozenset[str]:
+    """Return the names of the parameters that the recipe's method leaves as they start."""
+    return ALGORITHMS[recipe.method].held(net)
+
+
+def server_update(recipe: Recipe, held: frozenset[str] = frozenset()) -> ServerUpdate:
+    """Return what the server makes of the nodes' parameters; those in `held` it leaves as they are."""
     aggregates = {
         "mean": mean,
         "clipped": ClippedMean(recipe.clip_norm),
@@ -213,7 +235,9 @@ def server_update(recipe: Recipe) -> ServerUpdate:
     aggregate = aggregates[recipe.aggregation]
     adam = recipe.server == "adam"
     update = FedAdam(recipe.server_learning_rate, aggregate=aggregate) if adam else Replace(aggregate)
-    return PrivateServer(update, recipe.clip_norm, recipe.noise) if recipe.privacy == "server" else update
+    if recipe.privacy == "server":
+        update = PrivateServer(update, recipe.clip_norm, recipe.noise)
+    return Held(update, held) if held else update
 
 
 def stages_of(recipe: Recipe, net: nn.Module) -> tuple[Stage, ...]:

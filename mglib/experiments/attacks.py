@@ -52,7 +52,10 @@ LIES: dict[str, Lie] = {"sign-flip": sign_flip, "noise": scaled_noise, "drift": 
 
 @dataclass(frozen=True)
 class LabelFlip:
-    """A node whose queries are labelled wrongly, each as the next class; everything else it does honestly."""
+    """A node whose labels are wrong, each that of the next class; everything else it does honestly.
+
+    Of a task it is the queries' labels: support sets stay as they are.
+    """
 
     node: Node
 
@@ -61,6 +64,11 @@ class LabelFlip:
         if name == "node":  # not there yet, while a copy is being unpickled
             raise AttributeError(name)
         return getattr(self.node, name)
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """The labels of the node's images, turned."""
+        return (self.node.labels + 1) % len(self.node.classes)
 
     def sample_task(self, ways: int, shots: int, queries: int, generator: np.random.Generator) -> Task:
         """Draw the node's task and turn the labels of its queries."""
@@ -89,10 +97,17 @@ class Attacked:
 
 
 def attacked(update: ClientUpdate, recipe: Recipe, nodes: Sequence[Node]) -> ClientUpdate:
-    """Return the client update under the recipe's attack, itself if there is none."""
+    """Return the client update under the recipe's attack, itself if there is none.
+
+    Raises:
+        ValueError: if the nodes are so few that none of them lies.
+    """
     if recipe.attack == "none":
         return update
-    return Attacked(update, recipe.attack, liars(recipe, len(nodes)))
+    lying = liars(recipe, len(nodes))
+    if not lying:
+        raise ValueError(f"`attackers` (={recipe.attackers}) of {len(nodes)} nodes are none: nobody would lie")
+    return Attacked(update, recipe.attack, lying)
 
 
 def liars(recipe: Recipe, nodes: int) -> frozenset[int]:

@@ -1,5 +1,7 @@
 """What a recipe's settings may be, by name and by number."""
 
+import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, get_args
 
 from mglib.nets.gates import Estimator
@@ -43,7 +45,9 @@ _COUNTS = (
     "tasks_per_step",
     "quorum",
 )
-_HOLD_PARAMETERS = ("static-mask", "random-gates")
+_DENSE = ("maml", "anil", "reptile", "pfedme", "fedavg")  # methods without gates
+_NAMED = ("metagater-named", "fedavg", "gated-fedavg")  # that train a classifier of all nodes' classes
+_DESCENDING = ("reptile", "pfedme", "fedavg", "gated-fedavg")  # without meta-gradient
 _CHOICES = {
     "method": Method,
     "architecture": Architecture,
@@ -81,23 +85,55 @@ def check_settings(recipe: "Recipe") -> None:
     if not 0 < recipe.anneal_share <= 1:
         raise ValueError(f"`anneal_share` (={recipe.anneal_share}) must be in (0, 1]")
     for name in ("penalty", "backbone_learning_rate", "gate_learning_rate", "proximity", "naming", "noise"):
-        if not getattr(recipe, name) >= 0:
-            raise ValueError(f"`{name}` (={getattr(recipe, name)}) must not be negative")
+        if not 0 <= getattr(recipe, name) < math.inf:
+            raise ValueError(f"`{name}` (={getattr(recipe, name)}) must be finite and not negative")
     if recipe.gate_bias is not None and not recipe.gate_bias > 0:
         raise ValueError(f"`gate_bias` (={recipe.gate_bias}) must be positive: gates start open")
-    if recipe.noise and recipe.privacy == "none":
-        raise ValueError(f"`noise` (={recipe.noise}) is for privacy, at the server or at the node")
-    if recipe.noise and recipe.method in _HOLD_PARAMETERS:
-        raise ValueError(f"`noise` (={recipe.noise}) would move the gates that {recipe.method!r} holds as they start")
-    if recipe.privacy == "server" and recipe.aggregation != "mean":
-        raise ValueError(f"`aggregation` (={recipe.aggregation!r}): a private server sees no update by itself")
     if not 0 < recipe.kept <= 1:
         raise ValueError(f"`kept` (={recipe.kept}) must be in (0, 1]: a share of the numbers")
-    if recipe.compression == "opened" and recipe.privacy == "node":
-        raise ValueError("`compression` (='opened') tells which filters a node's images open, noise or not")
     for name in ("node_learning_rate", "server_learning_rate", "clip_norm"):
-        if not getattr(recipe, name) > 0:
-            raise ValueError(f"`{name}` (={getattr(recipe, name)}) must be positive")
+        if not 0 < getattr(recipe, name) < math.inf:
+            raise ValueError(f"`{name}` (={getattr(recipe, name)}) must be positive and finite")
+    if conflict := next(_conflicts(recipe), None):
+        name, reason = conflict
+        raise ValueError(f"`{name}` (={getattr(recipe, name)!r}): {reason}")
+
+
+def _conflicts(recipe: "Recipe") -> Iterator[tuple[str, str]]:
+    """Yield settings that others leave without effect, or that break what others promise, each with the reason."""
+    method, aggregation, nodes = recipe.method, recipe.aggregation, recipe.nodes_per_round
+    if method in _DENSE or method == "random-gates":
+        for name in ("estimator", "gate_bias"):
+            if getattr(recipe, name) != getattr(type(recipe), name):
+                yield name, f"{method!r} learns no gates"
+    if method in _DESCENDING and not recipe.second_order:
+        yield "second_order", f"{method!r} has no meta-gradient"
+    if method in _DENSE and recipe.compression == "opened":
+        yield "compression", f"{method!r} has no gates: every filter is open"
+    if recipe.privacy == "node" and recipe.compression == "opened":
+        yield "compression", "it tells which filters a node's images open, noise or not"
+    if recipe.privacy != "none" and method in _NAMED:
+        yield "privacy", f"{method!r} has a row for each class of each node, which tells of them, noise or not"
+    if recipe.privacy == "none" and recipe.noise:
+        yield "noise", "it is for privacy, at the server or at the node"
+    if recipe.privacy == "server" and aggregation != "mean":
+        yield "aggregation", "a private server sees no update by itself"
+    lying = round(recipe.suspected * nodes)
+    if aggregation in ("trimmed", "krum") and not lying:
+        yield "suspected", f"of {nodes} nodes a round that is none, and {aggregation!r} leaves none out"
+    least = {"median": 3, "trimmed": 2 * lying + 1, "krum": 2 * lying + 3}.get(aggregation, 1)
+    if nodes < least:
+        yield "nodes_per_round", f"{aggregation!r} needs at least {least} to bear {max(1, lying)} that lie"
+    if recipe.attack != "none" and not recipe.attackers:
+        yield "attackers", f"nobody plays {recipe.attack!r}"
+    for name, used, where in (
+        ("kept", recipe.compression == "top-k", "compression 'top-k'"),
+        ("attackers", recipe.attack != "none", "an attack"),
+        ("proximity", method == "pfedme", "method 'pfedme'"),
+        ("naming", method == "metagater-named", "method 'metagater-named'"),
+    ):
+        if not used and getattr(recipe, name) != getattr(type(recipe), name):
+            yield name, f"it is for {where}"
 
 
 def _check_choice(name: str, value: str, allowed: object) -> None:

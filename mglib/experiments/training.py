@@ -15,6 +15,7 @@ from mglib.experiments.algorithms import (
     class_names,
     client_update,
     final_objective,
+    held_names,
     network_of,
     server_update,
     stages_of,
@@ -64,7 +65,7 @@ class Experiment:
             yield from run_rounds(
                 engine,
                 params or self.initial,
-                server_update(self.recipe),
+                server_update(self.recipe, held_names(self.recipe, self.net)),
                 rounds=self.recipe.rounds,
                 nodes_per_round=self.recipe.nodes_per_round,
                 seed=self.recipe.seed,
@@ -161,13 +162,20 @@ def own_params(net: nn.Module, params: Params) -> Params:
 
 
 def round_metrics(result: RoundResult) -> dict:
-    """Return what a round's line in `metrics.jsonl` says: the means over the admitted nodes, and who was refused."""
-    names = result.updates[0].metrics
-    means = {name: sum(update.metrics[name] for update in result.updates) / len(result.updates) for name in names}
-    nodes = {"nodes": [update.node for update in result.updates]}
-    if result.refused:
-        nodes["refused"] = {refusal.node: refusal.reason for refusal in result.refused}
-    return {"round": result.round.index, **means, **nodes}
+    """Return what a round's line in `metrics.jsonl` says: means over the admitted nodes, and who was refused.
+
+    The mean of each metric is over the nodes that report it: no node decides for the others which there are.
+    """
+    told = {
+        "nodes": [update.node for update in result.updates],
+        "refused": {refusal.node: refusal.reason for refusal in result.refused},
+    }
+    line = {"round": result.round.index}
+    for name in dict.fromkeys(name for update in result.updates for name in update.metrics):
+        values = [update.metrics[name] for update in result.updates if name in update.metrics]
+        if name not in {*told, "round"}:
+            line[name] = sum(values) / len(values)
+    return line | {name: value for name, value in told.items() if value}
 
 
 def check_device(device: str) -> None:

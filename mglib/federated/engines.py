@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -10,6 +11,7 @@ from typing import Any
 
 import safetensors.torch
 
+from mglib.federated.admission import examined, no_update
 from mglib.federated.messages import Answer, Refusal, Round, Update
 from mglib.federated.process import become_worker, keep_freed_memory, one_thread, worker_context
 from mglib.params import Params
@@ -23,8 +25,9 @@ class LocalEngine:
     With several workers the nodes' data goes to each process once; from then on only parameters travel, as
     bytes, the way they would to a real device. Each node computes on one thread, so one worker and many
     give the same bits. Nodes are asked for when they are sampled, so `nodes` may make them then. Memory
-    that a node's step freed is kept for the next one. A node whose update raises an error, or whose worker
-    dies, is refused for the round with the reason. Use it as a context manager, or call `close`.
+    that a node's step freed is kept for the next one. A node whose update raises an error or is none, or whose
+    worker dies, is refused for the round with the reason; an update is that of its node, whatever name it bears. Use it
+    as a context manager, or call `close`.
     """
 
     def __init__(self, client_update: ClientUpdate, nodes: Sequence[Any], workers: int = 1):
@@ -53,8 +56,8 @@ class LocalEngine:
         """Return the answers of the nodes at `positions`, in that order."""
         if self._pool is None:
             with one_thread():
-                return [_answer(self._client_update, params, self._nodes[p], p, round) for p in positions]
-        sent = safetensors.torch.save(params)
+                return [_answer(self._client_update, _copied(params), self._nodes, p, round) for p in positions]
+        sent = _packed(params)
         # As many nodes a message as each worker has to compute: the parameters, one object, travel once in it.
         share = math.ceil(len(positions) / self._workers)
         messages = [positions[start : start + share] for start in range(0, len(positions), share)]
@@ -73,8 +76,7 @@ class LocalEngine:
         except BrokenProcessPool:
             self._pool.shutdown()
             self._pool = self._new_pool()
-            name = getattr(self._nodes[position], "name", str(position))
-            return Refusal(name, "its process died: killed, or out of memory")
+            return Refusal(_name_of(self._nodes[position], position), "its process died: killed, or out of memory")
         return _unpacked(answer)
 
     def _new_pool(self) -> ProcessPoolExecutor:
@@ -120,12 +122,24 @@ def _become_worker(packed: bytes, together: Barrier) -> None:
 
 
 def _run_on_worker(sent: bytes, positions: Sequence[int], round: Round) -> list[Answer]:
+    """Return the answers, parameters as bytes; they are examined here, for of what is refused not all can travel."""
     client_update, nodes = _worker
-    answers = [_answer(client_update, safetensors.torch.load(sent), nodes[p], p, round) for p in positions]
-    return [
-        answer if isinstance(answer, Refusal) else answer._replace(params=safetensors.torch.save(answer.params))
-        for answer in answers
-    ]
+    answers = []
+    for position in positions:
+        params = safetensors.torch.load(sent)
+        answer = examined(_answer(client_update, _copied(params), nodes, position, round), params, round, str(position))
+        answers.append(answer if isinstance(answer, Refusal) else answer._replace(params=_packed(answer.params)))
+    return answers
+
+
+def _packed(params: Params) -> bytes:
+    """Return parameters as bytes, also those that lie scattered in memory, or share it."""
+    return safetensors.torch.save({name: value.contiguous() for name, value in _copied(params).items()})
+
+
+def _copied(params: Params) -> Params:
+    """Return parameters that a node may write on: what was sent stays as it was for the others."""
+    return {name: value.detach().clone() for name, value in params.items()}
 
 
 def _unpacked(answer: Answer) -> Answer:
@@ -134,9 +148,19 @@ def _unpacked(answer: Answer) -> Answer:
     return answer._replace(params=safetensors.torch.load(answer.params))
 
 
-def _answer(client_update: ClientUpdate, params: Params, node: Any, position: int, round: Round) -> Answer:
+def _answer(client_update: ClientUpdate, params: Params, nodes: Sequence[Any], position: int, round: Round) -> Answer:
     """Return the node's update, or the refusal of one that could not be computed: no node ends the others' training."""
+    name = str(position)
     try:
-        return client_update(params, node, position, round)
-    except Exception as error:  # whatever it is, it is the node's own
-        return Refusal(getattr(node, "name", str(position)), f"{type(error).__name__}: {error}")
+        node = nodes[position]
+        name = _name_of(node, position)
+        update = client_update(params, node, position, round)
+    except (Exception, SystemExit) as error:  # whatever it is, it is the node's own
+        return Refusal(name, "".join(traceback.format_exception_only(error)).strip())
+    return update._replace(node=name) if isinstance(update, Update) else Refusal(name, no_update(update))
+
+
+def _name_of(node: Any, position: int) -> str:
+    """Return a node's name; one that has none in text goes by its position."""
+    name = getattr(node, "name", None)
+    return name if isinstance(name, str) else str(position)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from mglib.federated.admission import admit
+from mglib.federated.admission import NOT_FINITE, SMALLER_RATES, RoundFailed, admit, not_finite
 from mglib.federated.messages import Answer, Refusal, Round, Update
 from mglib.federated.process import one_thread
 from mglib.params import Params
@@ -54,7 +54,8 @@ def run_rounds(
 
     Raises:
         ValueError: if a round asks for more nodes than there are, or for none, or if the quorum is more than that.
-        RoundFailed: if fewer nodes than the quorum answered as they should; the message says why.
+        RoundFailed: if fewer nodes than the quorum answered as they should, or the server's step overflowed; the
+            message says why.
     """
     if not 1 <= nodes_per_round <= len(engine):
         raise ValueError(f"`nodes_per_round` (={nodes_per_round}) must be between 1 and the {len(engine)} nodes")
@@ -68,4 +69,6 @@ def run_rounds(
         with one_thread():  # a millisecond's work, which several threads only wait for each other in
             updates, refused = admit(params, answers, round, quorum)
             params, state = server_update(params, state, updates, round)
+            if bad := next(not_finite({**state, **params}), None):
+                raise RoundFailed(f"round {index}: after the server's step {bad} {NOT_FINITE}; {SMALLER_RATES}")
         yield RoundResult(round, params, state, updates, refused)

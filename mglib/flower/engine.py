@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from flwr.app import Message, MessageType
+from flwr.app import Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
 from mglib.experiments.recipes import Recipe
@@ -27,46 +27,72 @@ class FlowerEngine:
     """Sends orders to nodes through Flower's grid and collects the answers until a deadline."""
 
     def __init__(self, grid: Grid, members: Sequence[Member], recipe: Recipe, deadline: float):
-        """Make an engine on members, whose order gives their positions; deadline: seconds a round."""
-        self.members = list(members)
-        self._grid, self._recipe, self._deadline = grid, recipe, deadline
+        """Make an engine on members, whose order gives their positions; deadline: seconds a round.
+
+        Who joins the sequence later, or takes a place in it, takes part from then on.
+        """
+        self._grid, self._members, self._recipe, self._deadline = grid, members, recipe, deadline
 
     def __len__(self) -> int:
         """Return the number of nodes that have introduced themselves."""
-        return len(self.members)
+        return len(self._members)
 
     def run(self, params: Params, positions: Sequence[int], round: Round) -> list[Answer]:
         """Return the answers of the nodes at `positions` in that order; a refusal where none came in time."""
+        asked = {position: self._members[position] for position in positions}
         orders = {
-            self.members[position].node_id: Order(params, self._recipe, round, position).pack()
-            for position in positions
+            member.node_id: Order(params, self._recipe, round, position).pack() for position, member in asked.items()
         }
-        replies = exchange(self._grid, orders, MessageType.TRAIN, self._deadline)
-        return [self._answer(self.members[position], replies) for position in positions]
+        waiting, replies = send(self._grid, orders, MessageType.TRAIN, self._deadline), {}
+        end = time.monotonic() + self._deadline
+        while waiting and time.monotonic() < end:
+            replies |= receive(self._grid, waiting)
+            time.sleep(POLL if waiting else 0)
+        return [self._answer(member, replies.get(member.node_id)) for member in asked.values()]
 
-    def _answer(self, member: Member, replies: dict[int, Message]) -> Answer:
-        reply = replies.get(member.node_id)
+    def _answer(self, member: Member, reply: Message | None) -> Answer:
         if reply is None:
             return Refusal(member.name, f"no answer within {self._deadline:g} s")
-        if reply.has_error():
-            return Refusal(member.name, f"{reply.error.reason or 'its program failed'} (Flower's {reply.error.code})")
         try:
-            return unpack_update(reply.content, member.name)
-        except (KeyError, TypeError, ValueError) as error:
-            return Refusal(member.name, f"no answer in its records ({type(error).__name__}: {error})")
+            return unpack_update(records_of(reply), member.name)
+        except Exception as error:  # whatever its records hold, it is the node's own
+            told = error if isinstance(error, Failed) else f"no answer in its records ({type(error).__name__}: {error})"
+            return Refusal(member.name, str(told))
 
 
-def exchange(grid: Grid, contents: dict, message_type: str, seconds: float) -> dict[int, Message]:
-    """Send records to nodes, by Flower's id, and return the replies that come within so many seconds."""
+class Failed(RuntimeError):
+    """A node's program, or the way to it, failed; the message says how."""
+
+
+def records_of(reply: Message) -> RecordDict:
+    """Return what a reply holds.
+
+    Raises:
+        Failed: if it is the report of an error, the node's own or the link's for one that is gone.
+    """
+    if reply.has_error():
+        raise Failed(f"{reply.error.reason or 'its program failed'} (Flower's {reply.error.code})")
+    return reply.content
+
+
+def send(grid: Grid, contents: dict[int, RecordDict], message_type: str, seconds: float) -> dict[str, int]:
+    """Send records to nodes, by Flower's id, to be answered within so many seconds; return the messages' nodes."""
     messages = [
         Message(content=content, message_type=message_type, dst_node_id=node_id, ttl=seconds + 1)
         for node_id, content in contents.items()
     ]
-    waiting, replies = set(grid.push_messages(messages)) - {""}, {}
-    end = time.monotonic() + seconds
-    while waiting and time.monotonic() < end:
-        for reply in grid.pull_messages(waiting):
-            waiting.discard(reply.metadata.reply_to_message_id)
-            replies[reply.metadata.src_node_id] = reply
-        time.sleep(POLL if waiting else 0)
+    sent = zip(grid.push_messages(messages), contents, strict=False)  # the link may take none
+    return {message_id: node_id for message_id, node_id in sent if message_id}
+
+
+def receive(grid: Grid, waiting: dict[str, int]) -> dict[int, Message]:
+    """Return the replies that have come, by the node that was asked: who sent it may be the link, for one that died.
+
+    Their messages are taken out of `waiting`.
+    """
+    replies = {}
+    for reply in grid.pull_messages(list(waiting)) if waiting else ():
+        node_id = waiting.pop(reply.metadata.reply_to_message_id, None)
+        if node_id is not None:
+            replies[node_id] = reply
     return replies

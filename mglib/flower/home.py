@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,12 +57,16 @@ def train_on_flower(
     nodes: that must be there before the first round; None: as many as a round asks for.
     deadline: seconds that a node may take to answer; patience: seconds to wait for the nodes at first.
 
+    A node that takes no part, as its name is taken or its introduction is no good, is told as a warning.
+
     Raises:
         ValueError: if `out` holds another run, the recipe cannot run on nodes elsewhere, or Flower is not installed.
         RoundFailed: if too few nodes answered, or the link was lost; `resume` goes on from the last checkpoint.
     """
     if recipe.method in UNKNOWN or recipe.rotate:
         raise ValueError(f"`method` (={recipe.method}) or `rotate` needs what only one process knows: classes by name")
+    if recipe.attack != "none":
+        raise ValueError(f"`attack` (={recipe.attack!r}) is played by nodes in this process; those elsewhere know none")
     run = Run(out)
     run.check_free(recipe, resume)
     if run.finished:
@@ -84,6 +89,8 @@ def train_on_flower(
                 kept.write(json.dumps(what["metrics"]) + "\n")
                 if on_round is not None:
                     on_round(what["metrics"])
+            elif "note" in what:
+                warnings.warn(what["note"], stacklevel=2)
             elif "state" in what:
                 done, params, server_state = telling.unpack_state(what["state"])
                 run.keep(done, params, server_state)

@@ -9,6 +9,8 @@ from mglib.experiments.recipes import Recipe
 from mglib.federated import Round, Update
 from mglib.params import Params
 
+LONGEST_NAME = 200  # characters
+
 
 @dataclass(frozen=True)
 class Order:
@@ -46,14 +48,27 @@ def pack_update(update: Update) -> RecordDict:
 
 
 def unpack_update(content: RecordDict, node: str) -> Update:
-    """Return the update that records hold; its node is who sent it, whatever they say.
+    """Return the update that records hold, as they say it; its node is who sent it.
 
-    Raises:
-        KeyError, TypeError, ValueError: if the records are not those of an answer.
+    What it says is looked at on admission. Records that are not those of an answer raise what they will.
     """
     config = content["answer"]
-    metrics = {name: float(value) for name, value in content["metrics"].items()}
-    return Update(node, _params(content["params"]), float(config["weight"]), metrics, int(config["round"]))
+    return Update(node, _params(content["params"]), config["weight"], dict(content["metrics"]), config["round"])
+
+
+def unpack_introduction(content: RecordDict) -> tuple[str, int]:
+    """Return the name and the channels by which a node introduces itself.
+
+    Raises:
+        ValueError: if the name is no text of one line or too long, or the channels are not 1 or 3. Records that are not
+            those of an introduction raise what they will.
+    """
+    name, channels = (content["introduction"][field] for field in ("name", "channels"))
+    if not (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= LONGEST_NAME):
+        raise ValueError(f"its name must be text on one line, of 1 to {LONGEST_NAME} characters")
+    if isinstance(channels, bool) or channels not in (1, 3):
+        raise ValueError(f"node {name!r}: channels must be 1 or 3, not {channels!r:.20}")
+    return name, int(channels)
 
 
 def _arrays(params: Params) -> ArrayRecord:

@@ -8,6 +8,7 @@ from typing import Any
 
 import safetensors.torch
 
+from mglib.federated import RoundFailed
 from mglib.params import Params, under_prefix, with_prefix
 
 MARK = "mglib:"  # how a line begins that is meant for home
@@ -29,12 +30,19 @@ def tell_state(rounds_done: int, params: Params, server_state: Params) -> None:
 
 
 def heard(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Yield what lines tell, a state whole; what is not meant for home is passed over."""
+    """Yield what lines tell, a state whole; what is not meant for home is passed over.
+
+    Raises:
+        RoundFailed: if a line for home did not arrive whole.
+    """
     parts: list[str] = []
     for line in lines:
         if not line.startswith(MARK):
             continue
-        what = json.loads(line.removeprefix(MARK))
+        try:
+            what = json.loads(line.removeprefix(MARK))
+        except json.JSONDecodeError:
+            raise RoundFailed(f"a line that the link wrote for home cannot be read: {line[:80]!r}") from None
         if "state" not in what:
             yield what
             continue
