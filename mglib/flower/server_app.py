@@ -25,7 +25,7 @@ def main(grid: Grid, context: Context) -> None:
     recipe, deadline = Recipe.loads(config["recipe"]), float(config["deadline"])
     try:
         members = gather(grid, recipe, int(config["nodes"]), float(config["patience"]), deadline)
-        recipe = dataclasses.replace(recipe, channels=recipe.channels or max(member.channels for member in members))
+        recipe = decided(recipe, members)
         telling.tell({"recipe": recipe.dumps(), "nodes": [member.name for member in members]})
         _, initial = network_of(recipe)
         done, params, server_state = telling.unpack_state(config["state"])
@@ -70,6 +70,17 @@ def gather(grid: Grid, recipe: Recipe, nodes: int, patience: float, deadline: fl
     return members
 
 
+def decided(recipe: Recipe, members: Iterable[Member]) -> Recipe:
+    """Return the recipe with what it leaves open of the data, told from all nodes as from the folders of one machine.
+
+    Colour is kept if any node has it; grey images are inverted if most of their pixels are bright.
+    """
+    channels = max(member.channels for member in members)
+    bright = sum(member.bright for member in members) * 2 > sum(member.pixels for member in members)
+    invert = bright and channels == 1 if recipe.invert is None else recipe.invert
+    return dataclasses.replace(recipe, channels=recipe.channels or channels, invert=invert)
+
+
 def newcomers(grid: Grid, recipe: Recipe, known: Iterable[Member], deadline: float) -> list[Member]:
     """Return the nodes that are there now and were not before, each after it has introduced itself."""
     strangers = set(grid.get_node_ids()) - {member.node_id for member in known}
@@ -81,5 +92,6 @@ def newcomers(grid: Grid, recipe: Recipe, known: Iterable[Member], deadline: flo
     for node_id, reply in replies.items():
         if not reply.has_error():
             said = reply.content["introduction"]
-            found.append(Member(node_id, str(said["name"]), int(said["channels"])))
+            numbers = (int(said[name]) for name in ("channels", "pixels", "bright"))
+            found.append(Member(node_id, str(said["name"]), *numbers))
     return sorted(found, key=lambda member: member.name)
