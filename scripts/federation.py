@@ -101,7 +101,7 @@ def record(run: Run, nodes: list[Path], times: list[float], options: argparse.Na
     """Write what travels between the link and one node in a round, by name and size, and the seconds a round takes."""
     recipe, net, params = run.load()
     order = Order(params, recipe, Round(1, recipe.rounds, recipe.seed), 0)
-    own = own_node({"data": f"folder:{nodes[0]}"}, recipe.image_size, recipe.channels)
+    own = own_node({"data": f"folder:{nodes[0]}"}, recipe)
     answer = client_update(recipe, net, stages_of(recipe, net), ())(params, own, 0, order.round)
     wire = {
         "down": described(order.pack()),

@@ -55,8 +55,8 @@ def files_of(run):
 
 
 def test_a_run_leaves_recipe_metrics_and_parameters_and_nothing_else(finished, recipe):
-    assert sorted(files_of(finished)) == ["metrics.jsonl", "params.safetensors", "recipe.json"]
-    assert Recipe.load(finished.recipe_file) == dataclasses.replace(recipe, channels=1)
+    assert sorted(files_of(finished)) == ["federation.json", "metrics.jsonl", "params.safetensors", "recipe.json"]
+    assert Recipe.load(finished.recipe_file) == dataclasses.replace(recipe, channels=1, invert=False)
     lines = [json.loads(line) for line in finished.metrics_file.read_text().splitlines()]
     assert [line["round"] for line in lines] == list(range(23))
     assert {"loss", "accuracy", "macs_ratio", "open_rate", "budget", "nodes"} <= lines[0].keys()

@@ -71,7 +71,7 @@ def test_a_recipe_says_what_its_nodes_hold_and_how_many_images_they_need(tmp_pat
     assert (len(federation.train), len(federation.test), federation.new_nodes) == (5, 2, "unseen-sets")
     with pytest.raises(ValueError, match=r"66 images of class 'class\d' give the \d nodes .* at least 60 are needed"):
         set_up(dataclasses.replace(recipe, queries=59))
-    with pytest.raises(ValueError, match=r"`nodes_per_round` \(=6\) is more than the 5 .*; `nodes` deals"):
+    with pytest.raises(ValueError, match=r"`nodes_per_round` \(=6\) is more than the 5 .*`nodes` deals"):
         set_up(dataclasses.replace(recipe, nodes_per_round=6))
 
 

@@ -21,7 +21,8 @@ def adapt_command(
         run: folder of a finished training.
         support: folder with one sub-folder of images a class, or one image a class, named after it.
         out: folder for the adapted network.
-        invert: turn dark on light into light on dark; by default if most of the images is bright, as in training.
+        invert: turn dark on light into light on dark; by default as in training, and for a run on glyphs or drawings
+            if most of the images is bright.
         freeze: leave out the filters that none of these images opens; --no-freeze keeps them all.
     """
     whole, batch = adapt_to_folder(Run(run), support, invert=invert, frozen=False)

@@ -12,6 +12,7 @@ import tyro
 from tqdm import tqdm
 
 from mglib.experiments import Recipe, Run, evaluate_run, train, with_provenance
+from mglib.tasks import resolve_data
 from mglib.tasks.cache import cache_folder
 
 Positional = tyro.conf.Positional
@@ -84,7 +85,7 @@ def node_command(
         port: on this machine alone, by which the waiting program and the one that computes talk.
     """
     flower = importlib.import_module("mglib.flower")
-    flower.own_node({"data": data, "node": node}, image_size=28, channels=None)  # says now what is wrong with the data
+    flower.own_node({"data": data, "node": node}, Recipe())  # says now what is wrong with the data
     command = flower.node_command_line(flower.Connection(superlink, root_certificates), data, node, key=key, port=port)
     home = cache_folder() / "flower" / f"node-{port}"
     home.mkdir(parents=True, exist_ok=True)
@@ -93,8 +94,8 @@ def node_command(
 
 def default_folder(recipe: Recipe) -> Path:
     """Return where a run goes that names no folder: one for each data set, method, budget and seed."""
-    name, _, path = recipe.data.partition(":")
-    data = (path or name).rstrip("/").rpartition("/")[2]
+    name, _, path = resolve_data(recipe.data).partition(":")
+    data = (path or name).rpartition("/")[2]
     return Path("runs") / f"{data}-{recipe.method}-budget{recipe.budget:g}-seed{recipe.seed}"
 
 

@@ -1,6 +1,7 @@
 """Evaluation: one-step adaptation on nodes that training never saw."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -8,13 +9,14 @@ import numpy as np
 import torch
 
 from mglib.experiments.algorithms import final_objective, stages_of
+from mglib.experiments.recipes import Recipe
 from mglib.experiments.runs import Run
-from mglib.experiments.training import check_device, load_data
+from mglib.experiments.training import changes, check_device, load_data, nodes_of
 from mglib.federated.process import one_thread
 from mglib.meta import Stage, adapt
 from mglib.nets import Objective, dense_macs
 from mglib.params import Params
-from mglib.tasks import Batch, Federation, Node, Task, load_nodes, same_data
+from mglib.tasks import SPLITS, Batch, Federation, Node, Task, load_nodes, of_files, resolve_data
 
 Score = TypeVar("Score")
 
@@ -136,11 +138,10 @@ def evaluate_run(
         raise ValueError(f"`tasks` (={tasks}) must be at least 2: one has no spread and gives no interval")
     recipe, net, params = run.load()
     check_device(device)
-    if data is None or same_data(data, recipe.data):
-        federation = federation or load_data(recipe)
-        candidates = federation.test if split == "test" else federation.validation
+    if data is None or resolve_data(data) == resolve_data(recipe.data):
+        chosen = _held_out(run, federation or load_data(recipe), split, nodes)
     else:
-        candidates = load_nodes(data, image_size=recipe.image_size, channels=recipe.channels)
+        chosen = _new_nodes(run, recipe, data, nodes)
     ways = recipe.ways if ways is None else ways
     if ways > recipe.ways:
         raise ValueError(f"`ways` (={ways}) is more than the {recipe.ways} classes that the network can name")
@@ -151,7 +152,6 @@ def evaluate_run(
         "queries": recipe.queries if queries is None else queries,
         "seed": seed,
     }
-    chosen = _by_name(candidates, nodes)
     objective, stages = final_objective(recipe, net), stages_of(recipe, net)
     scores = evaluate(objective, params, chosen, stages, device=device, **setting)
     record, dense = summarise(list(progress(scores))), dense_macs(net.costs)
@@ -167,8 +167,34 @@ def evaluate_run(
     }
 
 
-def _by_name(candidates: Sequence[Node], names: Sequence[str]) -> list[Node]:
-    known = {node.name: node for node in candidates}
+def _held_out(run: Run, federation: Federation, split: str, names: Sequence[str]) -> list[Node]:
+    """The nodes that the run held out in training, whatever else the data hold today."""
+    now = nodes_of(federation)
+    then = run.nodes or now
+    chosen = _among(then[split], names)
+    changed = changes(then, now)
+    if wrong := [f"{name} {changed[name]}" for name in chosen if name in changed]:
+        raise ValueError(f"{federation.name} does not have what the run in {run.folder} held out: {', '.join(wrong)}")
+    if changed:
+        told = ", ".join(f"{name} {what}" for name, what in changed.items())
+        warnings.warn(f"since the run in {run.folder} was trained: {told}; none of them is evaluated on", stacklevel=3)
+    here = {node.name: node for each in SPLITS for node in getattr(federation, each)}
+    return [here[name] for name in chosen]
+
+
+def _new_nodes(run: Run, recipe: Recipe, data: str, names: Sequence[str]) -> list[Node]:
+    """The nodes of other data than the run's; their polarity is the run's, or their own where its images were drawn."""
+    invert = recipe.invert if of_files(recipe.data) else None
+    nodes = load_nodes(data, image_size=recipe.image_size, channels=recipe.channels, invert=invert)
+    here = {node.name: node for node in nodes}
+    trained = {mark: name for name, mark in (run.nodes or {"train": {}})["train"].items()}
+    chosen = [here[name] for name in _among(here, names)]
+    if seen := [f"{node.name} ({trained[node.fingerprint]})" for node in chosen if node.fingerprint in trained]:
+        raise ValueError(f"{data} holds nodes that the run in {run.folder} was trained on: {', '.join(seen)}")
+    return chosen
+
+
+def _among(known: Collection[str], names: Sequence[str]) -> list[str]:
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"no held-out nodes {unknown}; there are {', '.join(known)}")
-    return [known[name] for name in names] if names else list(candidates)
+    return list(names or known)

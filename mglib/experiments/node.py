@@ -1,6 +1,7 @@
 """NodeNetwork: what a node owns once it has adapted, on disk and at work."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -16,8 +17,8 @@ from mglib.experiments.runs import Run, check_fit
 from mglib.meta import adapt
 from mglib.nets import Prediction, SkippingNet, Statistics, freeze
 from mglib.params import Params, load, new_folder, save, under_prefix, with_prefix
-from mglib.tasks import Batch, load_images, read_support
-from mglib.tasks.images import has_bright_background
+from mglib.tasks import Batch, load_images, of_files, read_support
+from mglib.tasks.images import has_bright_background, has_colour
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,8 @@ def adapt_to_folder(
     """Adapt a finished run to the images in `folder`; return the network and the support batch it was made from.
 
     folder: one sub-folder of images a class, or one image a class, named after it.
-    invert: whether to turn dark on light into light on dark; None: if the median pixel is bright, as in training.
+    invert: whether to turn dark on light into light on dark; None: as the images that the run was trained on. Where
+        those were drawn, or the run does not say, if the median pixel is bright and no image has colour.
     frozen: whether to remove the filters that none of the images opens.
 
     Raises:
@@ -169,6 +171,16 @@ def adapt_to_folder(
     """
     recipe, net, params = run.load()
     images, labels, classes = read_support(folder, recipe.image_size, recipe.channels)
-    invert = has_bright_background(images) if invert is None else invert
-    support = Batch((255 - images if invert else images).float() / 255, labels)
+    if invert is None and of_files(recipe.data):
+        invert = recipe.invert
+    if invert is None:
+        invert = has_bright_background(images) and not has_colour(images)
+    images = 255 - images if invert else images
+    if recipe.channels == 1 and has_bright_background(images):
+        warnings.warn(
+            f"most pixels of {folder} are bright{' once they are inverted' if invert else ''}: if they are dark ink on "
+            f"light paper{' then' if invert else ''}, pass {'--no-invert' if invert else '--invert'}",
+            stacklevel=2,
+        )
+    support = Batch(images.float() / 255, labels)
     return NodeNetwork.adapted(recipe, net, params, support, classes, invert, frozen=frozen), support

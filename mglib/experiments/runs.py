@@ -1,5 +1,6 @@
 """Run: the folder of one training, and how it stays whole whatever happens to the process."""
 
+import json
 from pathlib import Path
 
 from torch import nn
@@ -11,12 +12,16 @@ from mglib.params import PART, Params, load, save, under_prefix, with_prefix, wr
 
 
 class Run:
-    """A folder with `recipe.json`, `metrics.jsonl`, and `checkpoint.safetensors` until `params.safetensors`."""
+    """A folder with `recipe.json`, `metrics.jsonl`, and `checkpoint.safetensors` until `params.safetensors`.
+
+    A training on images that were not drawn here leaves its nodes in `federation.json` too.
+    """
 
     def __init__(self, folder: Path):
         """Name a run's folder; nothing is read or written yet."""
         self.folder = folder
         self.recipe_file = folder / "recipe.json"
+        self.nodes_file = folder / "federation.json"
         self.metrics_file = folder / "metrics.jsonl"
         self.checkpoint_file = folder / "checkpoint.safetensors"
         self.params_file = folder / "params.safetensors"
@@ -25,6 +30,15 @@ class Run:
     def finished(self) -> bool:
         """Whether the training has ended."""
         return self.params_file.exists()
+
+    @property
+    def nodes(self) -> dict[str, dict[str, str]] | None:
+        """The fingerprints of the run's nodes by split and name; None if it does not say."""
+        return json.loads(self.nodes_file.read_text()) if self.nodes_file.exists() else None
+
+    def keep_nodes(self, nodes: dict[str, dict[str, str]]) -> None:
+        """Write what `nodes` reads."""
+        write_atomically(self.nodes_file, (json.dumps(nodes, indent=2) + "\n").encode())
 
     def check_free(self, recipe: Recipe, resume: bool) -> None:
         """Raise ValueError unless the recipe may train here: into nothing, or on with the same recipe."""

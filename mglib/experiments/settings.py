@@ -71,7 +71,10 @@ def check_settings(recipe: "Recipe") -> None:
         _check_choice(name, getattr(recipe, name), allowed)
     for name in _COUNTS:
         _check_at_least(name, getattr(recipe, name), 1)
-    _check_at_least("seed", recipe.seed, 0)
+    for name in ("seed", "data_seed"):
+        _check_at_least(name, getattr(recipe, name), 0)
+    if not isinstance(recipe.invert, bool | None):
+        raise ValueError(f"`invert` (={recipe.invert!r}) must be True, False or None")
     if recipe.quorum > recipe.nodes_per_round:
         raise ValueError(f"`quorum` (={recipe.quorum}) must be at most the {recipe.nodes_per_round} nodes of a round")
     for name in ("suspected", "attackers"):

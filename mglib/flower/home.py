@@ -72,6 +72,7 @@ def train_on_flower(
     if run.finished:
         return run.load()[2]
     done, params, server_state = run.begin(recipe)
+    recipe = Recipe.load(run.recipe_file)  # one to resume says what was found out about the data
     state = "" if params is None else telling.pack_state(done, params, server_state)
     config = {
         "recipe": recipe.dumps(), "state": state, "nodes": nodes or recipe.nodes_per_round,
