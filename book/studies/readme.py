@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +86,8 @@ def draw_picture() -> None:
     show_gate_map(images, [gate[rows].detach() for gate in gates], groups=5).save(ROOT / "assets" / "gate-map.svg")
 
 
-def table() -> str:
-    """Return the README's table, made of the result files alone."""
+def runs_table() -> str:
+    """Return the table of the networks that chapters start from, made of their result files alone."""
     lines = [
         "| data, held out | network | accuracy | before | MACs | training | date |",
         "|---|---|---|---|---|---|---|",
@@ -96,7 +97,7 @@ def table() -> str:
         held_out = ", ".join(dict.fromkeys(node.split("/")[0] for node in record["nodes"]))
         cells = [
             f"{name.split('/')[0]}: {held_out}",
-            f"[{name.split('/')[1].replace('-', ' ')}](results/{name}.json)",
+            f"{name.split('/')[1].replace('-', ' ')} (`results/{name}.json`)",
             f"{100 * record['accuracy']:.1f} ± {100 * record['ci95']:.1f} %",
             f"{100 * record['accuracy_zero_step']:.1f} %",
             f"{100 * record['macs'] / record['dense_macs']:.1f} %",
@@ -107,9 +108,10 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def relatives() -> str:
-    """Return the README's table of methods side by side, made of the cells' files alone."""
+def methods_table(methods: Collection[str] = ()) -> str:
+    """Return the table of methods side by side, made of the cells' files alone; methods: which, all if empty."""
     of = {(row["data"], row["method"]): row for row in table_rows(TABLES["relatives"], EVIDENCE)}
+    of = {(data, method): row for (data, method), row in of.items() if not methods or method in methods}
     data = list(dict.fromkeys(name for name, _ in of))
     lines = [f"| method | {' | '.join(data)} |", "|---" * (1 + len(data)) + "|"]
     for method in dict.fromkeys(name for _, name in of):
@@ -130,27 +132,32 @@ def _measured(row: dict) -> str:
     return f"{said}{sign} ({100 * row['macs_ratio']:.0f})"
 
 
-TABLES_OF_README = {"results": table, "evidence": relatives}  # by the marks that they stand between
+HEADLINES = ("metagater", "dense", "slim", "gates-fixed", "static-mask", "first-order", "fedavg-10")
+TABLES_OF_PAGES = {  # by the page, and the marks that they stand between
+    README: {"evidence": lambda: methods_table(HEADLINES)},
+    ROOT / "book" / "results.md": {"methods": methods_table, "runs": runs_table},
+}
 
 
 def write_tables() -> None:
-    """Put the tables between their marks in the README."""
-    text = README.read_text()
-    for name, made in TABLES_OF_README.items():
-        before, rest = text.split(f"<!-- {name} -->")
-        text = f"{before}<!-- {name} -->\n{made()}\n<!-- /{name} -->{rest.split(f'<!-- /{name} -->')[1]}"
-    README.write_text(text)
+    """Put the tables between their marks in the README and on the page of results."""
+    for page, tables in TABLES_OF_PAGES.items():
+        text = page.read_text()
+        for name, made in tables.items():
+            before, rest = text.split(f"<!-- {name} -->")
+            text = f"{before}<!-- {name} -->\n\n{made()}\n\n<!-- /{name} -->{rest.split(f'<!-- /{name} -->')[1]}"
+        page.write_text(text)
 
 
 def readme_command(only: str = "", omniglot: Path | None = None, tables: bool = False) -> None:
-    """Train and test the networks that chapters start from, write the README's tables, draw its picture.
+    """Train and test the networks that chapters start from, write the tables, draw the picture.
 
     What has a result file is not run again; a training that was stopped goes on where it was.
 
     Args:
         only: only networks whose name starts so, such as glyphs.
         omniglot: folder with the five alphabets of the small background set, for the rows of that name.
-        tables: write the README's tables from the files and run nothing.
+        tables: write the tables from the files and run nothing.
     """
     if tables:
         write_tables()
