@@ -16,7 +16,7 @@ SOURCES = $(wildcard assets/*) _config.yml _toc.yml package.json package-lock.js
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: federation help book html test lint lock notebooks notebook chapter links bench clean
+.PHONY: federation fuzz help book html test lint lock notebooks notebook chapter links bench clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ bench: $(VENV)/.test-stamp ## time the library beside its peers into results/ben
 		(cd book && $(abspath $(BIN))/python -m studies bench $$what --json) > results/bench/.$$what.part; \
 		mv results/bench/.$$what.part results/bench/$$what.json; \
 	done
+
+fuzz: $(VENV)/.test-stamp ## give the public calls and commands INPUTS odd inputs (10000) drawn by SEED (0)
+	MGLIB_FUZZ_INPUTS=$(or $(INPUTS),10000) MGLIB_FUZZ_SEED=$(or $(SEED),0) MGLIB_FUZZ_OUT=$(or $(OUT),results/fuzz.json) \
+		$(BIN)/python -m pytest tests/test_fuzz.py
 
 federation: $(VENV)/.test-stamp ## a link and two nodes as processes of their own on this machine, a training, a new node that adapts
 	$(BIN)/python scripts/federation.py $(if $(IMAGES),--images $(IMAGES))

@@ -1,5 +1,6 @@
 """Rounds, engines and the server: same seed, same bits, wherever the nodes compute."""
 
+import math
 import os
 import platform
 import subprocess
@@ -115,6 +116,18 @@ def test_fedadam_takes_the_steps_of_torchs_adam():
         optimizer.step()
         schedule.step()
     torch.testing.assert_close(params["p"], expected.detach())
+
+
+def test_adams_bias_correction_counts_its_own_steps():
+    """A first step is `rate` long in every number, in whichever round it is taken, as torch's is."""
+    moved = Update("n", {"p": START["p"] - torch.tensor([1e-3, 1.0, -5.0], dtype=torch.double)}, 1.0, {})
+    late = Round(75, 100, 0)
+    params, state = FedAdam(0.1)(START, {}, [moved], late)
+    rate = 0.1 * 0.5 * (1 + math.cos(math.pi * late.progress))
+    torch.testing.assert_close((params["p"] - START["p"]).abs(), torch.full_like(START["p"], rate), rtol=1e-4, atol=0)
+    assert int(state["steps"]) == 1
+    with pytest.raises(ValueError, match="does not count its steps"):
+        FedAdam(0.1)(START, {name: value for name, value in state.items() if name != "steps"}, [moved], late)
 
 
 def test_nodes_and_server_compute_on_one_thread_and_give_the_others_back():

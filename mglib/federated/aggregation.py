@@ -32,7 +32,8 @@ average = Replace()
 class FedAdam:
     """Adam on the server, with what the nodes moved on average as its gradient (arXiv 2003.00295).
 
-    The rate falls to zero over the rounds along half a cosine.
+    The rate falls to zero over the rounds along half a cosine. The moments and the number of steps that they hold are
+    the state: from an empty one Adam starts anew in any round.
 
     aggregate: what is taken for the nodes' average; `robust.py` has those that some nodes may lie to.
     """
@@ -46,12 +47,19 @@ class FedAdam:
     def __call__(
         self, params: Params, state: ServerState, updates: Sequence[Update], round: Round
     ) -> tuple[Params, ServerState]:
-        """Return the parameters after one step of Adam, and the moments to go on with."""
+        """Return the parameters after one step of Adam, and the state to go on with.
+
+        Raises:
+            ValueError: if the state has moments and does not say of how many steps.
+        """
+        if state and "steps" not in state:
+            raise ValueError("the server's state does not count its steps, as older versions left it: train anew")
+        steps = int(state.get("steps", 0)) + 1
         centre = self.aggregate(params, updates)
         rate = self.learning_rate * 0.5 * (1 + math.cos(math.pi * round.progress))
-        bias_1 = 1 - self.momentum ** (round.index + 1)
-        bias_2 = 1 - self.second_momentum ** (round.index + 1)
-        after, moments = {}, {}
+        bias_1 = 1 - self.momentum**steps
+        bias_2 = 1 - self.second_momentum**steps
+        after, moments = {}, {"steps": torch.tensor(steps)}
         for name, value in params.items():
             gradient = value - centre[name]
             first = state.get(f"first.{name}", torch.zeros_like(value)).lerp(gradient, 1 - self.momentum)

@@ -13,8 +13,8 @@ from mglib.experiments.training import set_up
 from mglib.nets import dense_macs, make_net
 from mglib.tasks import Node
 from studies import Cell, counting, equal_macs, measure, methods
+from studies.equal_macs import prune, strongest_filters
 from studies.methods import METHODS, REFERENCE_WIDTH, Source, recipe_of, reference_macs, width_within
-from studies.pruning import prune
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_pruning_ends_with_the_filters_that_the_budget_allows(small, sources):
 def test_random_gates_end_at_their_budget_on_training_tasks_by_one_shift_of_all_logits(small, sources):
     asked = {"settings": METHODS["random-gates"].search[0], "sources": sources, "rounds_share": 1.0}
     subject = measure.subject_of("omniglot", "random-gates", budget=0.5, seed=3, **asked)
-    experiment, params = subject.intervention(subject.experiment, subject.experiment.initial)
+    experiment, params, _ = subject.intervention(subject.experiment, subject.experiment.initial, {})
     scores = counting.counted(experiment, params, experiment.federation.train, equal_macs.TASKS)
     one_filter = 1 / (2 * experiment.recipe.width)
     assert counting.macs_share(scores) == pytest.approx(experiment.recipe.budget, abs=one_filter)
@@ -134,6 +134,29 @@ def test_random_gates_end_at_their_budget_on_training_tasks_by_one_shift_of_all_
     assert float(bias[0]) != 0
     assert moved.count_nonzero() == bias.numel(), "biases alone"
     assert not any(shift.any() for name, shift in shifts.items() if name not in experiment.net.gate_names())
+
+
+@pytest.mark.parametrize("method", ["pruned", "random-gates"])
+def test_an_intervention_keeps_the_servers_moments(small, sources, method):
+    asked = {"settings": METHODS[method].search[0], "sources": sources, "rounds_share": 0.2, "seed": 0}
+    subject = measure.subject_of("omniglot", method, budget=0.5, **asked)
+    state = {}
+
+    def noted(experiment, params, server_state):
+        changed = subject.intervention(experiment, params, server_state)
+        state.update(before=server_state, after=changed[2], params=changed[1])
+        return changed
+
+    *_, (done, _, last) = equal_macs.trained(subject.experiment, noted)
+    rounds = subject.experiment.recipe.rounds
+    assert done == rounds
+    assert int(state["before"]["steps"]) == int(state["after"]["steps"]) == round(equal_macs.BROUGHT_AFTER * rounds)
+    assert {name: value.shape for name, value in state["params"].items()} == {
+        name: state["after"][f"second.{name}"].shape for name in state["params"]
+    }
+    kept = {value.item() for value in state["before"]["second.layers.0.scale"]}
+    assert {value.item() for value in state["after"]["second.layers.0.scale"]} <= kept
+    assert all(torch.isfinite(value).all() for value in last.values())
 
 
 @pytest.mark.parametrize("data", methods.SOURCES)
@@ -165,10 +188,10 @@ def test_pruning_takes_the_filters_of_smallest_magnitude_and_what_reads_them():
     for layer, filters in weak.items():
         for name in ("conv.weight", "scale", "shift"):
             params[f"layers.{layer}.{name}"][filters] *= 1e-9  # they write nothing
-    small, pruned = prune(net, params, [4, 4, 4])
+    small, pruned = net.thinned([4, 4, 4]), prune(net, params, strongest_filters(net, params, [4, 4, 4]))
     images = torch.rand(5, 1, 14, 14)
     whole, less = (torch.func.functional_call(n, p, (images,)).logits for n, p in ((net, params), (small, pruned)))
     torch.testing.assert_close(less, whole, rtol=1e-4, atol=1e-5)
     assert [layer.conv.out_channels for layer in small.layers] == [4, 4, 4]
     with pytest.raises(ValueError, match="dense network of 2 layers"):
-        prune(net, params, [4, 4])
+        strongest_filters(net, params, [4, 4])
