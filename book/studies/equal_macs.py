@@ -1,8 +1,11 @@
 """Training a method whose MACs no penalty keeps to the budget: brought there before the end, and healed by the rest."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+
+import torch
+from torch import Tensor, nn
 
 from mglib.experiments.algorithms import ALGORITHMS, stages_of
 from mglib.experiments.training import Experiment
@@ -10,7 +13,6 @@ from mglib.federated.rounds import ServerState
 from mglib.params import Params, merge, under_prefix, with_prefix
 from studies.counting import counted, macs_share
 from studies.methods import width_within
-from studies.pruning import prune, strongest_filters
 
 BROUGHT_AFTER = 0.75  # of the rounds, the rest heals
 TASKS, HALVINGS = 20, 12  # tasks of training nodes on which MACs are counted; of the interval of shifts
@@ -56,6 +58,41 @@ def pruned_to(filters: int, experiment: Experiment, params: Params, server_state
     params, net = prune(experiment.net, params, positions), experiment.net.thinned(counts)
     stages = stages_of(experiment.recipe, net)
     return dataclasses.replace(experiment, net=net, initial=params, stages=stages), params, state
+
+
+def strongest_filters(net: nn.Module, params: Params, counts: Sequence[int]) -> list[Tensor]:
+    """Return the positions of the `counts` filters of greatest magnitude in each layer of a dense `GatedConvNet`.
+
+    A filter's magnitude is the norm of its weights (Li et al., arXiv 1608.08710) times its scale, for its maps are
+    normalised before they are scaled.
+
+    Raises:
+        ValueError: if the network has gates, or not as many layers as there are counts.
+    """
+    layers = net.convolutions()
+    if net.gate_names() or len(layers) != len(counts):
+        raise ValueError(f"a dense network of {len(counts)} layers is needed to keep {list(counts)} filters")
+    positions = []
+    for name, count in zip(layers, counts, strict=True):
+        magnitude = params[f"{name}.conv.weight"].flatten(1).norm(dim=1) * params[f"{name}.scale"].abs()
+        positions.append(magnitude.topk(count).indices.sort().values)
+    return positions
+
+
+def prune(net: nn.Module, params: Params, positions: Sequence[Tensor]) -> Params:
+    """Return parameters without the filters that are not at `positions`, and without what reads their maps.
+
+    params: of a dense `GatedConvNet`, or anything in their shapes, such as an optimiser's moments.
+    """
+    pruned, below = dict(params), None
+    for name, stay in zip(net.convolutions(), positions, strict=True):
+        weight = params[f"{name}.conv.weight"]
+        pruned[f"{name}.conv.weight"] = (weight if below is None else weight[:, below])[stay]
+        pruned |= {f"{name}.{part}": params[f"{name}.{part}"][stay] for part in ("scale", "shift")}
+        filters, below = len(weight), stay
+    columns = params["head.weight"].unflatten(1, (filters, -1))
+    pruned["head.weight"] = columns[:, below].flatten(1)
+    return {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in pruned.items()}
 
 
 def at_budget(experiment: Experiment, params: Params, server_state: ServerState) -> State:

@@ -13,8 +13,8 @@ from mglib.experiments.training import set_up
 from mglib.nets import dense_macs, make_net
 from mglib.tasks import Node
 from studies import Cell, counting, equal_macs, measure, methods
+from studies.equal_macs import prune, strongest_filters
 from studies.methods import METHODS, REFERENCE_WIDTH, Source, recipe_of, reference_macs, width_within
-from studies.pruning import prune, strongest_filters
 
 
 @pytest.fixture(scope="module")

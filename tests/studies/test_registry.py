@@ -49,7 +49,8 @@ def test_a_study_measures_the_parts_that_have_no_file_and_tells_of_failures(tmp_
     assert list(measure_missing(study, tmp_path, only="part-3")) == []
 
 
-def test_the_studies_are_shown_from_the_committed_files_alone(capsys):
+def test_the_studies_are_shown_from_the_committed_files_alone(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # wherever the command is called
     for name, expected in (("convergence", "squared_gradient_late"), ("gates", "lost_ci95")):
         assert main(["reproduce", name, "--show", "--json"]) == 0
         rows = json.loads(capsys.readouterr().out)
