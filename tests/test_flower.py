@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.common.serde import message_to_proto
 from flwr.supercore.task_identity import TaskIdentity
 from hypothesis import given
@@ -24,12 +24,12 @@ from small_data import small_recipe, write_alphabets
 from mglib.__main__ import main
 from mglib.experiments import Run, set_up, train
 from mglib.experiments.algorithms import client_update, network_of
-from mglib.federated import Refusal, Round, Update
-from mglib.flower import Connection, client_app, own_node, telling
+from mglib.federated import Refusal, Round, RoundFailed, Update, admit
+from mglib.flower import Connection, client_app, own_node, server_app, telling, train_on_flower
 from mglib.flower.engine import FlowerEngine, Member
 from mglib.flower.local import LocalFederation
 from mglib.flower.records import Order, pack_update, unpack_update
-from mglib.flower.server_app import decided
+from mglib.flower.server_app import Registry, decided, gather
 
 ROUNDS = 4
 
@@ -150,22 +150,29 @@ def test_a_state_is_told_whole_in_lines_among_others(count, longest, rounds):
 
 
 class Grid:
-    """Answers at once, in the reverse order, as each node is told to."""
+    """Answers at once, in the reverse order, as each node is told to; the link reports errors, in the nodes' place.
+
+    behaviours: by Flower's id, what a node makes of a message. Those that are taken out are gone.
+    """
 
     def __init__(self, behaviours):
         self.behaviours, self.sent = behaviours, {}
 
+    def get_node_ids(self):
+        return list(self.behaviours)
+
     def push_messages(self, messages):
-        self.sent = {str(message.metadata.dst_node_id): message for message in messages}
-        return list(self.sent)
+        sent = {str(message.metadata.dst_node_id): message for message in messages}
+        self.sent |= sent
+        return [name if int(name) in self.behaviours else None for name in sent]
 
     def pull_messages(self, waiting):
         for name in sorted(waiting, reverse=True):
-            content = self.behaviours[int(name)](self.sent[name])
+            content = self.behaviours.get(int(name), lambda _: Error(5, "Node Unavailable"))(self.sent[name])
             if content is not None:
                 is_error = isinstance(content, Error)
                 yield SimpleNamespace(
-                    metadata=SimpleNamespace(reply_to_message_id=name, src_node_id=int(name)),
+                    metadata=SimpleNamespace(reply_to_message_id=name, src_node_id=1 if is_error else int(name)),
                     has_error=lambda is_error=is_error: is_error,
                     error=content, content=content,
                 )  # fmt: skip
@@ -177,9 +184,19 @@ def honest(message):
     return pack_update(Update("somebody else", moved, 1.0, {"loss": 1.0}, order.round.index))
 
 
+def answering(**records):
+    """A node's answer in which some records are others."""
+    usual = pack_update(Update("somebody", {"p": torch.zeros(2)}, 1.0, {"loss": 1.0}, 0))
+    return RecordDict({**usual, **records})
+
+
+def garbage(data, kind="numpy.ndarray"):
+    return ArrayRecord({"p": Array(dtype="float32", shape=(2,), stype=kind, data=data)})
+
+
 def engine_on(recipe, *behaviours):
     members = [Member(place, f"node {place}", 1) for place in range(len(behaviours))]
-    return FlowerEngine(Grid(behaviours), members, recipe, deadline=0.3)
+    return FlowerEngine(Grid(dict(enumerate(behaviours))), members, recipe, deadline=0.3)
 
 
 def test_answers_are_put_in_the_order_of_positions_whatever_order_they_come_in(recipe):
@@ -194,16 +211,170 @@ def test_answers_are_put_in_the_order_of_positions_whatever_order_they_come_in(r
     [
         (lambda message: None, "no answer within 0.3 s"),
         (lambda message: Error(2, "the app raised"), "the app raised (Flower's 2)"),
-        (lambda message: RecordDict(), "no answer in its records"),
-        (lambda message: RecordDict({"answer": ConfigRecord({}), "params": ArrayRecord()}), "no answer in its records"),
+        (lambda message: RecordDict(), "its records cannot be read: KeyError"),
+        (lambda message: RecordDict({"answer": ConfigRecord({})}), "its records cannot be read: KeyError"),
+        (lambda message: answering(params=garbage(b"")), "its records cannot be read: EOFError"),
+        (lambda message: answering(params=garbage(b"PK\3\4 no zip")), "its records cannot be read: BadZipFile"),
+        (lambda message: answering(params=garbage(b"", "pickle")), "its records cannot be read: TypeError"),
+        (lambda message: answering(metrics=ConfigRecord({"loss": "low"})), "its loss is a str"),
+        (lambda message: answering(metrics=MetricRecord({"loss": [1.0, 2.0]})), "its loss is a list"),
+        (lambda message: answering(answer=ConfigRecord({"weight": "9", "round": 0})), "its weight is a str"),
+        (lambda message: answering(answer=ConfigRecord({"weight": 9.0, "round": 0.5})), "answers round 0.5"),
     ],
 )
 def test_a_node_that_does_not_answer_as_it_should_is_refused_with_the_reason(recipe, behaviour, reason):
-    first, second = engine_on(recipe, honest, behaviour).run({"p": torch.zeros(2)}, [0, 1], Round(0, 2, 0))
-    assert isinstance(first, Update)
-    assert isinstance(second, Refusal)
-    assert second.node == "node 1"
-    assert reason in second.reason
+    params, first = {"p": torch.zeros(2)}, Round(0, 2, 0)
+    answers = engine_on(recipe, honest, behaviour).run(params, [0, 1], first)
+    (admitted,), (refused,) = admit(params, answers, first)
+    assert admitted.node == "node 0"
+    assert refused.node == "node 1"
+    assert reason in refused.reason
+
+
+def test_a_node_that_is_gone_is_refused_with_what_the_link_says(recipe):
+    engine, params = engine_on(recipe, honest, honest, honest), {"p": torch.zeros(2)}
+    engine._grid.behaviours[1] = lambda message: engine._grid.behaviours.pop(1) and None  # it dies over it
+    answers = engine.run(params, [0, 1], Round(0, 2, 0))
+    assert answers[1] == Refusal("node 1", "Node Unavailable (Flower's 5)")
+    _, gone, there = engine.run(params, [0, 1, 2], Round(1, 2, 0))
+    assert gone == Refusal("node 1", "the link took no order for it")
+    assert isinstance(there, Update)
+
+
+# --- who takes part, on a grid that is made up ---------------------------------------------------------------------
+
+
+def introducing(name="a", channels=1, **more):
+    said = {"name": name, "channels": channels, "pixels": 10, "bright": 1, **more}
+    return lambda message: RecordDict({"introduction": ConfigRecord(said)})
+
+
+def places_of(registry):
+    return [(member.name, member.node_id) for member in registry.members]
+
+
+def test_a_restarted_node_takes_the_place_of_the_one_that_is_gone(recipe, capsys):
+    grid = Grid({7: introducing("b"), 8: introducing("a"), 9: introducing("c")})
+    registry = Registry(grid, 1.0)
+    gather(registry, recipe, 3, 1.0)
+    engine = FlowerEngine(grid, registry.members, recipe, 1.0)
+    assert places_of(registry) == [("a", 8), ("b", 7), ("c", 9)]
+    grid.behaviours[3] = introducing("b")  # it is back before the link has noticed that it was gone
+    registry.look(recipe)
+    assert places_of(registry) == [("a", 8), ("b", 7), ("c", 9)]
+    registry.look(recipe)
+    (told,) = telling.heard(capsys.readouterr().out.splitlines(keepends=True))
+    assert "a second node is called b" in told["note"]
+    del grid.behaviours[7]
+    registry.look(recipe)
+    assert places_of(registry) == [("a", 8), ("b", 3), ("c", 9)]
+    assert len(engine) == 3, "its dead twin is no longer there"
+
+
+def test_a_second_node_of_a_name_ends_nobodys_training(recipe, capsys):
+    grid = Grid({1: introducing("a"), 2: introducing("a")})
+    registry = Registry(grid, 1.0)
+    with pytest.raises(
+        RoundFailed, match=r"1 of 2 nodes were there after 0\.1 s: a; a second node is called a .*--node"
+    ):
+        gather(registry, recipe, 2, 0.1)
+    gather(registry, recipe, 1, 0.1)
+    grid.behaviours |= {3: introducing("a"), 4: introducing("b")}
+    registry.look(recipe)
+    assert places_of(registry) == [("a", 1), ("b", 4)]
+    assert len(list(telling.heard(capsys.readouterr().out.splitlines(keepends=True)))) == 2
+    del grid.behaviours[1]
+    registry.look(recipe)
+    assert places_of(registry) == [("a", 3), ("b", 4)]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        (lambda message: RecordDict(), "KeyError"),
+        (lambda message: RecordDict({"introduction": ConfigRecord({"name": "a"})}), "KeyError"),
+        (lambda message: Error(2, "the app\x1b[2J raised"), "the app [2J raised (Flower's 2)"),
+        (introducing(7), "its name must be text"),
+        (introducing(" "), "its name must be text"),
+        (introducing("two\nlines"), "its name must be text"),
+        (introducing("a" * 201), "of 1 to 200 characters"),
+        (introducing(channels=2), "node 'a': channels must be 1 or 3, not 2"),
+        (introducing(channels="3"), "channels must be 1 or 3, not '3'"),
+        (introducing(channels=True), "channels must be 1 or 3, not True"),
+        (introducing(channels=[1]), "channels must be 1 or 3, not [1]"),
+        (introducing(bright=11), "node 'a': 11 bright pixels of 10"),
+        (introducing(pixels="many"), "1 bright pixels of 'many'"),
+    ],
+)
+def test_a_bad_introduction_is_passed_over_with_the_reason_once(recipe, behaviour, reason, capsys):
+    grid = Grid({1: behaviour, 2: introducing("b", more="than is asked")})
+    registry = Registry(grid, 1.0)
+    gather(registry, recipe, 1, 1.0)
+    registry.look(recipe)
+    assert places_of(registry) == [("b", 2)]
+    (told,) = telling.heard(capsys.readouterr().out.splitlines(keepends=True))
+    assert reason in told["note"]
+
+
+def test_a_silent_stranger_holds_nobody_up(recipe):
+    grid = Grid({1: introducing("a"), 2: lambda message: None})
+    registry = Registry(grid, 1.0)
+    gather(registry, recipe, 1, 0.2)
+    assert places_of(registry) == [("a", 1)]
+    grid.behaviours[2] = introducing("b")
+    registry.look(recipe)
+    assert places_of(registry) == [("a", 1), ("b", 2)], "its answer is heard when it comes"
+
+
+def test_a_training_goes_on_whatever_some_nodes_do_and_ends_in_the_bits_of_the_honest(recipe, folder, capsys):
+    recipe = replace(recipe, nodes_per_round=3)
+
+    def working(name):
+        def node(message):
+            work = client_app.introduce if message.metadata.message_type == "query" else client_app.compute
+            return work(message, context_of(folder / name)).content
+
+        return node
+
+    def lying(message):
+        if message.metadata.message_type == "query":
+            return introducing("zeta")(message)
+        return answering(metrics=MetricRecord({"round": 5}), answer=ConfigRecord({"weight": 1e300, "round": 0}))
+
+    grid = Grid(
+        {1: working("alphabet1"), 2: lying, 3: working("alphabet0"), 4: introducing("alphabet0"), 5: introducing(3)}
+    )
+    config = {"recipe": recipe.dumps(), "deadline": 30.0, "nodes": 3, "patience": 5.0, "state": ""}
+    server_app.main(grid, SimpleNamespace(run_config=config))
+    told = list(telling.heard(capsys.readouterr().out.splitlines(keepends=True)))
+    assert told[-1] == {"done": True}
+    assert len([what for what in told if "note" in what]) == 2
+    for metrics in (what["metrics"] for what in told if "metrics" in what):
+        assert metrics["nodes"] == ["alphabet0", "alphabet1"]
+        assert metrics["refused"].keys() == {"zeta"}
+    (state,) = (what["state"] for what in told if "state" in what)
+    _, params, _ = telling.unpack_state(state)
+    *_, near = set_up(replace(recipe, nodes_per_round=2)).rounds()
+    assert all(torch.equal(params[name], value) for name, value in near.params.items())
+
+
+def test_a_fault_on_the_link_is_told_home(recipe, capsys):
+    with pytest.raises(KeyError):
+        server_app.main(Grid({}), SimpleNamespace(run_config={"recipe": recipe.dumps(), "deadline": 1.0}))
+    (told,) = telling.heard(capsys.readouterr().out.splitlines(keepends=True))
+    assert told == {"failed": "KeyError: 'nodes'"}
+
+
+def test_home_warns_of_who_takes_no_part_and_says_when_it_misheard(recipe, tmp_path, monkeypatch):
+    _, params = network_of(replace(recipe, channels=1))
+    told = [{"recipe": replace(recipe, channels=1).dumps()}, {"note": "a second node is called a"},
+            {"state": telling.pack_state(1, params, {})}]  # fmt: skip
+    monkeypatch.setattr("mglib.flower.home._submitted", lambda *rest: iter(told))
+    with pytest.warns(UserWarning, match="a second node is called a"):
+        train_on_flower(recipe, tmp_path / "run", Connection("127.0.0.1:1"))
+    assert Run(tmp_path / "run").finished
+    with pytest.raises(RoundFailed, match=r"cannot be read: 'mglib: {"):
+        list(telling.heard(['mglib: {"metrics": {"ro\n']))
 
 
 # --- what is refused before anything runs --------------------------------------------------------------------------
@@ -230,6 +401,8 @@ def test_what_only_one_process_knows_is_refused(folder, tmp_path, capsys):
     options = ["--engine", "flower", "--superlink", "127.0.0.1:1", "--out", str(tmp_path / "run")]
     assert main(["train", "--method", "fedavg", *options]) == 2
     assert "classes by name" in capsys.readouterr().err
+    assert main(["train", "--attack", "drift", *options]) == 2
+    assert "`attack` (='drift') is played by nodes in this process" in capsys.readouterr().err
     assert main(["train", "--engine", "flower"]) == 2
     assert "--superlink" in capsys.readouterr().err
     assert main(["node", "--data", f"folder:{folder}", "--superlink", "127.0.0.1:1"]) == 2

@@ -65,9 +65,9 @@ def examined(answer: Answer, sent: Params, round: Round, name: str) -> Answer:
 def reason_against(update: Update, sent: Params, round: Round) -> str | None:
     """Return why an update must not reach the average, None if it may.
 
-    It has to answer this round, with finite numbers, and finite squares, in plain tensors under the names and in the
-    shapes and types of `sent`, a positive finite weight and finite metrics. Sizes are looked at before numbers. What is
-    well formed and wrong passes: against nodes that lie there are robust means.
+    It has to answer this round, in plain tensors under the names and in the shapes and types of `sent`, with numbers
+    that are finite, squared too, a positive finite weight and finite metrics. Sizes are looked at before numbers. What
+    is well formed and wrong passes: against nodes that lie there are robust means.
     """
     if not isinstance(update, Update):
         return no_update(update)

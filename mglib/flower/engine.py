@@ -41,29 +41,37 @@ class FlowerEngine:
 
     def run(self, params: Params, positions: Sequence[int], round: Round) -> list[Answer]:
         """Return the answers of the nodes at `positions` in that order; a refusal where none came in time."""
-        asked = {position: self._members[position] for position in positions}
-        orders = {
-            member.node_id: Order(params, self._recipe, round, position).pack() for position, member in asked.items()
-        }
-        waiting, replies = send(self._grid, orders, MessageType.TRAIN, self._deadline), {}
-        end = time.monotonic() + self._deadline
+        asked = {self._members[position]: position for position in positions}
+        orders = {node.node_id: Order(params, self._recipe, round, place).pack() for node, place in asked.items()}
+        waiting, end = send(self._grid, orders, MessageType.TRAIN, self._deadline), time.monotonic() + self._deadline
+        reasons = dict.fromkeys(orders, "the link took no order for it")
+        reasons |= dict.fromkeys(waiting.values(), f"no answer within {self._deadline:g} s")
+        replies = receive(self._grid, waiting)
         while waiting and time.monotonic() < end:
+            time.sleep(POLL)
             replies |= receive(self._grid, waiting)
-            time.sleep(POLL if waiting else 0)
-        return [self._answer(member, replies.get(member.node_id)) for member in asked.values()]
+        return [
+            _answer(node.name, replies[node.node_id])
+            if node.node_id in replies
+            else Refusal(node.name, reasons[node.node_id])
+            for node in asked
+        ]
 
-    def _answer(self, member: Member, reply: Message | None) -> Answer:
-        if reply is None:
-            return Refusal(member.name, f"no answer within {self._deadline:g} s")
-        try:
-            return unpack_update(records_of(reply), member.name)
-        except Exception as error:  # whatever its records hold, it is the node's own
-            told = error if isinstance(error, Failed) else f"no answer in its records ({type(error).__name__}: {error})"
-            return Refusal(member.name, str(told))
+
+def _answer(name: str, reply: Message) -> Answer:
+    try:
+        return unpack_update(records_of(reply), name)
+    except Exception as error:  # whatever its records hold, it is the node's own
+        return Refusal(name, said_of(error))
 
 
 class Failed(RuntimeError):
     """A node's program, or the way to it, failed; the message says how."""
+
+
+def said_of(error: Exception) -> str:
+    """Return what a reply that failed, or could not be read, says of it."""
+    return str(error) if isinstance(error, Failed) else f"its records cannot be read: {type(error).__name__}: {error}"
 
 
 def records_of(reply: Message) -> RecordDict:

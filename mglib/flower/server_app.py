@@ -13,7 +13,7 @@ from mglib.experiments.training import ROUNDS_PER_CHECKPOINT, round_metrics
 from mglib.federated import RoundFailed, run_rounds
 from mglib.federated.admission import plain_text
 from mglib.flower import telling
-from mglib.flower.engine import FlowerEngine, Member, receive, records_of, send
+from mglib.flower.engine import FlowerEngine, Member, receive, records_of, said_of, send
 from mglib.flower.records import unpack_introduction
 
 app = ServerApp()
@@ -90,9 +90,9 @@ class Registry:
             except Exception as error:  # whatever it says, it is the node's own
                 if node_id in there:
                     self._strange.add(node_id)
-                    self._note(f"a node is passed over, its introduction is no good: {error or type(error).__name__}")
+                    self._note(f"a node that introduced itself badly takes no part: {said_of(error)}")
         twins = [twin for node_id, twin in self._twins.items() if node_id in there]
-        left = self._seat([*reversed(introduced), *reversed(twins)], there)
+        left = self._seat([*introduced, *reversed(twins)], there)
         for member in left:
             if member in introduced:
                 self._note(
@@ -102,7 +102,7 @@ class Registry:
         self._twins = {member.node_id: member for member in reversed(left)}
 
     def _seat(self, newcomers: Iterable[Member], there: set[int]) -> list[Member]:
-        """Give newcomers their places, and return those whose place is taken; of one name the first comes first."""
+        """Give newcomers their places, and return those whose place is taken; of one name the first is first."""
         places, left = {member.name: place for place, member in enumerate(self.members)}, []
         for newcomer in sorted(newcomers, key=lambda member: member.name):
             place = places.setdefault(newcomer.name, len(self.members))
