@@ -10,13 +10,15 @@ import torch
 
 from mglib.experiments.algorithms import final_objective, stages_of
 from mglib.experiments.recipes import Recipe
-from mglib.experiments.runs import Run
-from mglib.experiments.training import changes, check_device, load_data, nodes_of
+from mglib.experiments.runs import Run, nodes_of
+from mglib.experiments.training import check_device, load_data
 from mglib.federated.process import one_thread
 from mglib.meta import Stage, adapt
 from mglib.nets import Objective, dense_macs
 from mglib.params import Params
-from mglib.tasks import SPLITS, Batch, Federation, Node, Task, load_nodes, of_files, resolve_data
+from mglib.tasks import Batch, Federation, Node, Task, load_nodes, resolve_data
+from mglib.tasks.datasets import of_files
+from mglib.tasks.episodes import SPLITS
 
 Score = TypeVar("Score")
 
@@ -169,12 +171,12 @@ def evaluate_run(
 
 def _held_out(run: Run, federation: Federation, split: str, names: Sequence[str]) -> list[Node]:
     """The nodes that the run held out in training, whatever else the data hold today."""
-    now = nodes_of(federation)
-    then = run.nodes or now
-    chosen = _among(then[split], names)
-    changed = changes(then, now)
+    chosen = _among((run.nodes or nodes_of(federation))[split], names)
+    changed = run.changes(federation)
     if wrong := [f"{name} {changed[name]}" for name in chosen if name in changed]:
-        raise ValueError(f"{federation.name} does not have what the run in {run.folder} held out: {', '.join(wrong)}")
+        raise ValueError(
+            f"{federation.name} does not have what the run in {run.folder} held out: {', '.join(wrong)}; undo that"
+        )
     if changed:
         told = ", ".join(f"{name} {what}" for name, what in changed.items())
         warnings.warn(f"since the run in {run.folder} was trained: {told}; none of them is evaluated on", stacklevel=3)
@@ -190,7 +192,9 @@ def _new_nodes(run: Run, recipe: Recipe, data: str, names: Sequence[str]) -> lis
     trained = {mark: name for name, mark in (run.nodes or {"train": {}})["train"].items()}
     chosen = [here[name] for name in _among(here, names)]
     if seen := [f"{node.name} ({trained[node.fingerprint]})" for node in chosen if node.fingerprint in trained]:
-        raise ValueError(f"{data} holds nodes that the run in {run.folder} was trained on: {', '.join(seen)}")
+        raise ValueError(
+            f"{data} holds nodes that the run in {run.folder} was trained on: {', '.join(seen)}; name others"
+        )
     return chosen
 
 

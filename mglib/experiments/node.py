@@ -17,7 +17,8 @@ from mglib.experiments.runs import Run, check_fit
 from mglib.meta import adapt
 from mglib.nets import Prediction, SkippingNet, Statistics, freeze
 from mglib.params import Params, load, new_folder, save, under_prefix, with_prefix
-from mglib.tasks import Batch, load_images, of_files, read_support
+from mglib.tasks import Batch, load_images, read_support
+from mglib.tasks.datasets import of_files
 from mglib.tasks.images import has_bright_background, has_colour
 
 

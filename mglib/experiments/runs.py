@@ -9,6 +9,10 @@ from mglib.experiments.algorithms import network_of
 from mglib.experiments.recipes import Recipe
 from mglib.federated import RoundResult
 from mglib.params import PART, Params, load, save, under_prefix, with_prefix, write_atomically
+from mglib.tasks import Federation
+from mglib.tasks.episodes import SPLITS, original_class
+
+Nodes = dict[str, dict[str, str]]  # split: name: fingerprint
 
 
 class Run:
@@ -32,13 +36,32 @@ class Run:
         return self.params_file.exists()
 
     @property
-    def nodes(self) -> dict[str, dict[str, str]] | None:
-        """The fingerprints of the run's nodes by split and name; None if it does not say."""
-        return json.loads(self.nodes_file.read_text()) if self.nodes_file.exists() else None
+    def nodes(self) -> Nodes | None:
+        """The nodes that the run was begun on; None if it does not say.
 
-    def keep_nodes(self, nodes: dict[str, dict[str, str]]) -> None:
+        Raises:
+            ValueError: if the file is not whole.
+        """
+        try:
+            return json.loads(self.nodes_file.read_text())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ValueError(f"{self.nodes_file} is not whole ({error})") from None
+
+    def keep_nodes(self, federation: Federation) -> None:
         """Write what `nodes` reads."""
-        write_atomically(self.nodes_file, (json.dumps(nodes, indent=2) + "\n").encode())
+        write_atomically(self.nodes_file, (json.dumps(nodes_of(federation), indent=2) + "\n").encode())
+
+    def changes(self, federation: Federation) -> dict[str, str]:
+        """Return in words, by name, what became of the run's nodes in `federation`, and which there are beside them."""
+        then, now = (
+            {name: mark for marks in each.values() for name, mark in marks.items()}
+            for each in (self.nodes or {}, nodes_of(federation))
+        )
+        words = {(True, True): "holds other images", (True, False): "is gone", (False, True): "is new"}
+        differ = sorted(name for name in {*then, *now} if then.get(name) != now.get(name)) if then else ()
+        return {name: words[name in then, name in now] for name in differ}
 
     def check_free(self, recipe: Recipe, resume: bool) -> None:
         """Raise ValueError unless the recipe may train here: into nothing, or on with the same recipe."""
@@ -108,6 +131,15 @@ class Run:
         """Cut the metrics to the rounds that the checkpoint knows of; the others will be trained again."""
         lines = self.metrics_file.read_bytes().splitlines(keepends=True) if self.metrics_file.exists() else []
         write_atomically(self.metrics_file, b"".join(lines[:rounds]))
+
+
+def nodes_of(federation: Federation) -> Nodes:
+    """Return the nodes of a federation without those that are others, turned."""
+    own = {
+        split: [node for node in getattr(federation, split) if original_class(node.name) == node.name]
+        for split in SPLITS
+    }
+    return {split: {node.name: node.fingerprint for node in nodes} for split, nodes in own.items()}
 
 
 def check_fit(params: Params, expected: Params, source: Path) -> None:

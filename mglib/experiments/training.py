@@ -30,7 +30,9 @@ from mglib.federated.engines import check_workers
 from mglib.meta import Stage
 from mglib.nets import Objective
 from mglib.params import Params
-from mglib.tasks import SPLITS, Federation, Node, at_hand, load_federation, of_files, original_class, resolve_data
+from mglib.tasks import Federation, Node, at_hand, load_federation, resolve_data
+from mglib.tasks.datasets import of_files
+from mglib.tasks.episodes import SPLITS, original_class
 
 ROUNDS_PER_CHECKPOINT = 10
 
@@ -133,25 +135,6 @@ def _check_tasks(recipe: Recipe, federation: Federation) -> None:
         )
 
 
-def nodes_of(federation: Federation) -> dict[str, dict[str, str]]:
-    """Return the fingerprint of each node by split and name, without the nodes that are others, turned."""
-    return {
-        split: {
-            node.name: node.fingerprint for node in getattr(federation, split) if original_class(node.name) == node.name
-        }
-        for split in SPLITS
-    }
-
-
-def changes(then: dict[str, dict[str, str]], now: dict[str, dict[str, str]]) -> dict[str, str]:
-    """Return by name, in words, what became of the nodes of one `nodes_of` in another; nothing of those alike."""
-    before, after = ({name: mark for marks in each.values() for name, mark in marks.items()} for each in (then, now))
-    alike = {name for name, mark in before.items() if after.get(name) == mark}
-    words = {(True, True): "holds other images", (True, False): "is gone", (False, True): "is new"}
-    every = sorted({*before, *after} - alike)
-    return {name: words[name in before, name in after] for name in every}
-
-
 def check_apart(data: str, out: Path) -> None:
     """Raise ValueError if a run's folder lies in its data, where it would count as a node next time."""
     _, _, folder = resolve_data(data).partition(":")
@@ -204,15 +187,12 @@ def train(
     if run.recipe_file.exists():
         recipe = Recipe.load(run.recipe_file)  # with what was found out about the data
     experiment = set_up(recipe, federation)
-    nodes = nodes_of(experiment.federation) if federation or of_files(recipe.data) else None
-    if nodes and (changed := changes(run.nodes or nodes, nodes)):
-        raise ValueError(
-            f"{recipe.data} is not what the run in {out} was begun on: "
-            f"{', '.join(f'{name} {what}' for name, what in changed.items())}; undo that, or train anew"
-        )
+    if changed := run.changes(experiment.federation):
+        what = ", ".join(f"{name} {what}" for name, what in changed.items())
+        raise ValueError(f"{recipe.data} is not what the run in {out} was begun on: {what}; undo that, or train anew")
     done, params, server_state = run.begin(experiment.recipe)
-    if nodes and not done:
-        run.keep_nodes(nodes)
+    if (federation or of_files(recipe.data)) and not done:
+        run.keep_nodes(experiment.federation)
     if params is not None:
         check_fit(params, experiment.initial, run.checkpoint_file)
     rounds = experiment.rounds(workers=workers, device=device, start=done, params=params, server_state=server_state)

@@ -1,8 +1,8 @@
 """What is learnt: tasks, the nodes that hold them, and the federations of nodes."""
 
-from mglib.tasks.datasets import DATA_NAMES, load_federation, load_nodes, of_files, resolve_data
+from mglib.tasks.datasets import DATA_NAMES, load_federation, load_nodes, resolve_data
 from mglib.tasks.dealing import Dealing
-from mglib.tasks.episodes import SPLITS, Batch, Federation, NewNodes, Node, Task, at_hand, original_class
+from mglib.tasks.episodes import Batch, Federation, NewNodes, Node, Task, at_hand
 from mglib.tasks.folders import read_support
 from mglib.tasks.glyphs import GlyphSettings, glyph_federation
 from mglib.tasks.images import load_images
@@ -10,7 +10,6 @@ from mglib.tasks.published import DataUnavailableError
 
 __all__ = [
     "DATA_NAMES",
-    "SPLITS",
     "Batch",
     "DataUnavailableError",
     "Dealing",
@@ -24,8 +23,6 @@ __all__ = [
     "load_federation",
     "load_images",
     "load_nodes",
-    "of_files",
-    "original_class",
     "read_support",
     "resolve_data",
 ]
