@@ -1,5 +1,6 @@
 """adapt, predict and export: a network of one's own from a few images."""
 
+import importlib
 import json
 from pathlib import Path
 from typing import Annotated
@@ -7,8 +8,8 @@ from typing import Annotated
 import tyro
 
 from mglib.experiments import NodeNetwork, Run, adapt_to_folder, export_network
-from mglib.live import SOURCE, export_live
 from mglib.nets import macs_ratio
+from mglib.params import write_new
 
 Positional = tyro.conf.Positional
 
@@ -92,6 +93,7 @@ def export_live_command(run: Positional[Path], out: Path) -> None:
         run: folder that `train` wrote.
         out: the file.
     """
-    content = json.dumps(export_live(Run(run)))
-    out.write_text(content + "\n")
-    print(f"{out}: {len(content) + 1:,} bytes, for {SOURCE.name}")
+    live = importlib.import_module("mglib.live")
+    content = (json.dumps(live.export_live(Run(run))) + "\n").encode()
+    write_new(out, content)
+    print(f"{out}: {len(content):,} bytes, for {live.SOURCE.name}")

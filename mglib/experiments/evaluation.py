@@ -9,6 +9,7 @@ import torch
 
 from mglib.experiments.algorithms import final_objective, stages_of
 from mglib.experiments.runs import Run
+from mglib.experiments.settings import check_seed, whole
 from mglib.experiments.training import check_device, load_data
 from mglib.federated.process import one_thread
 from mglib.meta import Stage, adapt
@@ -149,6 +150,8 @@ def evaluate_run(
         "queries": recipe.queries if queries is None else queries,
         "seed": seed,
     }
+    setting = {name: whole(name, value) for name, value in setting.items()}
+    check_seed(setting["seed"])
     chosen = _by_name(candidates, nodes)
     objective, stages = final_objective(recipe, net), stages_of(recipe, net)
     scores = evaluate(objective, params, chosen, stages, device=device, **setting)

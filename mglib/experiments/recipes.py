@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mglib.experiments.settings import (
     Method,
     Privacy,
     Server,
+    as_declared,
     check_settings,
 )
 from mglib.nets.gates import Estimator
@@ -121,11 +123,13 @@ class Recipe:
     """Of everything that is drawn by chance."""
 
     def __post_init__(self):
-        """Check every number and name that can be checked without the data.
+        """Keep numbers of any library as Python's own, and check all that can be checked without the data.
 
         Raises:
             ValueError: naming the field, its value and what is allowed.
         """
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, as_declared(field.name, field.type, getattr(self, field.name)))
         check_settings(self)
 
     @property
@@ -145,25 +149,22 @@ class Recipe:
             ValueError: if it is no JSON, or holds fields or values that a recipe cannot have.
         """
         try:
-            fields = json.loads(text)
-            for name in ("held_out", "validation", "nodes"):
-                if name in fields and (name, fields[name]) != ("nodes", None):
-                    fields[name] = tuple(fields[name])
-            return cls(**fields)
+            return cls(**json.loads(text))
         except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"no recipe ({error})") from error
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | os.PathLike) -> None:
         """Write the recipe as JSON, whole or not at all."""
         write_atomically(path, self.dumps().encode())
 
     @classmethod
-    def load(cls, path: Path) -> "Recipe":
+    def load(cls, path: str | os.PathLike) -> "Recipe":
         """Read what `save` wrote.
 
         Raises:
             ValueError: if the file is missing, is not JSON, or holds fields or values that a recipe cannot have.
         """
+        path = Path(path)
         try:
             return cls.loads(path.read_text())
         except FileNotFoundError:

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -108,7 +107,7 @@ def data_of(recipe: Recipe) -> dict[str, Hashable]:
 
 def train(
     recipe: Recipe,
-    out: Path,
+    out: str | os.PathLike,
     *,
     resume: bool = False,
     workers: int = 1,
@@ -121,7 +120,8 @@ def train(
     resumed ends in the same bits as one that was left alone. `params.safetensors` appears at the end.
 
     Raises:
-        ValueError: if `out` holds another run, or one to resume that had another recipe; nothing is written.
+        ValueError: if `out` holds another run, or one to resume that had another recipe; nothing is written. If another
+            training is at work there.
         OSError: if the disk refuses; what `out` held stays whole.
     """
     run = Run(out)
@@ -132,12 +132,14 @@ def train(
     check_device(device)
     check_workers(workers)
     experiment = set_up(recipe)
-    done, params, server_state = run.begin(experiment.recipe)
-    if params is not None:
-        check_fit(params, experiment.initial, run.checkpoint_file)
-    rounds = experiment.rounds(workers=workers, device=device, start=done, params=params, server_state=server_state)
-    with open(run.metrics_file, "a") as metrics_file:
-        for result in rounds:
+    with (
+        run.begin(experiment.recipe, resume) as (done, params, server_state),
+        open(run.metrics_file, "a") as metrics_file,
+    ):
+        if params is not None:
+            check_fit(params, experiment.initial, run.checkpoint_file)
+        state = {"start": done, "params": params, "server_state": server_state}
+        for result in experiment.rounds(workers=workers, device=device, **state):
             metrics = round_metrics(result)
             metrics_file.write(json.dumps(metrics) + "\n")
             if (result.round.index + 1) % ROUNDS_PER_CHECKPOINT == 0 or result.round.index + 1 == recipe.rounds:
@@ -147,8 +149,8 @@ def train(
             if on_round is not None:
                 on_round(metrics)
             params = result.params
-    params = own_params(experiment.net, params)
-    run.finish(params)
+        params = own_params(experiment.net, params)
+        run.finish(params)
     return params
 
 
