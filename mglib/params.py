@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def under_prefix(prefix: str, params: Params) -> Params:
     return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
 
 
-def save(path: Path, params: Params, metadata: Mapping[str, str] | None = None) -> None:
+def save(path: str | os.PathLike, params: Params, metadata: Mapping[str, str] | None = None) -> None:
     """Write `params` to a safetensors file, whole or not at all.
 
     The bytes go to a neighbouring temporary file that takes the name of `path` once they are on disk: a
@@ -98,7 +98,7 @@ def save(path: Path, params: Params, metadata: Mapping[str, str] | None = None) 
     write_atomically(path, safetensors.torch.save(tensors, dict(metadata or {})))
 
 
-def load(path: Path) -> tuple[Params, dict[str, str]]:
+def load(path: str | os.PathLike) -> tuple[Params, dict[str, str]]:
     """Read what `save` wrote: the parameters and the metadata.
 
     Raises:
@@ -113,22 +113,39 @@ def load(path: Path) -> tuple[Params, dict[str, str]]:
         raise ValueError(f"{path} is not a whole safetensors file ({error})") from error
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: str | os.PathLike, content: bytes) -> None:
     """Write a file whole or not at all; an error leaves the file that was there before.
 
     Raises:
-        OSError: if the disk refuses (full, read-only); the temporary file is removed.
+        OSError: naming the file, if the disk refuses (full, read-only); nothing half-written is left.
     """
-    temporary = path.with_name(f".{path.name}{PART}")
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")  # its own: others may write here too
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        with suppress(OSError):  # gone already unless something failed
+            temporary.unlink()
+
+
+def write_new(path: str | os.PathLike, content: bytes) -> None:
+    """Write a file that was not there, and the folders above it; whole or not at all.
+
+    Raises:
+        ValueError: if there is something already; nothing is overwritten.
+        OSError: as `write_atomically`.
+    """
+    path = Path(path)
+    if os.path.lexists(path):
+        raise ValueError(f"{path} exists already; choose a new file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content)
 
 
 @contextmanager
@@ -161,7 +178,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("MGLIB_CACHE") or platformdirs.user_cache_dir("mglib"))
 
 
-def whole_number(name: str, value: Any, least: int, most: float = math.inf) -> int:
+def whole_number(name: str, value: Any, least: float = -math.inf, most: float = math.inf) -> int:
     """Return a whole number of anybody's type, NumPy's or torch's, as Python's own.
 
     Raises:
@@ -172,6 +189,7 @@ def whole_number(name: str, value: Any, least: int, most: float = math.inf) -> i
     except TypeError:
         number = None
     if number is None or not least <= number <= most:
-        allowed = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-        raise ValueError(f"`{name}` (={value!r}) must be a whole number {allowed}")
+        bounds = {(False, False): "", (True, False): f" of at least {least}", (True, True): f" from {least} to {most}"}
+        allowed = bounds[math.isfinite(least), math.isfinite(most)]
+        raise ValueError(f"`{name}` (={value!r}) must be a whole number{allowed}")
     return number

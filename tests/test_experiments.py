@@ -530,7 +530,8 @@ def test_the_interval_is_that_of_the_mean():
 
 def test_a_file_that_is_no_checkpoint_is_refused(recipe, tmp_path):
     run = Run(tmp_path / "run")
-    run.begin(dataclasses.replace(recipe, channels=1))
+    with run.begin(dataclasses.replace(recipe, channels=1)):
+        pass
     save(run.checkpoint_file, {"weights": torch.zeros(2)})
     with pytest.raises(ValueError, match="is not a checkpoint"):
         train(recipe, run.folder, resume=True)

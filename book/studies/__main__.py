@@ -98,6 +98,9 @@ def reproduce_command(
             failed += _show_parts(measure_missing(study, apart, **options))
     rows = [row for table in trained for row in table_rows(table, out, range(seeds))]
     rows += [row for study in studies for row in study.lines(apart)]
+    if show and all(row.get("missing") is True or row.get("accuracy", 0) is None for row in rows):
+        looked = " or ".join(dict.fromkeys(str(folder.resolve()) for folder in (out, apart)))
+        raise ValueError(f"there are no records in {looked}: name their folder with --out, or make them without --show")
     if json_:
         print(json.dumps(rows, indent=2))
     else:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -160,10 +161,11 @@ def table_rows(table: Table, folder: Path, seeds: Sequence[int] = SEEDS) -> list
     paired = _estimated([_paired(shares, family.shares[0]) for family in families for shares in family.shares[1:]])
     found = []
     for family in families:
-        against = [None, *(next(paired) for _ in family.rows[1:])]
+        accuracies = islice(own, len(family.rows))
+        against = [None, *islice(paired, len(family.rows) - 1)]
         corrected = holm([None if estimate is None else estimate.p for estimate in against])
         for row, records, shares, *estimates in zip(
-            family.rows, family.records, family.shares, own, against, corrected, strict=False
+            family.rows, family.records, family.shares, accuracies, against, corrected, strict=True
         ):
             line = _line(row, *estimates) | {"table": table.name, "reference": family.rows[0].label}
             found.append(line | _counts(shares, family.shares[0], seeds) | _costs(row, list(records.values())))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mglib.experiments.settings import (
     Method,
     Privacy,
     Server,
+    as_declared,
     check_settings,
 )
 from mglib.nets.gates import Estimator
@@ -127,14 +129,13 @@ class Recipe:
     """Of the training: where the network starts, who is in a round or lies, the tasks and the noise."""
 
     def __post_init__(self):
-        """Check every number and name that can be checked without the data; make tuples of other sequences.
+        """Keep numbers of any library as Python's own, and check all that can be checked without the data.
 
         Raises:
             ValueError: naming the field, its value and what is allowed.
         """
-        for name in ("held_out", "validation", "nodes"):
-            if not isinstance(value := getattr(self, name), str | None):
-                object.__setattr__(self, name, tuple(value))
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, as_declared(field.name, field.type, getattr(self, field.name)))
         check_settings(self)
 
     @property
@@ -158,17 +159,18 @@ class Recipe:
         except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"no recipe ({error})") from error
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | os.PathLike) -> None:
         """Write the recipe as JSON, whole or not at all."""
         write_atomically(path, self.dumps().encode())
 
     @classmethod
-    def load(cls, path: Path) -> "Recipe":
+    def load(cls, path: str | os.PathLike) -> "Recipe":
         """Read what `save` wrote.
 
         Raises:
             ValueError: if the file is missing, is not JSON, or holds fields or values that a recipe cannot have.
         """
+        path = Path(path)
         try:
             return cls.loads(path.read_text())
         except FileNotFoundError:

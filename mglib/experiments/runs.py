@@ -1,8 +1,12 @@
 """Run: the folder of one training, and how it stays whole whatever happens to the process."""
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from torch import nn
 
 from mglib.experiments.algorithms import network_of
@@ -14,6 +18,8 @@ from mglib.tasks.episodes import SPLITS, original_class
 
 Nodes = dict[str, dict[str, str]]  # split: name: fingerprint
 
+LOCK = ".lock"  # suffix of the file that says a training is under way
+
 
 class Run:
     """A folder with `recipe.json`, `metrics.jsonl`, and `checkpoint.safetensors` until `params.safetensors`.
@@ -21,14 +27,14 @@ class Run:
     A training on images that were not drawn here leaves its nodes in `federation.json` too.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: str | os.PathLike):
         """Name a run's folder; nothing is read or written yet."""
-        self.folder = folder
-        self.recipe_file = folder / "recipe.json"
-        self.nodes_file = folder / "federation.json"
-        self.metrics_file = folder / "metrics.jsonl"
-        self.checkpoint_file = folder / "checkpoint.safetensors"
-        self.params_file = folder / "params.safetensors"
+        self.folder = Path(folder)
+        self.recipe_file = self.folder / "recipe.json"
+        self.nodes_file = self.folder / "federation.json"
+        self.metrics_file = self.folder / "metrics.jsonl"
+        self.checkpoint_file = self.folder / "checkpoint.safetensors"
+        self.params_file = self.folder / "params.safetensors"
 
     @property
     def finished(self) -> bool:
@@ -68,7 +74,7 @@ class Run:
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"{self.folder} is a file; `--out` names a folder")
         if not self.recipe_file.exists():
-            if self.folder.exists() and any(file.suffix != PART for file in self.folder.iterdir()):
+            if self.folder.exists() and any(file.suffix not in (PART, LOCK) for file in self.folder.iterdir()):
                 raise ValueError(f"{self.folder} holds other files and no run; choose an empty or a new folder")
             return
         if not resume:
@@ -76,13 +82,35 @@ class Run:
         if differences := recipe.differences(Recipe.load(self.recipe_file)):
             raise ValueError(f"{self.folder} holds a run of another recipe: {differences}")
 
-    def begin(self, recipe: Recipe) -> tuple[int, Params | None, Params | None]:
+    @contextmanager
+    def begin(self, recipe: Recipe, resume: bool = False) -> Iterator[tuple[int, Params | None, Params | None]]:
         """Make the folder, or return to it: the rounds done, the parameters and the server's state then.
 
+        Until the block is left no other training begins here. What a killed one left half-written is removed.
+
         Raises:
-            ValueError: if the checkpoint is not whole, or is something else.
+            ValueError: if another training is at work here or was in the meantime, the recipe may not train here (see
+                `check_free`), or the checkpoint is not whole, or is something else.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / f".training{LOCK}", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise ValueError(f"another training is at work in {self.folder}; choose another folder") from None
+        try:
+            self.check_free(recipe, resume)
+            if self.finished:
+                raise ValueError(f"another training has just finished {self.folder}")
+            for left in self.folder.glob(f".*{PART}"):
+                left.unlink()
+            yield self._state(recipe)
+        finally:
+            with suppress(OSError):  # while it is held: who waits for this file then looks for a new one
+                os.unlink(lock.lock_file)
+            lock.release()
+
+    def _state(self, recipe: Recipe) -> tuple[int, Params | None, Params | None]:
         if not self.recipe_file.exists():
             recipe.save(self.recipe_file)
         if not self.checkpoint_file.exists():

@@ -155,7 +155,7 @@ def data_of(recipe: Recipe) -> dict[str, Hashable]:
 
 def train(
     recipe: Recipe,
-    out: Path,
+    out: str | os.PathLike,
     *,
     resume: bool = False,
     workers: int = 1,
@@ -172,8 +172,8 @@ def train(
     resumed ends in the same bits as one that was left alone. `params.safetensors` appears at the end.
 
     Raises:
-        ValueError: if `out` holds another run or lies in the data, or if the run to resume had another recipe or other
-            data; nothing is written.
+        ValueError: if `out` holds another run or lies in the data, if the run to resume had another recipe or other
+            data, or if another training is at work there; nothing is written.
         OSError: if the disk refuses; what `out` held stays whole.
     """
     run = Run(out)
@@ -190,14 +190,16 @@ def train(
     if changed := run.changes(experiment.federation):
         what = ", ".join(f"{name} {what}" for name, what in changed.items())
         raise ValueError(f"{recipe.data} is not what the run in {out} was begun on: {what}; undo that, or train anew")
-    done, params, server_state = run.begin(experiment.recipe)
-    if (federation or of_files(recipe.data)) and not done:
-        run.keep_nodes(experiment.federation)
-    if params is not None:
-        check_fit(params, experiment.initial, run.checkpoint_file)
-    rounds = experiment.rounds(workers=workers, device=device, start=done, params=params, server_state=server_state)
-    with open(run.metrics_file, "a") as metrics_file:
-        for result in rounds:
+    with (
+        run.begin(experiment.recipe, resume) as (done, params, server_state),
+        open(run.metrics_file, "a") as metrics_file,
+    ):
+        if (federation or of_files(recipe.data)) and not done:
+            run.keep_nodes(experiment.federation)
+        if params is not None:
+            check_fit(params, experiment.initial, run.checkpoint_file)
+        state = {"start": done, "params": params, "server_state": server_state}
+        for result in experiment.rounds(workers=workers, device=device, **state):
             metrics = round_metrics(result)
             metrics_file.write(json.dumps(metrics) + "\n")
             if (result.round.index + 1) % ROUNDS_PER_CHECKPOINT == 0 or result.round.index + 1 == recipe.rounds:
@@ -207,8 +209,8 @@ def train(
             if on_round is not None:
                 on_round(metrics)
             params = result.params
-    params = own_params(experiment.net, params)
-    run.finish(params)
+        params = own_params(experiment.net, params)
+        run.finish(params)
     return params
 
 

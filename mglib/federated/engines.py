@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import current_process
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
@@ -13,7 +14,7 @@ import safetensors.torch
 
 from mglib.federated.admission import examined, no_update
 from mglib.federated.messages import Answer, Refusal, Round, Update
-from mglib.federated.process import become_worker, keep_freed_memory, one_thread, worker_context
+from mglib.federated.process import become_worker, interrupts_held, keep_freed_memory, one_thread, worker_context
 from mglib.params import Params
 
 ClientUpdate = Callable[[Params, Any, int, Round], Update]  # (parameters, node, its position, round)
@@ -35,10 +36,15 @@ class LocalEngine:
 
         Raises:
             ValueError: if there are no nodes or no workers.
+            RuntimeError: if the workers do not start, as from a script without `if __name__ == "__main__":`.
         """
         if len(nodes) == 0:
             raise ValueError("a federation needs at least one node")
         check_workers(workers)
+        if workers > 1 and getattr(current_process(), "_inheriting", False):
+            raise SystemExit(
+                1
+            )  # a worker on its way, reading a script that starts workers: the parent says what is wrong
         self._client_update, self._nodes, self._workers = client_update, nodes, workers
         self._pool = None
         keep_freed_memory()
@@ -46,7 +52,14 @@ class LocalEngine:
             # Pickled here, as plain bytes: otherwise every tensor would travel as an open file, of which a
             # process may have a few hundred.
             self._packed = pickle.dumps((client_update, nodes))
-            self._pool = self._new_pool()
+            try:
+                self._pool = self._new_pool()
+                self._pool.submit(int).result()
+            except BrokenProcessPool:
+                raise RuntimeError(
+                    "the worker processes did not start: a script that uses them does its work under "
+                    '`if __name__ == "__main__":`, for each of them reads the script too; one worker needs none'
+                ) from None
 
     def __len__(self) -> int:
         """Return the number of nodes."""
@@ -85,8 +98,9 @@ class LocalEngine:
         context = worker_context(__name__)
         together = context.Barrier(self._workers)
         pool = ProcessPoolExecutor(self._workers, context, _become_worker, (self._packed, together))
-        for _ in range(self._workers):
-            pool.submit(int)
+        with interrupts_held():
+            for _ in range(self._workers):
+                pool.submit(int)
         return pool
 
     def close(self) -> None:
