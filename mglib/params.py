@@ -1,10 +1,13 @@
 """Params: a network's numbers as a plain dict of tensors, and the few things done to them as a whole."""
 
+import math
+import operator
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -124,3 +127,19 @@ def write_new(path: str | os.PathLike, content: bytes) -> None:
         raise ValueError(f"{path} exists already; choose a new file")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content)
+
+
+def whole_number(name: str, value: Any, least: int, most: float = math.inf) -> int:
+    """Return a whole number of anybody's type, NumPy's or torch's, as Python's own.
+
+    Raises:
+        ValueError: naming it, if it is none, a bool, or out of range.
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or not least <= number <= most:
+        allowed = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+        raise ValueError(f"`{name}` (={value!r}) must be a whole number {allowed}")
+    return number

@@ -9,12 +9,12 @@ import torch
 
 from mglib.experiments.algorithms import final_objective, stages_of
 from mglib.experiments.runs import Run
-from mglib.experiments.settings import check_seed, whole
+from mglib.experiments.settings import LARGEST_SEED
 from mglib.experiments.training import check_device, load_data
 from mglib.federated.process import one_thread
 from mglib.meta import Stage, adapt
 from mglib.nets import Objective, dense_macs
-from mglib.params import Params
+from mglib.params import Params, whole_number
 from mglib.tasks import Batch, Node, Task, load_nodes, same_data
 
 Score = TypeVar("Score")
@@ -150,8 +150,7 @@ def evaluate_run(
         "queries": recipe.queries if queries is None else queries,
         "seed": seed,
     }
-    setting = {name: whole(name, value) for name, value in setting.items()}
-    check_seed(setting["seed"])
+    setting = {name: whole_number(name, value, 0, LARGEST_SEED) for name, value in setting.items()}
     chosen = _by_name(candidates, nodes)
     objective, stages = final_objective(recipe, net), stages_of(recipe, net)
     scores = evaluate(objective, params, chosen, stages, device=device, **setting)
