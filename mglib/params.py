@@ -178,7 +178,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("MGLIB_CACHE") or platformdirs.user_cache_dir("mglib"))
 
 
-def whole_number(name: str, value: Any, least: float = -math.inf, most: float = math.inf) -> int:
+def whole_number(name: str, value: Any, least: int, most: float = math.inf) -> int:
     """Return a whole number of anybody's type, NumPy's or torch's, as Python's own.
 
     Raises:
@@ -189,7 +189,6 @@ def whole_number(name: str, value: Any, least: float = -math.inf, most: float = 
     except TypeError:
         number = None
     if number is None or not least <= number <= most:
-        bounds = {(False, False): "", (True, False): f" of at least {least}", (True, True): f" from {least} to {most}"}
-        allowed = bounds[math.isfinite(least), math.isfinite(most)]
-        raise ValueError(f"`{name}` (={value!r}) must be a whole number{allowed}")
+        allowed = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+        raise ValueError(f"`{name}` (={value!r}) must be a whole number {allowed}")
     return number

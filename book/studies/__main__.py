@@ -3,7 +3,8 @@
 import importlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -112,6 +113,17 @@ def reproduce_command(
     return 1 if failed else 0
 
 
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Say what is left of work that is stopped."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note("; the same command goes on after the last record")
+        raise
+
+
+@_kept()
 def _show_parts(parts: Iterable) -> int:
     """Tell of each part of a study as it is finished; return how many failed."""
     failed = 0
@@ -129,6 +141,7 @@ def _as_words(row: dict[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in said.items() if name != "table")
 
 
+@_kept()
 def _show_progress(progress: Iterable) -> int:
     """Show what gets done, on a bar or line by line; return how much failed."""
     failed = 0

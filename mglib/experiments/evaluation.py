@@ -11,7 +11,7 @@ import torch
 from mglib.experiments.algorithms import final_objective, stages_of
 from mglib.experiments.recipes import Recipe
 from mglib.experiments.runs import Run, nodes_of
-from mglib.experiments.settings import check_seed
+from mglib.experiments.settings import LARGEST_SEED
 from mglib.experiments.training import check_device, load_data
 from mglib.federated.process import one_thread
 from mglib.meta import Stage, adapt
@@ -155,8 +155,7 @@ def evaluate_run(
         "queries": recipe.queries if queries is None else queries,
         "seed": seed,
     }
-    setting = {name: whole_number(name, value) for name, value in setting.items()}
-    check_seed("seed", setting["seed"])
+    setting = {name: whole_number(name, value, 0, LARGEST_SEED) for name, value in setting.items()}
     objective, stages = final_objective(recipe, net), stages_of(recipe, net)
     scores = evaluate(objective, params, chosen, stages, device=device, **setting)
     record, dense = summarise(list(progress(scores))), dense_macs(net.costs)

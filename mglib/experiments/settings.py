@@ -73,16 +73,16 @@ def check_settings(recipe: "Recipe") -> None:
     for name, allowed in _CHOICES.items():
         _check_choice(name, getattr(recipe, name), allowed)
     for name in _COUNTS:
-        _check_at_least(name, getattr(recipe, name), 1)
+        whole_number(name, getattr(recipe, name), 1)
     for name in ("seed", "data_seed"):
-        check_seed(name, getattr(recipe, name))
+        whole_number(name, getattr(recipe, name), 0, LARGEST_SEED)
     if recipe.quorum > recipe.nodes_per_round:
         raise ValueError(f"`quorum` (={recipe.quorum}) must be at most the {recipe.nodes_per_round} nodes of a round")
     for name in ("suspected", "attackers"):
         if not 0 <= getattr(recipe, name) < 0.5:
             raise ValueError(f"`{name}` (={getattr(recipe, name)}) must be in [0, 0.5): half of the nodes decide")
     if recipe.depth is not None:
-        _check_at_least("depth", recipe.depth, 1)
+        whole_number("depth", recipe.depth, 1)
     _ = recipe.dealing  # checks its own fields
     if recipe.channels not in (None, 1, 3):
         raise ValueError(f"`channels` (={recipe.channels}) must be 1 (grey) or 3 (colour)")
@@ -145,17 +145,6 @@ def _check_choice(name: str, value: str, allowed: object) -> None:
         raise ValueError(f"`{name}` (={value!r}) must be one of {', '.join(get_args(allowed))}")
 
 
-def _check_at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"`{name}` (={value}) must be a whole number of at least {least}")
-
-
-def check_seed(name: str, seed: int) -> None:
-    """Raise ValueError unless NumPy, torch and Flower all take the seed."""
-    if not 0 <= seed <= LARGEST_SEED:
-        raise ValueError(f"`{name}` (={seed}) must be a whole number from 0 to {LARGEST_SEED}")
-
-
 def as_declared(name: str, declared: Any, value: Any) -> Any:
     """Return a field's value as it is annotated and as JSON gives it back: Python's own numbers, tuples for lists.
 
@@ -169,7 +158,9 @@ def as_declared(name: str, declared: Any, value: Any) -> Any:
         if isinstance(value, str) or not isinstance(value, Iterable):
             raise ValueError(f"`{name}` (={value!r}) must be a tuple, such as {(value,)!r}")
         return tuple(as_declared(name, get_args(kind)[0], each) for each in value)
-    convert = {int: whole_number, float: _finite, bool: _yes_or_no}.get(kind)
+    if kind is int:
+        return whole_number(name, value, 0)
+    convert = {float: _finite, bool: _yes_or_no}.get(kind)
     return convert(name, value) if convert else value
 
 

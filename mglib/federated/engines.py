@@ -42,9 +42,7 @@ class LocalEngine:
             raise ValueError("a federation needs at least one node")
         check_workers(workers)
         if workers > 1 and getattr(current_process(), "_inheriting", False):
-            raise SystemExit(
-                1
-            )  # a worker on its way, reading a script that starts workers: the parent says what is wrong
+            raise SystemExit(1)  # this is a worker, reading the script that starts it: the parent says what is wrong
         self._client_update, self._nodes, self._workers = client_update, nodes, workers
         self._pool = None
         keep_freed_memory()
@@ -52,14 +50,7 @@ class LocalEngine:
             # Pickled here, as plain bytes: otherwise every tensor would travel as an open file, of which a
             # process may have a few hundred.
             self._packed = pickle.dumps((client_update, nodes))
-            try:
-                self._pool = self._new_pool()
-                self._pool.submit(int).result()
-            except BrokenProcessPool:
-                raise RuntimeError(
-                    "the worker processes did not start: a script that uses them does its work under "
-                    '`if __name__ == "__main__":`, for each of them reads the script too; one worker needs none'
-                ) from None
+            self._pool = self._new_pool()
 
     def __len__(self) -> int:
         """Return the number of nodes."""
@@ -98,9 +89,18 @@ class LocalEngine:
         context = worker_context(__name__)
         together = context.Barrier(self._workers)
         pool = ProcessPoolExecutor(self._workers, context, _become_worker, (self._packed, together))
-        with interrupts_held():
-            for _ in range(self._workers):
-                pool.submit(int)
+        try:
+            with interrupts_held():
+                started = [pool.submit(int) for _ in range(self._workers)]
+            started[0].result()
+        except BaseException as error:
+            pool.shutdown(cancel_futures=True)  # waits for those on their way: without a parent they fail at length
+            if not isinstance(error, BrokenProcessPool):
+                raise
+            raise RuntimeError(
+                "the worker processes did not start: a script that uses them does its work under "
+                '`if __name__ == "__main__":`, for each of them reads the script too; one worker needs none'
+            ) from None
         return pool
 
     def close(self) -> None:
