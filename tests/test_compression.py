@@ -1,5 +1,7 @@
 """Compression: what a message says of a move, how long it is, and what training makes of it."""
 
+import dataclasses
+
 import pytest
 import safetensors.torch
 import torch
@@ -7,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mglib
-from mglib.experiments.algorithms import client_update
+from mglib.experiments.algorithms import class_names, client_update
+from mglib.experiments.opened import Watched
 from mglib.federated import Compressed, Half, Round, Rows, TopK, Update
 
 FIRST = Round(0, 4, 0)
@@ -101,6 +104,31 @@ def test_filters_that_no_image_opens_are_not_told_of():
     assert torch.allclose(answer.params[gates], whole.params[gates], atol=1e-6), "closed filters' gates may open them"
     _, all_open = answers_of(compression="opened")
     assert answer.metrics["bytes"] < all_open.metrics["bytes"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"estimator": "gumbel"}, {"local_steps": 2}, {"method": "gated-fedavg"}])
+def test_opened_filters_are_those_of_the_images_that_were_read(changes):
+    experiment = mglib.set_up(mglib.Recipe(width=8, queries=2, batch=6, **changes))
+    node, classes = Watched(experiment.federation.train[0]), class_names(experiment.federation)
+    generator, params = torch.Generator().manual_seed(0), dict(experiment.initial)
+    # Gates that mind what they see, most of them closed, and a classifier that is not at its start of zeros.
+    for name in [*experiment.net.gate_names(), *(name for name in params if name.startswith("classifier"))]:
+        params[name] = torch.randn(params[name].shape, generator=generator) - 3.0 * name.endswith("bias")
+    update = client_update(
+        dataclasses.replace(experiment.recipe, compression="opened"), experiment.net, experiment.stages, classes
+    )
+    answer = update(params, node, 0, FIRST)
+    own = {name: params[name] for name, _ in experiment.net.named_parameters()}
+    gates = [torch.func.functional_call(experiment.net, own, (images,)).gates for images in node.read]
+    assert len(gates) == experiment.recipe.local_steps, "nothing else was drawn"
+    opened_by_layer = [torch.cat(several).any(0) for several in zip(*gates, strict=True)]
+    assert 0 < torch.cat(opened_by_layer).sum() < 4 * 8
+    for layer, opened in enumerate(opened_by_layer):
+        moved = (answer.params[f"layers.{layer}.scale"] != params[f"layers.{layer}.scale"]) | (
+            answer.params[f"layers.{layer}.conv.weight"] != params[f"layers.{layer}.conv.weight"]
+        ).flatten(1).any(1)
+        assert not moved[~opened].any()
+        assert moved[opened].all()
 
 
 def test_what_is_sent_trains_nearly_as_what_was_meant():

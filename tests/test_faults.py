@@ -239,7 +239,7 @@ class Lazy:
         return Place(position, PLACES[position].number)
 
 
-def test_a_node_neither_changes_what_others_are_sent_nor_speaks_for_them():
+def test_a_node_neither_writes_on_others_nor_speaks_for_them():
     before = {name: value.clone() for name, value in START.items()}
     (result,) = run_rounds(LocalEngine(Scribbles(), PLACES), START, average, rounds=1, nodes_per_round=5, seed=0)
     assert [update.node for update in result.updates] == [place.name for place in PLACES]
@@ -247,7 +247,7 @@ def test_a_node_neither_changes_what_others_are_sent_nor_speaks_for_them():
     assert all(torch.equal(START[name], value) for name, value in before.items())
 
 
-def test_a_node_that_cannot_be_made_is_refused_and_numbers_are_names():
+def test_a_node_that_cannot_be_made_is_refused():
     (result,) = run_rounds(LocalEngine(answer, Lazy()), START, average, rounds=1, nodes_per_round=5, seed=0)
     assert result.refused == [Refusal("1", "OSError: its disk is gone")]
     assert [update.node for update in result.updates] == ["0", "2", "3", "4"]
@@ -307,7 +307,7 @@ ANSWERS = st.one_of(
 
 @settings(deadline=None, max_examples=300)
 @given(answers=st.lists(ANSWERS, max_size=6), quorum=st.integers(0, 2))
-def test_whatever_nodes_answer_the_round_ends_in_numbers_or_in_reasons(answers, quorum):
+def test_no_answer_can_end_a_round_in_an_error(answers, quorum):
     first = Round(0, 2, 0)
     try:
         updates, refused = admit(START, answers, first, quorum)
@@ -338,7 +338,7 @@ def test_a_second_answer_under_a_name_is_refused():
     assert (len(updates), refused) == (1, [Refusal("place 1", "a second answer under this name")])
 
 
-def test_learning_rates_that_overflow_are_named_by_whoever_sees_it(folder):
+def test_learning_rates_that_overflow_are_named_as_the_cause(folder):
     for rate in ("backbone_learning_rate", "node_learning_rate"):
         recipe = small_recipe(folder, **{rate: 1e38})
         with pytest.raises(RoundFailed, match=r"round 0: 0 of 1 .* not finite.*after 0 rounds, learning rates .*small"):
@@ -520,6 +520,7 @@ def test_flipped_labels_are_those_of_the_queries_and_nothing_else(experiment):
     assert torch.equal(flipped.query.labels, (honest.query.labels + 1) % 3)
     assert torch.equal(flipped.support.labels, honest.support.labels)
     assert torch.equal(flipped.query.images, honest.query.images)
+    assert torch.equal(LabelFlip(node).labels, (node.labels + 1) % len(node.classes)), "for methods without tasks"
     assert LabelFlip(node).name == node.name
 
 

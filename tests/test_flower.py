@@ -253,7 +253,7 @@ def places_of(registry):
     return [(member.name, member.node_id) for member in registry.members]
 
 
-def test_a_restarted_node_takes_the_place_of_the_one_that_is_gone(recipe, capsys):
+def test_a_restarted_node_takes_the_place_of_its_dead_twin(recipe, capsys):
     grid = Grid({7: introducing("b"), 8: introducing("a"), 9: introducing("c")})
     registry = Registry(grid, 1.0)
     gather(registry, recipe, 3, 1.0)
@@ -326,7 +326,7 @@ def test_a_silent_stranger_holds_nobody_up(recipe):
     assert places_of(registry) == [("a", 1), ("b", 2)], "its answer is heard when it comes"
 
 
-def test_a_training_goes_on_whatever_some_nodes_do_and_ends_in_the_bits_of_the_honest(recipe, folder, capsys):
+def test_a_training_ends_in_the_bits_of_its_honest_nodes(recipe, folder, capsys):
     recipe = replace(recipe, nodes_per_round=3)
 
     def working(name):
@@ -365,7 +365,7 @@ def test_a_fault_on_the_link_is_told_home(recipe, capsys):
     assert told == {"failed": "KeyError: 'nodes'"}
 
 
-def test_home_warns_of_who_takes_no_part_and_says_when_it_misheard(recipe, tmp_path, monkeypatch):
+def test_home_warns_of_who_takes_no_part_and_of_garbled_lines(recipe, tmp_path, monkeypatch):
     _, params = network_of(replace(recipe, channels=1))
     told = [{"recipe": replace(recipe, channels=1).dumps()}, {"note": "a second node is called a"},
             {"state": telling.pack_state(1, params, {})}]  # fmt: skip

@@ -197,8 +197,8 @@ def batches(experiment):
 @pytest.mark.parametrize("method", ["reptile", "pfedme"])
 def test_reptile_moves_towards_where_descent_leads_and_pfedme_by_its_proximal_step(experiment_of, method):
     rate, pull, eta = 0.2, 3.0, 0.25
-    changes = dict(steps=3, batch=6, backbone_learning_rate=rate, proximity=pull, node_learning_rate=eta)
-    experiment = experiment_of(method, **changes)
+    changes = dict(steps=3, batch=6, backbone_learning_rate=rate, node_learning_rate=eta)
+    experiment = experiment_of(method, **changes, **({"proximity": pull} if method == "pfedme" else {}))
     start = inner = experiment.initial
     for batch in batches(experiment):
         gradient = slope(experiment, inner, batch)

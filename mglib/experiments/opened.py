@@ -80,5 +80,6 @@ class _WatchedImages:
     read: list[torch.Tensor]
 
     def __getitem__(self, positions: torch.Tensor) -> torch.Tensor:
-        self.read.append(self.images[positions].float() / 255)
-        return self.images[positions]
+        images = self.images[positions]
+        self.read.append(images.float() / 255)
+        return images

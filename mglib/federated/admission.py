@@ -1,6 +1,5 @@
 """Admission: what a node sends back is looked at before it may reach the average."""
 
-import math
 import numbers
 from collections.abc import Iterator, Sequence
 
@@ -142,7 +141,7 @@ def _is_number(value: object) -> bool:
 
 def _told(value: object) -> str:
     """Return a number as text, of anything else and of endless integers what they are."""
-    if isinstance(value, float) or (_is_number(value) and math.isfinite(value)):
+    if isinstance(value, float) or _is_number(value):
         return str(value)
     return _kind(value)
 
