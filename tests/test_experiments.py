@@ -1,7 +1,9 @@
 """Runs: the same recipe gives the same bits, whatever happens to the process; evaluation is inductive."""
 
+import copy
 import dataclasses
 import json
+import pickle
 import signal
 import statistics
 import subprocess
@@ -174,6 +176,16 @@ def test_evaluation_reports_what_its_tasks_scored(recipe):
     assert first != other
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_evaluation_needs_no_gradients_around_it(recipe, mode):
+    experiment = set_up(recipe)
+    given = (experiment.objective, experiment.initial, experiment.federation.test, experiment.stages)
+    settings = {"tasks": 2, "ways": 3, "shots": 1, "queries": 4}
+    expected = list(evaluate(*given, **settings))
+    with mode():
+        assert list(evaluate(*given, **settings)) == expected
+
+
 def test_evaluation_of_a_run(finished):
     evaluation = evaluate_run(finished, tasks=6)
     needed = {"accuracy", "ci95", "macs_ratio", "accuracy_zero_step", "tasks", "ways", "shots", "budget"}
@@ -289,6 +301,54 @@ def test_what_predict_skips_changes_no_answer(glyph_nodes):
         masked, skipped = network(task.query.images), network.skipping(task.query.images)
         torch.testing.assert_close(skipped.logits, masked.logits, rtol=1e-4, atol=1e-4)
         assert torch.equal(torch.cat(skipped.gates, 1), torch.cat(masked.gates, 1))
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, copy.copy, lambda network: pickle.loads(pickle.dumps(network))])
+def test_a_node_network_that_answered_is_copied_and_pickled(glyph_nodes, again):
+    whole, frozen, task = whole_and_frozen(glyph_nodes, 2)
+    for network in (whole, frozen):
+        answers = network(task.query.images), network.skipping(task.query.images)
+        other = again(network)
+        for mine, its in zip((other(task.query.images), other.skipping(task.query.images)), answers, strict=True):
+            assert torch.equal(mine.logits, its.logits)
+        assert other.skipping is not network.skipping, "it computes in memory of its own"
+        assert (other.classes, other.kept, other.recipe) == (network.classes, network.kept, network.recipe)
+
+
+def test_a_disk_that_fills_up_leaves_no_half_network(glyph_nodes, tmp_path, full_disk):
+    network = whole_and_frozen(glyph_nodes, 0)[1]
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", tmp_path / "new"):
+        before = sorted(tmp_path.rglob("*"))
+        with full_disk(10_000), pytest.raises(OSError, match="too large"):
+            network.save(folder)
+        assert sorted(tmp_path.rglob("*")) == before
+        network.save(folder)
+        assert torch.equal(NodeNetwork.load(folder).statistics[0][0], network.statistics[0][0])
+
+
+def test_a_node_network_goes_by_paths_that_are_text(glyph_nodes, finished, folder, tmp_path):
+    network = whole_and_frozen(glyph_nodes, 0)[1]
+    network.save(str(tmp_path / "mine"))
+    assert NodeNetwork.load(str(tmp_path / "mine")).classes == network.classes
+    image = folder / "alphabet3" / "character0" / "0.png"
+    assert torch.equal(network.read([str(image)]), network.read([image]))
+    own, _ = adapt_to_folder(finished, str(folder_of_two(folder, tmp_path / "own")))
+    assert own.classes == ("c0", "c1")
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.double, torch.Tensor.int, lambda value: value.to(torch.bfloat16)])
+def test_a_network_file_of_several_types_is_refused(glyph_nodes, tmp_path, change):
+    _, frozen, _ = whole_and_frozen(glyph_nodes, 0)
+    frozen.save(tmp_path / "mine")
+    file = tmp_path / "mine" / "network.safetensors"
+    tensors, metadata = load(file)
+    for name in ("statistics/1/mean", "params/head.bias"):
+        save(file, tensors | {name: change(tensors[name])}, metadata)
+        with pytest.raises(
+            ValueError, match=r"network\.safetensors is not a network.*(mean of layers.1|head.bias) is of"
+        ):
+            NodeNetwork.load(tmp_path / "mine")
 
 
 @pytest.mark.parametrize("architecture", [None, "conv", "residual"])

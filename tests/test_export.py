@@ -1,8 +1,11 @@
 """Export: onnxruntime answers as the node's network does, and the file says nothing of where it was made."""
 
+import dataclasses
 import importlib.util
 import json
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -101,3 +104,57 @@ def test_without_the_packages_the_export_says_what_to_install(exported, tmp_path
     with pytest.raises(ValueError, match=r'needs onnx: pip install "mglib\[export\]"'):
         export_network(exported[0], tmp_path / "network.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def small():
+    """A network that is exported quickly."""
+    recipe = Recipe(method="maml", width=2, depth=1, channels=1, image_size=4)
+    net, params = network_of(recipe)
+    support = Batch(torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(2))
+    return NodeNetwork.adapted(recipe, net, params, support, ("a", "b"))
+
+
+def exporter(*warned):
+    """An exporter that warns and writes a thousand letters."""
+
+    def export(*args, **options):
+        for category in warned:
+            warnings.warn("by the exporter", category, stacklevel=1)
+        return SimpleNamespace(model_proto=onnx.ModelProto(producer_name="x" * 1000))
+
+    return export
+
+
+def test_a_disk_that_fills_up_leaves_no_half_file(small, tmp_path, full_disk, monkeypatch):
+    monkeypatch.setattr(torch.onnx, "export", exporter())
+    path = str(tmp_path / "network.onnx")
+    with full_disk(500), pytest.raises(OSError, match="too large"):
+        export_network(small, path)
+    assert not list(tmp_path.iterdir())
+    written, _ = export_network(small, path)
+    content = (tmp_path / "network.onnx").read_bytes()
+    assert len(content) == written > 1000
+    monkeypatch.setattr(torch.onnx, "export", None)
+    with pytest.raises(ValueError, match="exists already"):
+        export_network(small, path)
+    assert (tmp_path / "network.onnx").read_bytes() == content
+
+
+def test_what_the_exporter_itself_will_change_warns_nobody(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.onnx, "export", exporter(FutureWarning))
+    export_network(small, tmp_path / "network.onnx")
+    monkeypatch.setattr(torch.onnx, "export", exporter(FutureWarning, UserWarning))
+    with pytest.warns(UserWarning, match="by the exporter"):
+        export_network(small, tmp_path / "other.onnx")
+
+
+def test_a_network_of_doubles_is_no_file_of_floats(small, tmp_path):
+    params = {name: value.double() for name, value in small.params.items()}
+    statistics = tuple((mean.double(), variance.double()) for mean, variance in small.statistics)
+    with pytest.raises(ValueError, match=r"computes in torch\.float64: need torch\.float32"):
+        export_network(dataclasses.replace(small, params=params, statistics=statistics), tmp_path / "network.onnx")
+    images = torch.rand(2, 1, 4, 4)
+    double = dataclasses.replace(small, net=small.net.double())  # its own numbers are nobody's
+    export_network(double, tmp_path / "network.onnx")
+    assert_answers_are_the_same(double, tmp_path / "network.onnx", images)

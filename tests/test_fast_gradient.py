@@ -216,3 +216,44 @@ def test_the_fast_gradient_is_autograds_for_any_loss_and_any_names():
     clear, same = fast_gradient(lambda p, batch: objective(p, batch), params, task.support, names)
     assert_same(fast, clear)
     torch.testing.assert_close(metrics["loss"], same["loss"].detach())
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_fast_path_is_taken_where_nothing_is_recorded(mode):
+    def everything():
+        objective, params, task, stages = problem()
+        noisy = dataclasses.replace(objective, noise=torch.Generator().manual_seed(0))  # the clear path
+        return [
+            fast_adapt(objective, params, task.support, stages),
+            fast_adapt(noisy, params, task.support, stages),
+            fast_meta_gradient(objective, params, task, stages)[0],
+            fast_meta_gradient(noisy, params, task, stages)[0],
+            fast_gradient(noisy, params, task.query)[0],
+        ]
+
+    outside = everything()
+    with mode():
+        inside = everything()
+    for ours, theirs in zip(inside, outside, strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_the_fast_path_refuses_what_the_clear_one_refuses():
+    objective, params, task, stages = problem()
+    images = task.support.images
+    wrong = [
+        (dataclasses.replace(task.support, images=changed), stages)
+        for changed in (images.float(), images.byte(), images[..., 1:])
+    ]
+    wrong.append((task.support, (Stage("more", frozenset({"phi"}), 0.5),)))
+    for support, walk in wrong:
+        changed = dataclasses.replace(task, support=support)
+        for fast, clear, data in ((fast_adapt, adapt, support), (fast_meta_gradient, meta_gradient, changed)):
+            told = []
+            for function in (fast, clear):
+                with pytest.raises(ValueError, match=r"images of|stage 'more' moves") as error:
+                    function(objective, params, data, walk)
+                told.append(str(error.value))
+            assert told[0] == told[1]
+    with pytest.raises(ValueError, match=r"unknown parameters \['phi'\]"):
+        fast_gradient(objective, params, task.support, {"phi"})

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -214,10 +215,85 @@ def test_stages_move_their_own_parameters_in_their_order():
         ({"parameters": frozenset()}, "no parameters"),
         ({"learning_rate": -0.1}, "-0.1"),
         ({"learning_rate": float("nan")}, "nan"),
+        ({"learning_rate": float("inf")}, "inf"),
+        ({"learning_rate": np.float64("nan")}, "nan"),
         ({"steps": -1}, "-1"),
+        ({"steps": 1.5}, "1.5"),
+        ({"steps": True}, "True"),
     ],
 )
 def test_a_stage_that_makes_no_sense_is_refused(change, message):
     fields = {"name": "all", "parameters": frozenset({"p"}), "learning_rate": 0.1} | change
     with pytest.raises(ValueError, match=message):
         Stage(**fields)
+
+
+def test_numbers_of_numpy_make_the_stage_that_pythons_make():
+    stage = Stage("all", frozenset({"p"}), np.float64(0.25), np.int64(2))
+    assert stage == Stage("all", frozenset({"p"}), 0.25, 2)
+    assert (type(stage.learning_rate), type(stage.steps)) == (float, int)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_are_taken_where_none_are_recorded(mode):
+    """The parameters and the task may be made there, too; outside, what is recorded is as it was."""
+    loss_fn, params, task, stages = smooth_problem()
+    adapted, (gradient, _) = adapt(loss_fn, params, task.support, stages), meta_gradient(loss_fn, params, task, stages)
+    with mode():
+        loss_fn, params, task, stages = smooth_problem()
+        there = adapt(loss_fn, params, task.support, stages), meta_gradient(loss_fn, params, task, stages)[0]
+        assert not torch.is_grad_enabled()
+    for ours, theirs in zip((adapted, gradient), there, strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def both(loss_fn, params, task, stages):
+    """Adaptation and the meta-gradient, to be called one after the other."""
+    return lambda: adapt(loss_fn, params, task.support, stages), lambda: meta_gradient(loss_fn, params, task, stages)
+
+
+def bare(params, batch):
+    return params["p"].sum()
+
+
+def one_each(params, batch):
+    return params["p"] ** 2, {}
+
+
+def detached(params, batch):
+    return params["p"].detach().sum(), {}
+
+
+@pytest.mark.parametrize(
+    ("loss_fn", "error", "message"),
+    [
+        (bare, TypeError, r"bare returned a Tensor: need \(loss, metrics\)"),
+        (lambda params, batch: (1.0, {}), TypeError, r"<lambda> returned a tuple: need \(loss, metrics\)"),
+        (lambda params, batch: params["p"] ** 2, TypeError, "<lambda> returned a Tensor"),  # of two, which unpack
+        (one_each, ValueError, r"one_each is of shape \(2,\): need a scalar"),
+        (detached, ValueError, "detached does not depend on the parameters"),
+    ],
+)
+def test_what_is_no_loss_is_refused_by_its_name(loss_fn, error, message):
+    task, stages = SimpleNamespace(support=None, query=None), (Stage("all", frozenset({"p"}), 0.5),)
+    for call in both(loss_fn, {"p": torch.ones(2)}, task, stages):
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_parameters_that_cannot_be_learnt_are_refused_by_name():
+    def loss_fn(params, batch):
+        return functional_call(net, params, (torch.rand(3, 2),)).sum(), {}
+
+    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    task, stages = SimpleNamespace(support=None, query=None), (Stage("all", frozenset({"0.weight"}), 0.5),)
+    for wrong, error, message in (
+        (net.state_dict(), ValueError, r"'1.num_batches_tracked' is of torch\.int64.*named_parameters"),
+        (dict(net.named_parameters()) | {"rate": 0.5}, TypeError, "'rate' is a float"),
+    ):
+        for call in both(loss_fn, wrong, task, stages):
+            with pytest.raises(error, match=message):
+                call()
+    for call in both(loss_fn, dict(net.named_parameters()), task, (*stages, Stage("gates", frozenset({"phi"}), 0.5))):
+        with pytest.raises(ValueError, match=r"stage 'gates' moves unknown parameters \['phi'\]; there are \['0.bias'"):
+            call()

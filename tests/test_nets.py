@@ -1,5 +1,8 @@
 """Gated networks: binary gates, honest costs, and answers that depend on nothing but the call."""
 
+import json
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -257,8 +260,29 @@ def test_sizes_and_names_that_make_no_network_are_refused():
         make_net("conv", 0, width=0)
     with pytest.raises(ValueError, match=r"`depth` \(=2.5\)"):
         make_net("residual", 0, depth=2.5)
-    with pytest.raises(ValueError, match="open_bias"):
-        GateHead(4, 4, open_bias=-1.0)
+    for wrong in (np.float64(3), True, np.True_, "3", None):
+        with pytest.raises(ValueError, match=r"`ways` \(=.*whole number"):
+            make_net("conv", 0, ways=wrong)
+    for wrong in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="open_bias"):
+            GateHead(4, 4, open_bias=wrong)
+    for wrong in (-1.0, np.float64("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"`penalty` \(="):
+            Objective(make_net("conv", 0)[0], penalty=wrong)
     net, params = make_net("conv", 0)
     with pytest.raises(ValueError, match=r"\(2, 3, 28, 28\).*1, 28, 28"):
         functional_call(net, params, (torch.zeros(2, 3, 28, 28),))
+
+
+@pytest.mark.parametrize("architecture", ["conv", "residual"])
+def test_whole_numbers_of_any_type_make_the_same_network(architecture):
+    plain = dict(ways=3, width=4, depth=2, image_size=8, channels=1, kept=(2, 3))
+    theirs = {name: np.uint8(size) for name, size in plain.items() if name != "kept"} | {"kept": np.array([2, 3])}
+    net, params = make_net(architecture, 0, **theirs)
+    same, expected = make_net(architecture, 0, **plain)
+    assert all(torch.equal(params[name], expected[name]) for name in expected)
+    assert net.costs == same.costs
+    assert json.dumps(net.sizes) == json.dumps(same.sizes)
+    assert [type(cost.in_channels) for cost in net.costs] == [int] * len(net.costs)
+    objective = Objective(net, budget=np.float64(0.5), penalty=np.int64(2))
+    assert (type(objective.budget), type(objective.penalty)) == (float, float)

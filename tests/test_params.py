@@ -5,7 +5,19 @@ import os
 import pytest
 import torch
 
-from mglib.params import load, merge, save, split, under_prefix, weighted_mean, with_prefix, write_atomically, write_new
+from mglib.params import (
+    PART,
+    load,
+    merge,
+    new_folder,
+    save,
+    split,
+    under_prefix,
+    weighted_mean,
+    with_prefix,
+    write_atomically,
+    write_new,
+)
 
 PARAMS = {"a": torch.arange(3.0), "b": torch.ones(2, 2)}
 
@@ -92,3 +104,29 @@ def test_a_new_file_takes_the_place_of_none(tmp_path):
 def test_a_missing_file_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match="nothing does not exist"):
         load(tmp_path / "nothing")
+
+
+def fill(path):
+    path.write_text("half")
+    raise OSError("the disk is full")
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_folder_is_filled_whole_or_not_at_all(tmp_path, there):
+    folder = tmp_path / "above" / "new"
+    if there:
+        folder.mkdir(parents=True)
+        (folder / f".of a killed process{PART}").touch()
+    with pytest.raises(OSError, match="full"), new_folder(folder) as part:
+        fill(part / "a")
+    assert folder.exists() == there
+    assert len(list(tmp_path.rglob("*"))) == 1 + 2 * there, "nothing is left behind"
+    with new_folder(folder) as part:
+        (part / "a").write_text("one")
+        (part / "b").write_text("two")
+        assert not (folder / "a").exists()
+    assert sorted(path.name for path in folder.iterdir() if path.suffix != PART) == ["a", "b"]
+    for taken in (folder, folder / "a"):
+        with pytest.raises(ValueError, match=f"{taken} is not an empty folder"), new_folder(taken):
+            pytest.fail("there is something already")
+    assert (folder / "a").read_text() == "one"

@@ -33,6 +33,7 @@ export class GatedNet {
 
   // One image, and the statistics by which its maps are normalised: probabilities, logits, gates and multiply-adds.
   predict(image, statistics, { skip = true } = {}) {
+    this.check([image]);
     const { params, layers, sizes } = this;
     let inputs = Float64Array.from(image), open = [0], macs = 0;
     const gates = [], maps = [];
@@ -92,6 +93,9 @@ export class GatedNet {
   // says by the name of a convolution's weights whether theirs is wanted, which takes half of the time.
   lossGradient(images, labels, moves = () => true) {
     const { sizes, layers, params } = this, batch = images.length, { ways } = sizes;
+    if (labels.length !== batch || !labels.every((label) => Number.isInteger(label) && label >= 0 && label < ways)) {
+      throw new Error(`labels ${labels} of ${batch} images: need as many, whole numbers from 0 to ${ways - 1}`);
+    }
     const { passes, features, logits, macs } = this.forward(images);
     const gradient = {}, slopes = new Float64Array(batch * ways);
     let loss = 0;
@@ -124,6 +128,7 @@ export class GatedNet {
 
   // All images together, with everything that the way back needs; closed filters are computed, for their gates learn.
   forward(images) {
+    this.check(images);
     const { params, layers, sizes } = this, batch = images.length, passes = [];
     let inputs = new Float64Array(batch * sizes.image_size ** 2);
     images.forEach((image, b) => inputs.set(image, b * image.length));
@@ -158,6 +163,20 @@ export class GatedNet {
     const last = passes[passes.length - 1];
     for (let b = 0; b < batch; b++) macs[b] += (this.cells * last.counts[b] * sizes.ways) / this.dense;
     return { passes, features: inputs, logits: this.head(inputs, batch), macs };
+  }
+
+  // Images must be lists of numbers, as many as the network has pixels; bytes are refused, for ink is 1 and not 255.
+  check(images) {
+    const side = this.sizes.image_size, pixels = side * side, kinds = ["Array", "Float32Array", "Float64Array"];
+    if (!images.length) throw new Error("there is no image");
+    for (const [b, image] of images.entries()) {
+      const kind = Object.prototype.toString.call(image).slice(8, -1);
+      if (!kinds.includes(kind)) throw new Error(`image ${b} is a ${kind}: need ${kinds.join(" or ")}, from 0 to 1`);
+      if (image.length !== pixels) throw new Error(`image ${b} has ${image.length} pixels: need ${side} × ${side}`);
+      for (const value of image) {
+        if (!Number.isFinite(value)) throw new Error(`image ${b} holds ${value}: need finite numbers from 0 to 1`);
+      }
+    }
   }
 
   head(features, batch) {

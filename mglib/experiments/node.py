@@ -16,6 +16,7 @@ from mglib.experiments.recipes import Recipe
 from mglib.experiments.runs import Run, check_fit
 from mglib.meta import adapt
 from mglib.nets import Prediction, SkippingNet, Statistics, freeze
+from mglib.nets.checks import check_numbers
 from mglib.params import Params, load, new_folder, save, under_prefix, with_prefix
 from mglib.tasks import Batch, load_images, read_support
 from mglib.tasks.datasets import of_files
@@ -36,7 +37,7 @@ class NodeNetwork:
 
     def __post_init__(self):
         """Raise ValueError unless parameters and statistics are those of the network."""
-        self.net.check_numbers(self.params, self.statistics)
+        check_numbers(self.net, self.params, self.statistics)
 
     def __getstate__(self) -> dict:
         """Return the fields alone: what was made of them for speed is made anew by a copy."""

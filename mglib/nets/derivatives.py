@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mglib.nets.checks import check_images
 from mglib.nets.layer_passes import Layer, NormalisedByContext, channels_last
 from mglib.nets.macs import dense_macs, macs_ratio
 from mglib.nets.models import GatedConvNet
@@ -72,7 +73,7 @@ class Derivatives:
             raise ValueError(f"derivatives are written out for a GatedConvNet without noise, not for {objective}")
         for images in (batch.images, batch.context):
             if images is not None:
-                objective.net.check_images(images, params["head.bias"])
+                check_images(objective.net, images, params["head.bias"])
         self._objective, self._params, self._labels = objective, params, batch.labels
         self._names = params.keys() if names is None else split(params, names)[0].keys()
         self._of_layer = [self._named(i, params) for i in range(len(objective.net.layers))]

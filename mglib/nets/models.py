@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mglib.nets.checks import check_images
 from mglib.nets.gates import GateHead
 from mglib.nets.layers import GatedConv, MapStatistics
 from mglib.nets.macs import LayerCost
@@ -56,55 +57,6 @@ class _GatedNet(nn.Module):
             if isinstance(module, GateHead)
             for name, _ in module.named_parameters()
         )
-
-    def check_images(self, images: Tensor, like: Tensor | None = None) -> None:
-        """Check what every way of computing the network takes for granted of its input.
-
-        like: one of the parameters in use; None: the module's own are.
-
-        Raises:
-            TypeError: if the images are no tensor.
-            ValueError: if they are not of the network's sizes, or not of the parameters' type and device.
-        """
-        if not isinstance(images, Tensor):
-            raise TypeError(f"the images are a {type(images).__name__}: need a torch.Tensor")
-        if images.layout is not torch.strided:
-            raise ValueError(f"images in the layout {images.layout}: need {torch.strided}; call `.to_dense()`")
-        expected = (self.channels, self.image_size, self.image_size)
-        if images.ndim != 4 or images.shape[1:] != expected:
-            raise ValueError(f"images of shape {tuple(images.shape)}: need (batch, {', '.join(map(str, expected))})")
-        like = self.head.bias if like is None else like
-        if images.dtype != like.dtype or images.device != like.device:
-            raise ValueError(
-                f"images of {images.dtype} on {images.device}: need {like.dtype} on {like.device}, as the parameters "
-                "are; call `.to(…)`, and divide bytes by 255"
-            )
-
-    def check_numbers(self, params: Params, statistics: Statistics) -> None:
-        """Check that parameters and statistics are those of this network, of one type and in one place.
-
-        Raises:
-            ValueError: naming the first that is missing or different.
-        """
-        layers = self.convolutions()
-        if len(statistics) != len(layers):
-            raise ValueError(f"`statistics` of {len(statistics)} layers: the network has {len(layers)}")
-        given = [(f"parameter {name}", params.get(name), own) for name, own in self.named_parameters()]
-        for (name, layer), (mean, variance) in zip(layers.items(), statistics, strict=True):
-            given += [(f"mean of {name}", mean, layer.shift), (f"variance of {name}", variance, layer.shift)]
-        first, like, _ = given[0]
-        for name, value, own in given:
-            if not isinstance(value, Tensor):
-                raise ValueError(f"{name} is {'missing' if value is None else type(value).__name__}: need a tensor")
-            if value.shape != own.shape or value.layout is not torch.strided:
-                raise ValueError(
-                    f"{name} is of shape {tuple(value.shape)} and {value.layout}: need {tuple(own.shape)} and strided"
-                )
-            if not value.is_floating_point() or (value.dtype, value.device) != (like.dtype, like.device):
-                raise ValueError(
-                    f"{name} is of {value.dtype} on {value.device}: need one type of floating-point numbers on one "
-                    f"device, and {first} is of {like.dtype} on {like.device}"
-                )
 
 
 class GatedConvNet(_GatedNet):
@@ -165,9 +117,9 @@ class GatedConvNet(_GatedNet):
         noise: draws the gates' Gumbel noise; None: no noise, as at evaluation.
 
         Raises:
-            ValueError: if the images are not of the shape that the network was made for.
+            TypeError, ValueError: if the images are not what the network takes; see `check_images`.
         """
-        self.check_images(images)
+        check_images(self, images, self.head.bias)
         maps, gates, used = images, [], []
         for index, layer in enumerate(self.layers):
             maps, gate, of_layer = layer(maps, statistics and statistics[index], noise)
@@ -229,7 +181,7 @@ class GatedResidualNet(_GatedNet):
         self, images: Tensor, statistics: Statistics | None = None, noise: torch.Generator | None = None
     ) -> Prediction:
         """Answer for a batch of images; see `GatedConvNet.forward`."""
-        self.check_images(images)
+        check_images(self, images, self.head.bias)
         given = iter(statistics or [None] * (1 + 2 * len(self.blocks)))
         stream, _, of_layer = self.stem(images, next(given), noise)
         gates, used = [], [of_layer]

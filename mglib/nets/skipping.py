@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from mglib.nets.checks import check_images, check_numbers
 from mglib.nets.compiled import CompiledNet, library
 from mglib.nets.models import GatedConvNet, GatedResidualNet, Prediction, Statistics
 from mglib.nets.slicing import Group, SlicedLayer, sliced_block
@@ -40,7 +41,7 @@ class SkippingNet:
         """
         if not isinstance(net, GatedConvNet | GatedResidualNet):
             raise ValueError(f"`net` is a {type(net).__name__}: need a GatedConvNet or a GatedResidualNet")
-        net.check_numbers(params, statistics)
+        check_numbers(net, params, statistics)
         self.net, self.statistics = net, statistics
         self._made_from = params, compiled
         head = net.costs[-1]
@@ -75,7 +76,7 @@ class SkippingNet:
         Raises:
             TypeError, ValueError: if the images are not what the network takes, as the masked one says.
         """
-        self.net.check_images(images, self._head_bias)
+        check_images(self.net, images, self._head_bias)
         if self._compiled is not None:
             return Prediction(*self._compiled(images), self.statistics)
         groups = [Group(images)]

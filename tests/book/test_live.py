@@ -159,6 +159,47 @@ def test_the_page_draws_the_pixels_that_python_draws(page, drawings, images):
         in_page(page, "(live) => live.centred([])", None)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("new Uint8Array(784)", "image 1 is a Uint8Array: need Array or Float32Array or Float64Array"),
+        ("new Uint8ClampedArray(784)", "image 1 is a Uint8ClampedArray"),
+        ("new BigInt64Array(784)", "image 1 is a BigInt64Array"),
+        ("null", "image 1 is a Null"),
+        ("'7'.repeat(784)", "image 1 is a String"),
+        ("new Float64Array(783)", "image 1 has 783 pixels: need 28 × 28"),
+        ("[]", "image 1 has 0 pixels"),
+        ("Array(784)", "image 1 holds undefined: need finite numbers"),
+        ("Array(784).fill('0')", "image 1 holds 0: need finite numbers"),
+        ("new Float32Array(784).fill(NaN)", "image 1 holds NaN"),
+        ("new Float64Array(784).with(783, Infinity)", "image 1 holds Infinity"),
+    ],
+)
+def test_what_is_no_image_is_refused_in_the_page_too(page, change, message):
+    code = """(live, model) => {
+      const net = live.loadModel(model), good = new Float64Array(784).fill(0.5), wrong = %s, told = [];
+      const statistics = net.statistics([good]), images = [good, wrong];
+      for (const call of [() => net.statistics(images), () => net.adapt(images, [0, 1]),
+                          () => net.lossGradient(images, [0, 1]), () => net.predict(wrong, statistics)]) {
+        try { call(); told.push("nothing"); } catch (error) { told.push(error.message); }
+      }
+      return told;
+    }"""
+    *batches, alone = in_page(page, code % change, export_live(Run(RUN)))
+    assert all(told.startswith(message) for told in batches), batches
+    assert alone.startswith(message.replace("image 1", "image 0"))
+
+
+def test_labels_that_name_no_image_or_class_are_refused(page):
+    code = """(live, [model, labels]) => {
+      const images = [0, 1].map(() => new Float32Array(784));
+      try { live.loadModel(model).adapt(images, labels); } catch (error) { return error.message; }
+    }"""
+    for labels in ([0], [0, 5], [0, -1], [0, 0.5], [0, "1"]):
+        assert "whole numbers from 0 to 4" in in_page(page, code, [export_live(Run(RUN)), labels])
+    assert in_page(page, code, [export_live(Run(RUN)), [0, 4]]) is None
+
+
 def test_the_export_is_small_and_holds_every_parameter(tmp_path, capsys):
     assert main(["export", str(RUN), "--out", str(tmp_path / "own.json")]) == 0
     text = (tmp_path / "own.json").read_text()
