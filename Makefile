@@ -12,7 +12,7 @@ else
 BIN = $(VENV)/bin
 endif
 SOURCES = $(wildcard assets/*) _config.yml _toc.yml package.json package-lock.json .npmrc \
-	$(wildcard scripts/*.py mglib/*.py mglib/*/*.py) $(shell find book -type f -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
+	$(wildcard scripts/*.py mglib/*.py mglib/*/*.py) $(shell find book -type f -not -path '*/.ipynb_checkpoints/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -73,7 +73,7 @@ notebook: $(VENV)/.test-stamp ## format and re-execute one notebook: make notebo
 bench: $(VENV)/.test-stamp ## time the library beside its peers into results/bench; half an hour on a machine with nothing else to do
 	@mkdir -p results/bench
 	set -e; for what in meta-step inference rounds scale; do \
-		$(BIN)/python -m mglib bench $$what --json > results/bench/.$$what.part; \
+		(cd book && $(abspath $(BIN))/python -m studies bench $$what --json) > results/bench/.$$what.part; \
 		mv results/bench/.$$what.part results/bench/$$what.json; \
 	done
 

@@ -1,42 +1,45 @@
 """mglib: federated meta-learning of networks that choose their filters, as the MetaGater book builds it.
 
 The folders are the parts of the book: `nets` (a network that chooses), `tasks` (what is learnt), `meta` (learning to
-learn), `federated` (many nodes), `experiments` (where the parts meet) and `show` (pictures). `bench` times them beside
-what else could be used.
+learn), `federated` (many nodes), `experiments` (where the parts meet) and `show` (pictures).
 """
 
-from mglib.experiments import (
-    Experiment,
-    NodeNetwork,
-    Recipe,
-    Run,
-    adapt_to_folder,
-    evaluate,
-    evaluate_run,
-    export_network,
-    fast_meta_gradient,
-    set_up,
-    summarise,
-    train,
-)
-from mglib.federated import FedAdam, LocalEngine, Round, Update, average, run_rounds
-from mglib.meta import Stage, adapt, meta_gradient
-from mglib.nets import (
-    GatedConvNet,
-    GatedResidualNet,
-    Objective,
-    SkippingNet,
-    annealed_budget,
-    dense_macs,
-    freeze,
-    gumbel,
-    macs_per_layer,
-    macs_ratio,
-    make_net,
-    straight_through,
-)
-from mglib.params import Params
-from mglib.tasks import Batch, Federation, Node, Task, load_federation
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mglib.experiments import (
+        Experiment,
+        NodeNetwork,
+        Recipe,
+        Run,
+        adapt_to_folder,
+        evaluate,
+        evaluate_run,
+        export_network,
+        fast_meta_gradient,
+        set_up,
+        summarise,
+        train,
+    )
+    from mglib.federated import FedAdam, LocalEngine, Round, Update, average, run_rounds
+    from mglib.meta import Stage, adapt, meta_gradient
+    from mglib.nets import (
+        GatedConvNet,
+        GatedResidualNet,
+        Objective,
+        SkippingNet,
+        annealed_budget,
+        dense_macs,
+        freeze,
+        gumbel,
+        macs_per_layer,
+        macs_ratio,
+        make_net,
+        straight_through,
+    )
+    from mglib.params import Params
+    from mglib.tasks import Batch, Federation, Node, Task, load_federation
 
 __all__ = [
     "Batch",
@@ -79,3 +82,20 @@ __all__ = [
     "summarise",
     "train",
 ]
+
+
+_PARTS = ("experiments", "federated", "meta", "nets", "params", "tasks")
+
+
+def __getattr__(name: str) -> Any:
+    """Return a part of the library, or a name that one of them offers; torch, which takes seconds, is imported now."""
+    if name in _PARTS:
+        return importlib.import_module(f"mglib.{name}")
+    if name in __all__:
+        parts = (importlib.import_module(f"mglib.{part}") for part in _PARTS)
+        return next(getattr(part, name) for part in parts if hasattr(part, name))
+    raise AttributeError(f"module 'mglib' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_PARTS})

@@ -1,9 +1,16 @@
-"""Params: a network's numbers as a plain dict of tensors, and the few things done to them as a whole."""
+"""Params: a network's numbers as a plain dict of tensors, what is done to them as a whole, and what all rooms share."""
 
+import math
+import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import platformdirs
 import safetensors
 import safetensors.torch
 from torch import Tensor
@@ -32,8 +39,25 @@ def merge(params: Params, changes: Params) -> Params:
 
 
 def detach(params: Params, *, requires_grad: bool = False) -> Params:
-    """Return the same numbers as new leaves of autograd, which remember nothing of how they were made."""
-    return {name: value.detach().requires_grad_(requires_grad) for name, value in params.items()}
+    """Return the same numbers as detached leaves without history.
+
+    Raises:
+        TypeError: if a parameter is no tensor.
+        ValueError: if gradients are asked for and a parameter holds whole numbers.
+    """
+    return {name: _leaf(name, value, requires_grad) for name, value in params.items()}
+
+
+def _leaf(name: str, value: Tensor, requires_grad: bool) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"parameter {name!r} is a {type(value).__name__}: need a tensor")
+    if requires_grad and not (value.is_floating_point() or value.is_complex()):
+        raise ValueError(
+            f"parameter {name!r} is of {value.dtype}, which has no gradient: leave out what is not learnt, as "
+            "`dict(net.named_parameters())` does and `net.state_dict()` does not"
+        )
+    leaf = value.detach()
+    return (leaf.clone() if leaf.is_inference() else leaf).requires_grad_(requires_grad)
 
 
 def weighted_mean(several: Sequence[Params], weights: Sequence[float]) -> Params:
@@ -64,7 +88,7 @@ def under_prefix(prefix: str, params: Params) -> Params:
     return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
 
 
-def save(path: Path, params: Params, metadata: Mapping[str, str] | None = None) -> None:
+def save(path: str | os.PathLike, params: Params, metadata: Mapping[str, str] | None = None) -> None:
     """Write `params` to a safetensors file, whole or not at all.
 
     The bytes go to a neighbouring temporary file that takes the name of `path` once they are on disk: a
@@ -74,7 +98,7 @@ def save(path: Path, params: Params, metadata: Mapping[str, str] | None = None) 
     write_atomically(path, safetensors.torch.save(tensors, dict(metadata or {})))
 
 
-def load(path: Path) -> tuple[Params, dict[str, str]]:
+def load(path: str | os.PathLike) -> tuple[Params, dict[str, str]]:
     """Read what `save` wrote: the parameters and the metadata.
 
     Raises:
@@ -89,19 +113,82 @@ def load(path: Path) -> tuple[Params, dict[str, str]]:
         raise ValueError(f"{path} is not a whole safetensors file ({error})") from error
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: str | os.PathLike, content: bytes) -> None:
     """Write a file whole or not at all; an error leaves the file that was there before.
 
     Raises:
-        OSError: if the disk refuses (full, read-only); the temporary file is removed.
+        OSError: naming the file, if the disk refuses (full, read-only); nothing half-written is left.
     """
-    temporary = path.with_name(f".{path.name}{PART}")
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")  # its own: others may write here too
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        with suppress(OSError):  # gone already unless something failed
+            temporary.unlink()
+
+
+def write_new(path: str | os.PathLike, content: bytes) -> None:
+    """Write a file that was not there, and the folders above it; whole or not at all.
+
+    Raises:
+        ValueError: if there is something already; nothing is overwritten.
+        OSError: as `write_atomically`.
+    """
+    path = Path(path)
+    if os.path.lexists(path):
+        raise ValueError(f"{path} exists already; choose a new file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Lend a temporary folder; its files appear in `folder` all together at the end, or not at all after an error.
+
+    Raises:
+        ValueError: if `folder` is a file, or holds something already.
+    """
+    there = folder.exists()
+    if there and (not folder.is_dir() or any(path.suffix != PART for path in folder.iterdir())):
+        raise ValueError(f"{folder} is not an empty folder; choose a new one")
+    parent = folder if there else folder.parent  # an empty folder stays: it may be mounted, or the current one
+    parent.mkdir(parents=True, exist_ok=True)
+    temporary = parent / f".{folder.name}.{secrets.token_hex(4)}{PART}"
+    temporary.mkdir()
+    try:
+        yield temporary
+        if there:
+            for path in list(temporary.iterdir()):
+                os.replace(path, folder / path.name)
+        else:
+            os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def cache_folder() -> Path:
+    """Return the folder for what is generated, downloaded or compiled: $MGLIB_CACHE, or the user's cache folder."""
+    return Path(os.environ.get("MGLIB_CACHE") or platformdirs.user_cache_dir("mglib"))
+
+
+def whole_number(name: str, value: Any, least: int, most: float = math.inf) -> int:
+    """Return a whole number of anybody's type, NumPy's or torch's, as Python's own.
+
+    Raises:
+        ValueError: naming it, if it is none, a bool, or out of range.
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or not least <= number <= most:
+        allowed = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+        raise ValueError(f"`{name}` (={value!r}) must be a whole number {allowed}")
+    return number

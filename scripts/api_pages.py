@@ -19,10 +19,7 @@ FOLDERS = {
     "meta": "Learning to learn",
     "federated": "Many nodes",
     "experiments": "Experiments",
-    "bench": "Benchmarks",
-    "evidence": "Evidence",
     "show": "Pictures",
-    "live": "In the page",
     "params": "Parameters",
 }
 

@@ -20,13 +20,15 @@ from flwr.supercore.task_identity import TaskIdentity
 from PIL import Image
 
 from mglib import Recipe, Run, adapt_to_folder, load_federation
-from mglib.bench.report import machine
 from mglib.experiments import with_provenance
 from mglib.experiments.algorithms import client_update, network_of, stages_of
 from mglib.federated import Round
 from mglib.flower.local import LocalFederation
 from mglib.flower.node import own_node
 from mglib.flower.records import Order, pack_update
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "book"))
+from studies.bench.report import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "results" / "flower"
@@ -99,7 +101,7 @@ def record(run: Run, nodes: list[Path], times: list[float], options: argparse.Na
     """Write what travels between the link and one node in a round, by name and size, and the seconds a round takes."""
     recipe, net, params = run.load()
     order = Order(params, recipe, Round(1, recipe.rounds, recipe.seed), 0)
-    own = own_node({"data": f"folder:{nodes[0]}"}, recipe.image_size, recipe.channels)
+    own = own_node({"data": f"folder:{nodes[0]}"}, recipe)
     answer = client_update(recipe, net, stages_of(recipe, net), ())(params, own, 0, order.round)
     wire = {
         "down": described(order.pack()),

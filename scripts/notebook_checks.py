@@ -32,7 +32,7 @@ import sys
 if "google.colab" in sys.modules:
     !git clone --quiet --depth 1 {url}
     %pip install --quiet ./{folder}
-    sys.path.insert(0, "{folder}")"""
+    sys.path[:0] = ["{folder}", "{folder}/book"]"""
 COLAB_METADATA = {"jupyter": {"source_hidden": True}, "tags": ["remove-cell"]}
 
 

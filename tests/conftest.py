@@ -1,5 +1,6 @@
 """Fixtures that the tests share, above all for what a machine may lack: real images, a browser, the rendered book."""
 
+import contextlib
 import functools
 import http.server
 import os
@@ -28,6 +29,23 @@ def one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def full_disk():
+    """Return a block in which no file of this process grows beyond some bytes."""
+    resource = pytest.importorskip("resource")
+
+    @contextlib.contextmanager
+    def limited(bytes_left: int):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited
 
 
 def lacking(reason: str) -> None:

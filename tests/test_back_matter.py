@@ -57,7 +57,7 @@ def test_the_map_holds_every_chapter_in_order():
 def test_the_map_names_title_question_and_file(row):
     title, target = LINK.search(row[0]).groups()
     assert row[1].endswith("?")
-    for file in re.findall(r"`(mglib/[^`]+)`", row[2]):
+    for file in re.findall(r"`((?:mglib|book)/[^`]+)`", row[2]):
         assert (ROOT / file).is_file(), file
     if target in CHAPTERS:
         assert title == CHAPTERS[target].title

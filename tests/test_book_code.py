@@ -21,14 +21,15 @@ def definitions(tree: ast.Module) -> dict[str, Definition]:
 
 
 def in_library() -> dict[str, list[Definition]]:
-    """Return the library's definitions by name; two modules may use one name.
+    """Return the definitions of the library and of the book's studies by name; two modules may use one name.
 
-    Its commands and benchmarks are no part of it: no chapter builds them.
+    Commands and benchmarks are no part of it: no chapter builds them.
     """
     found: dict[str, list[Definition]] = {}
-    library = ROOT / "mglib"
-    apart = {library / "__main__.py", *(library / "bench").glob("*.py"), *(library / "commands").glob("*.py")}
-    for path in sorted({*library.rglob("*.py")} - apart):
+    paths = sorted(path for folder in (ROOT / "mglib", BOOK / "studies") for path in folder.rglob("*.py"))
+    for path in (
+        path for path in paths if path.name != "__main__.py" and path.parent.name not in ("bench", "commands")
+    ):
         for name, node in definitions(ast.parse(path.read_text(encoding="utf-8"))).items():
             found.setdefault(name, []).append(node)
     return found
@@ -73,7 +74,8 @@ def strangers(chapter: dict[str, Definition], library: dict[str, list[Definition
 def test_what_a_chapter_defines_is_what_the_library_has(stem):
     unlike = strangers(definitions(code_of(stem)), in_library(), names_held(stem, TESTS))
     assert not unlike, (
-        f"book/{stem}.ipynb defines {unlike}, and so does mglib, in other words: make them the same or hold them equal "
+        f"book/{stem}.ipynb defines {unlike}, and so does mglib or book/studies, in other words: make them the same or "
+        f"hold them equal "
         f"in tests/test_chapter_{stem[:2]}.py with defined_in({stem!r}, {', '.join(map(repr, unlike))})"
     )
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 import mglib
-from mglib.show import show_areas, show_shares, show_window
-from mglib.show.costs import GAP
+from figures.ch01 import GAP, show_areas, show_shares, show_window
 
 CHAPTER = "01_where_the_multiplications_go"
 

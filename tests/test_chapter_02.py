@@ -7,9 +7,10 @@ import torch
 from chapters import defined_in
 
 import mglib
+from figures.ch02 import show_choices, show_estimates, show_missing_gradient
+from figures.ch02_path import show_gate_path
 from mglib.nets import gates as library_gates
 from mglib.nets import layers as library_layers
-from mglib.show import show_choices, show_estimates, show_gate_path, show_missing_gradient
 
 CHAPTER = "02_a_gate_on_every_filter"
 

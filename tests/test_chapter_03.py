@@ -6,7 +6,7 @@ from chapters import defined_in
 from torch.func import functional_call
 
 import mglib
-from mglib.show import open_share_frames, show_agreement, show_cheap_and_dear, show_paths, show_penalties, show_swaps
+from figures.ch03 import open_share_frames, show_agreement, show_cheap_and_dear, show_paths, show_penalties, show_swaps
 
 CHAPTER = "03_paying_only_for_what_you_open"
 

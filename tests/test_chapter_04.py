@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mglib
-from mglib import Batch, Node, show
+from figures import ch04
+from mglib import Batch, Node
 
 CHAPTER = "04_tasks_not_data_sets"
 
@@ -74,35 +75,35 @@ def glyphs(count, seed=0):
 
 def test_the_tasks_in_a_figure_are_named_and_counted():
     task = ("Greek/writer1", glyphs(5), glyphs(8), torch.arange(8) % 5)
-    figure = show.show_tasks([task, ("Lao/writer2", *task[1:])], "Tasks.")
+    figure = ch04.show_tasks([task, ("Lao/writer2", *task[1:])], "Tasks.")
     assert "2 rows" in figure.alt
     assert "Greek/writer1, Lao/writer2" in figure.alt
     assert "numbered 0 to 4" in figure.alt
 
 
 def test_the_writers_in_a_figure_are_named():
-    assert "drawn 6 times" in show.show_writers({"Ada": glyphs(3), "Bo": glyphs(3)}).alt
+    assert "drawn 6 times" in ch04.show_writers({"Ada": glyphs(3), "Bo": glyphs(3)}).alt
 
 
 @pytest.mark.parametrize("trained", [3, 4])
 def test_the_split_says_which_script_is_kept_for_what(trained):
     train = {f"script{index}": glyphs(10) for index in range(trained)}
     splits = {"train": train, "validation": {"N'Ko": glyphs(10)}, "test": {"Lao": glyphs(10)}}
-    figure = show.show_split(splits, dict.fromkeys([*train, "N'Ko", "Lao"], 44), "The split.")
+    figure = ch04.show_split(splits, dict.fromkeys([*train, "N'Ko", "Lao"], 44), "The split.")
     assert "validation: N'Ko; test: Lao" in figure.alt
     assert figure.svg.count("44 characters") == trained + 2
     assert "stroke-dasharray" in figure.svg, "validation must differ by more than its colour"
 
 
 def test_the_warp_figure_tells_strength_and_accuracy():
-    figure = show.show_warp(glyphs(12).view(4, 3, 28, 28), [0, 1, 2], [1.0, 0.5, 0.25], 2)
+    figure = ch04.show_warp(glyphs(12).view(4, 3, 28, 28), [0, 1, 2], [1.0, 0.5, 0.25], 2)
     assert "4 characters, 3 drawings of each, warp 2.00" in figure.alt
     assert "25%" in figure.alt
 
 
 @pytest.mark.parametrize(("answer", "told"), [(None, "question mark"), (2, "is 2: right"), (4, "is 4: wrong")])
 def test_a_riddle_keeps_its_answer_until_it_is_solved(answer, told):
-    figure = show.show_riddle(glyphs(5), glyphs(1)[0], 2, answer)
+    figure = ch04.show_riddle(glyphs(5), glyphs(1)[0], 2, answer)
     assert told in figure.alt
     assert ("true" in figure.svg) == (answer is not None)
     assert (">pixels</text>" in figure.svg) == (answer == 4)
@@ -111,22 +112,22 @@ def test_a_riddle_keeps_its_answer_until_it_is_solved(answer, told):
 
 
 def test_accuracies_are_told_with_their_labels():
-    figure = show.show_accuracies([("pixels", 0.654, 0.02), ("learnt", 0.88, 0.01)], ours=[1])
+    figure = ch04.show_accuracies([("pixels", 0.654, 0.02), ("learnt", 0.88, 0.01)], ours=[1])
     assert "pixels: 65%; learnt: 88%" in figure.alt
     assert "--mg-open" in figure.svg
-    assert "--mg-open" not in show.show_accuracies([("pixels", 0.654, 0.02)]).svg
+    assert "--mg-open" not in ch04.show_accuracies([("pixels", 0.654, 0.02)]).svg
 
 
 def test_twins_name_the_scripts_and_the_weakest_likeness():
     pairs = [(glyphs(2)[0], glyphs(2)[1], script, value) for script, value in (("Latin", 0.99), ("Lisu", 0.91))]
-    figure = show.show_twins(pairs * 3)
+    figure = ch04.show_twins(pairs * 3)
     assert "6 pairs" in figure.alt
     assert "Latin, Lisu" in figure.alt
     assert "0.91" in figure.alt
 
 
 def test_likeness_counts_what_lies_beyond_the_threshold():
-    figure = show.show_likeness(glyphs(6), [0.7, 0.75, 0.89, 0.9, 0.901, 1.0], 0.9)
+    figure = ch04.show_likeness(glyphs(6), [0.7, 0.75, 0.89, 0.9, 0.901, 1.0], 0.9)
     assert "2 of 6" in figure.alt
     assert "2 dropped" in figure.svg
     assert "4 kept" in figure.svg

@@ -6,8 +6,8 @@ import pytest
 import torch
 from chapters import defined_in
 
+from figures.ch05 import Surface, play_bowls, show_correction, show_descents, show_steps, show_surface
 from mglib import Stage, meta_gradient
-from mglib.show import Surface, play_bowls, show_correction, show_descents, show_steps, show_surface
 
 CHAPTER = "05_one_step_is_enough"
 

@@ -7,8 +7,8 @@ import torch
 from chapters import defined_in
 
 import mglib
+from figures.ch06 import show_flips, show_graph, show_slopes, show_staircase
 from mglib.meta.adapt import gradient_of, take_steps
-from mglib.show import show_flips, show_graph, show_slopes, show_staircase
 
 CHAPTER = "06_two_stages"
 

@@ -9,9 +9,9 @@ import torch
 from chapters import code_of
 
 import mglib
+from figures.ch07 import show_amounts, show_before_and_after, show_drift, show_round, show_rounds
 from mglib.federated import RoundResult
 from mglib.params import weighted_mean
-from mglib.show import show_amounts, show_before_and_after, show_drift, show_round, show_rounds
 
 CHAPTER = "07_many_nodes"
 NAMES = ("Round", "Update", "weighted_mean", "average", "LocalEngine", "RoundResult", "run_rounds")

@@ -7,12 +7,12 @@ import torch
 from chapters import defined_in
 
 import mglib
-from mglib.bench import peers
-from mglib.bench.memory import peak_bytes
-from mglib.bench.meta_step import PLAIN, TWO_STAGE, Case
+from figures.ch09 import direction_frames, show_arcs
+from figures.ch09_bills import show_beside, show_roofline, show_skylines
 from mglib.nets.derivatives import Derivatives
 from mglib.params import detach
-from mglib.show import direction_frames, show_arcs, show_beside, show_roofline, show_skylines
+from studies.bench import peak_bytes, peers
+from studies.bench.meta_step import PLAIN, TWO_STAGE, Case
 
 CHAPTER = "09_what_a_meta_gradient_costs"
 

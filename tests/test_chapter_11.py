@@ -6,20 +6,12 @@ import numpy as np
 import pytest
 from chapters import defined_in
 
-from mglib.evidence import TABLES, holm
-from mglib.evidence.methods import METHODS
-from mglib.evidence.statistics import bootstrap_interval, resampled_means
-from mglib.evidence.tuning import chosen, keep_trial
-from mglib.show import (
-    draw_duels,
-    show_cost_frontier,
-    show_family,
-    show_resamples,
-    show_tasks_apart,
-    show_traffic,
-    show_trials,
-    show_verdicts,
-)
+from figures.ch11 import draw_duels, show_family, show_resamples, show_tasks_apart, show_trials
+from figures.ch11_tables import show_cost_frontier, show_traffic, show_verdicts
+from studies import TABLES, holm
+from studies.methods import METHODS
+from studies.reproduce import chosen, keep_trial
+from studies.statistics import bootstrap_interval, resampled_means
 
 CHAPTER = "11_against_its_relatives"
 

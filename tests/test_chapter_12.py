@@ -10,12 +10,13 @@ from chapters import defined_in
 from torch.func import functional_call
 
 import mglib
-from mglib.evidence import choices, swaps
-from mglib.evidence.choices import View
-from mglib.evidence.looks import DIRECTIONS, LAYOUT, layout, strokes
-from mglib.evidence.patterns import mask_of
-from mglib.nets import forced_gates, gate_logits, make_net
-from mglib.show import play_closing, show_closings, show_likes, show_losses, show_rates, show_sights, show_worths
+from figures.ch12 import show_closings, show_likes, show_losses, show_rates, show_sights, show_worths
+from figures.ch12_live import play_closing
+from mglib.nets import make_net
+from studies import choices, swaps
+from studies.choices import View
+from studies.forcing import forced_gates, gate_logits
+from studies.patterns import DIRECTIONS, LAYOUT, layout, mask_of, strokes
 
 CHAPTER = "12_what_the_meta_gates_know"
 RUN = Path(mglib.__file__).parents[1] / "results" / "runs" / "glyphs" / "gated-50"

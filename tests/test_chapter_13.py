@@ -10,9 +10,9 @@ import torch
 from chapters import defined_in
 
 import mglib
-from mglib.evidence import convergence
-from mglib.evidence.convergence import ConvergenceSetting, dealt, gradient_sizes, gradients_at, train_and_probe
-from mglib.show import show_bounds, show_circulation, show_fans, show_gradient_sizes, show_moves, show_walks
+from figures.ch13 import show_bounds, show_circulation, show_fans, show_gradient_sizes, show_moves, show_walks
+from studies import convergence
+from studies.convergence import ConvergenceSetting, dealt, gradient_sizes, gradients_at, train_and_probe
 
 CHAPTER = "13_does_it_converge"
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "convergence"

@@ -5,7 +5,7 @@ import pytest
 import torch
 from chapters import defined_in
 
-from mglib.show import show_dealing, show_gap, show_photos
+from figures.ch14 import show_dealing, show_gap, show_photos
 
 CHAPTER = "14_on_real_images"
 NAMES = [f"class{index}" for index in range(10)]

@@ -8,10 +8,10 @@ import torch
 from chapters import defined_in
 
 import mglib
-from mglib.bench.scale import Costs
+from figures.ch15 import show_parties, show_waits
 from mglib.experiments.algorithms import client_update
 from mglib.federated import Round
-from mglib.show import show_parties, show_waits
+from studies.bench.scale import Costs
 
 CHAPTER = "15_beyond_one_machine"
 RESULTS = Path(mglib.__file__).parents[1] / "results"

@@ -8,8 +8,8 @@ import pytest
 import torch
 from chapters import defined_in
 
+from figures.ch16 import show_lies
 from mglib.federated import ClippedMean, Krum, Round, TrimmedMean, Update, median, reason_against
-from mglib.show import show_lies
 
 CHAPTER = "16_when_nodes_fail_or_lie"
 SENT = {"w": torch.ones(3, 2), "b": torch.zeros(3)}

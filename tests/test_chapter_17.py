@@ -9,13 +9,14 @@ import torch
 from chapters import defined_in
 
 import mglib
-from mglib.evidence.inversion import changes, drawn, images_from, own, pixels, score
-from mglib.evidence.privacy import busiest, dependence, gates_of, spent
-from mglib.experiments import inversion
-from mglib.experiments.inversion import Attack, batch_tells, peak_ratio, task_tells
+from figures.ch17 import show_found, show_noise
+from figures.intervals import show_price
 from mglib.federated import PrivateServer, Round, Update, average, clip
 from mglib.nets import Objective, make_net
-from mglib.show import show_found, show_noise, show_price
+from studies import inversion
+from studies.inversion import Attack, batch_tells, peak_ratio, task_tells
+from studies.leaks import changes, drawn, images_from, own, pixels, score
+from studies.privacy import busiest, dependence, gates_of, spent
 
 CHAPTER = "17_what_an_update_gives_away"
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from chapters import BOOK, defined_in
 
-from mglib.live import SOURCE
-from mglib.tasks.strokes import rasterise
+from pad import SOURCE
+from pad.strokes import rasterise
 
 CHAPTER = "18_draw_your_own_alphabet"
 

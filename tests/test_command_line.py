@@ -1,6 +1,8 @@
 """The commands as a user calls them: what they leave on disk, what they print, how they refuse."""
 
+import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -185,6 +187,9 @@ def test_images_dark_on_light_are_turned_as_in_training_and_stay_so(run, folder,
         (["--device", "abacus"], "abacus"),
         (["--workers", "0"], "workers"),
         (["--seed", "-1"], "seed"),
+        (["--seed", str(2**64)], str(2**63 - 1)),
+        (["--deadline", "nan"], "deadline"),
+        (["--gate-learning-rate", "inf"], "gate_learning_rate"),
     ],
 )
 def test_train_refuses_and_leaves_nothing_behind(folder, tmp_path, capsys, options, message):
@@ -229,6 +234,116 @@ def test_commands_that_get_the_wrong_folder_say_so(tmp_path, capsys):
     assert "recipe.json" in refused(capsys, "predict", str(tmp_path), "x.png")
 
 
+def test_what_is_in_the_way_of_a_command_is_not_overwritten(run, folder, tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("do not lose me")
+    support = tmp_path / "support"
+    for name in ("character0", "character2"):
+        (support / name).mkdir(parents=True)
+        (support / name / "1.png").write_bytes((folder / "alphabet3" / name / "1.png").read_bytes())
+    commands = [["export-live", GLYPH_RUN], ["adapt", str(run), "--support", str(support)], ["train"]]
+    for command in commands:
+        assert str(file) in refused(capsys, *command, "--out", str(file)), command
+        assert file.read_text() == "do not lose me"
+
+
+def test_a_disk_that_is_full_leaves_nothing_half_written(folder, tmp_path, capsys, full_disk):
+    data = ["--data", f"folder:{folder}", "--held-out", "alphabet3", "--validation", "alphabet2", *TINY]
+    with full_disk(bytes_left=5000):
+        live = refused(capsys, "export-live", GLYPH_RUN, "--out", str(tmp_path / "live.json"))
+        trained = refused(capsys, "train", *data, "--out", str(tmp_path / "run"), "--workers", "1")
+    assert "live.json'\n" in live
+    assert f"checkpoint.safetensors'; no checkpoint yet: remove {tmp_path / 'run'} to begin again\n" in trained
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert left == ["run", "run/metrics.jsonl", "run/recipe.json"]
+
+
+@pytest.fixture
+def spoken(monkeypatch):
+    """Return a function that puts a stream of the process's own in the place of standard output."""
+
+    def put(stream):
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "__stdout__", stream)
+        return stream
+
+    return put
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_of_few_characters_and_no_stderr_is_enough(run, encoding, spoken, monkeypatch):
+    said = spoken(io.TextIOWrapper(io.BytesIO(), encoding)).buffer
+    for name in ("stderr", "__stderr__"):  # as Python has it where the shell closed it
+        monkeypatch.setattr(sys, name, None)
+    assert main(["evaluate", str(run), "--tasks", "2"]) == 0
+    assert re.search(r"accuracy after one step +[\d.]+% (±|\\xb1) [\d.]+%\n", said.getvalue().decode(encoding))
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--help"])
+    sys.stdout.flush()
+    assert ended.value.code == 0
+    assert "\\u03bb: cross-entropy" in said.getvalue().decode(encoding)
+    sys.stderr.close()
+
+
+def test_a_reader_who_leaves_stops_no_work_and_a_full_disk_does(run, spoken, capsys):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with spoken(os.fdopen(writer, "w")):
+        assert main(["evaluate", str(run), "--tasks", "2"]) == 0
+    if os.path.exists("/dev/full"):
+        with spoken(open("/dev/full", "w")):
+            said = refused(capsys, "evaluate", str(run), "--tasks", "2")
+        assert said.startswith("error: [Errno 28]")
+
+
+SITE = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(name, path=None, target=None):
+        if name == "torch":
+            sys.meta_path.remove(Interrupt)
+            os.killpg(0, signal.SIGINT)
+
+if os.environ["INTERRUPTED"] in " ".join(sys.orig_argv):
+    sys.meta_path.insert(0, Interrupt)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the workers are started by the fork server")
+@pytest.mark.parametrize("program", ["-m mglib", "multiprocessing.forkserver"])
+def test_ctrl_c_while_a_process_imports_torch_is_one_line(program, folder, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(SITE)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    data = ["--data", f"folder:{folder}", "--held-out", "alphabet3", "--validation", "alphabet2", *TINY]
+    process = subprocess.run(
+        [sys.executable, "-m", "mglib", "train", *data, "--workers", "2", "--out", str(tmp_path / "run")],
+        env={**os.environ, "PYTHONPATH": path, "INTERRUPTED": program},
+        start_new_session=True, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert (process.returncode, process.stdout) == (130, "")
+    assert re.fullmatch(r"stopped(; no checkpoint yet: .*)?\n", process.stderr)
+
+
+def test_the_command_line_begins_without_torch():
+    code = "import sys, mglib.__main__; assert not {'torch', 'tyro'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**63)])
+def test_evaluate_refuses_a_seed_that_nothing_takes(run, capsys, seed):
+    assert f"`seed` (={seed}) must be a whole number from 0 to" in refused(
+        capsys, "evaluate", str(run), f"--seed={seed}"
+    )
+
+
+def test_a_table_shown_away_from_its_records_says_where_it_looked(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for table in ("levers", "gates"):
+        said = refused(capsys, "reproduce", table, "--show", "--out", "nowhere")
+        assert f"no records in {tmp_path / 'nowhere'}: name their folder with --out" in said
+
+
 @pytest.mark.realdata
 def test_on_real_images_one_step_reads_an_alphabet_never_seen(real_data, tmp_path, capsys):
     """A short training on four alphabets of Omniglot; the long one is in results/ and the README."""
@@ -248,20 +363,3 @@ def test_own_photographs_in_colour_make_a_network(real_data, tmp_path):
     out = str(tmp_path / "run")
     assert main(["train", *data, "--rounds", "4", "--nodes-per-round", "1", "--out", out, "--workers", "1"]) == 0
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["channels"] == 3
-
-
-def test_a_quick_table_trains_tests_and_compares_for_real(tmp_path, capsys):
-    asked = ["reproduce", "budgets", "--quick", "--seeds", "1", "--json", "--out", str(tmp_path)]
-    for method in ("dense-100", "slim-50"):
-        assert main([*asked, "--only", f"glyphs/1-shot/{method}"]) == 0
-        rows = {(row["data"], row["label"]): row for row in json.loads(capsys.readouterr().out)}
-    dense, slim = rows["glyphs", "dense at 100 %"], rows["glyphs", "slim at 50 %"]
-    assert dense["accuracy"] > 0.25
-    assert slim["accuracy"] > 0.25
-    assert slim["macs_ratio"] <= 0.5 < dense["macs_ratio"] == 1
-    assert slim["difference"] == pytest.approx(slim["accuracy"] - dense["accuracy"])
-    assert slim["tasks"] == 60
-    assert rows["glyphs", "metagater at 50 %"]["accuracy"] is None
-    kept = [json.loads(file.read_text()) for file in tmp_path.rglob("seed0.json")]
-    assert [record["quick"] for record in kept] == [True, True]
-    assert not (tmp_path / "tuning").exists(), "a quick look takes the settings that were found at length"

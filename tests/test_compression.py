@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mglib
-from mglib.evidence.compression import compression_parts, compression_rows, measure_compression
 from mglib.experiments.algorithms import class_names, client_update
 from mglib.experiments.opened import Watched
 from mglib.federated import Compressed, Half, Round, Rows, TopK, Update
@@ -140,17 +139,6 @@ def test_what_is_sent_trains_nearly_as_what_was_meant():
         _, answer = answers_of(**changes)
         for name, value in plain.params.items():
             torch.testing.assert_close(answer.params[name], value, rtol=1e-3, atol=1e-4)
-
-
-def test_every_part_of_the_study_is_a_recipe_and_its_row_says_what_was_measured():
-    parts = compression_parts(range(2))
-    assert len(parts) == 14
-    assert all(mglib.Recipe(**changes).compression for changes in parts.values())
-    record = measure_compression({**parts["top-0.01-seed1"], "rounds": 2}, quick=True)
-    (row,) = compression_rows("top-0.01-seed1", record)
-    assert (row["compression"], row["seed"]) == ("top-0.01", 1)
-    assert row["bytes_up"] < 0.05 * row["bytes_down"]
-    assert 0 <= row["accuracy"] <= 1
 
 
 @pytest.mark.parametrize(

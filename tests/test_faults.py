@@ -1,10 +1,12 @@
 """Faults: nodes that fail or answer nonsense, processes that are killed; a bad update never reaches the average."""
 
+import itertools
 import json
 import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -23,6 +25,7 @@ from mglib.__main__ import main
 from mglib.experiments import Recipe, Run, set_up, train
 from mglib.experiments.attacks import LabelFlip, attacked, liars
 from mglib.experiments.training import round_metrics
+from mglib.experiments.updates import MetaUpdate
 from mglib.federated import (
     FedAdam,
     LocalEngine,
@@ -383,7 +386,59 @@ def test_a_training_below_its_quorum_stops_with_the_reason_and_exit_code_1(folde
     said = capsys.readouterr().err
     assert "round 0: 0 of 2 needed nodes answered" in said
     assert "ZeroDivisionError" in said
-    assert "--resume" in said
+    assert f"no checkpoint yet: remove {tmp_path / 'run'} to begin again" in said
+
+
+def test_a_training_that_stops_later_names_its_checkpoint(folder, monkeypatch, tmp_path, capsys):
+    direction, asked = MetaUpdate.direction, itertools.count()
+    monkeypatch.setattr(MetaUpdate, "direction", lambda *rest: direction(*rest) if next(asked) < 22 else 1 / 0)
+    sizes = ["--image-size=14", "--width=8", "--depth=3", "--ways=3", "--queries=4", "--rounds=30"]
+    data = ["--data", f"folder:{folder}", "--held-out", "alphabet3", "--validation", "alphabet2"]
+    options = ["--nodes-per-round=2", "--out", str(tmp_path / "run"), "--workers", "1"]
+    assert main(["train", *data, *sizes, *options]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("stopped: round 11: 0 of 1 needed nodes answered")
+    assert said.endswith(f"; train --resume goes on from the last checkpoint in {tmp_path / 'run'}\n")
+
+
+def test_a_folder_that_is_trained_in_takes_no_other_training(folder, tmp_path):
+    recipe, out, refused = small_recipe(folder), str(tmp_path / "run"), []
+
+    def begin_another(metrics):
+        with pytest.raises(ValueError, match=f"another training is at work in {out}; choose another folder"):
+            train(recipe, out, resume=True)
+        refused.append(metrics["round"])
+
+    train(recipe, out, on_round=begin_another)
+    assert refused == list(range(recipe.rounds))
+    assert sorted(path.name for path in Path(out).iterdir()) == ["metrics.jsonl", "params.safetensors", "recipe.json"]
+
+
+def test_what_another_training_has_just_finished_is_left_alone(folder, tmp_path):
+    recipe, run = small_recipe(folder), Run(tmp_path / "run")
+    train(recipe, run.folder)
+    before = run.metrics_file.read_text()
+    with pytest.raises(ValueError, match="another training has just finished"), run.begin(recipe, resume=True):
+        pass
+    assert run.metrics_file.read_text() == before
+
+
+def test_what_a_killed_training_left_half_written_is_removed(folder, tmp_path):
+    run = Run(str(tmp_path / "run"))
+    run.folder.mkdir()
+    for name in (".recipe.json.0a1b.part", ".training.lock"):
+        (run.folder / name).write_text("half")
+    train(small_recipe(folder), run.folder)
+    assert sorted(path.name for path in run.folder.iterdir()) == ["metrics.jsonl", "params.safetensors", "recipe.json"]
+
+
+def test_a_script_without_a_main_guard_is_told_in_a_sentence(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from mglib.federated import LocalEngine\nLocalEngine(print, ['a node'], workers=2)\n")
+    process = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
+    assert process.returncode == 1
+    assert process.stderr.splitlines()[-1].startswith("RuntimeError: the worker processes did not start: a script")
+    assert process.stderr.count("Traceback") == 1, "the workers say nothing"
 
 
 def train_and_tell(recipe: Recipe, out: Path, told: Connection) -> None:

@@ -16,7 +16,9 @@ from flwr.common.serde import message_to_proto
 from flwr.supercore.task_identity import TaskIdentity
 from hypothesis import given
 from hypothesis import strategies as st
+from image_files import pixels_of
 from network_namespace import network_namespace
+from PIL import Image
 from small_data import small_recipe, write_alphabets
 
 from mglib.__main__ import main
@@ -27,7 +29,7 @@ from mglib.flower import Connection, client_app, own_node, server_app, telling, 
 from mglib.flower.engine import FlowerEngine, Member
 from mglib.flower.local import LocalFederation
 from mglib.flower.records import Order, pack_update, unpack_update
-from mglib.flower.server_app import Registry, gather
+from mglib.flower.server_app import Registry, decided, gather
 
 ROUNDS = 4
 
@@ -85,7 +87,7 @@ def test_a_node_computes_what_the_engine_in_process_computes_and_its_images_stay
     found = unpack_update(reply.content, "alphabet0")
     assert all(torch.equal(found.params[name], expected.params[name]) for name in expected.params)
     assert found.weight == expected.weight
-    node = own_node({"data": f"folder:{folder / 'alphabet0'}"}, 14, 1)
+    node = own_node({"data": f"folder:{folder / 'alphabet0'}"}, recipe)
     assert {name: type(record).__name__ for name, record in reply.content.items()} == {
         "params": "ArrayRecord",
         "metrics": "MetricRecord",
@@ -100,11 +102,31 @@ def test_a_node_computes_what_the_engine_in_process_computes_and_its_images_stay
     assert not any(name.encode() in wire for name in node.classes)
 
 
-def test_an_introduction_says_a_name_a_weight_and_the_channels_and_nothing_else(recipe, folder):
+def introduced(recipe, folder):
     question = RecordDict({"order": ConfigRecord({"recipe": recipe.dumps()})})
-    reply = client_app.introduce(as_received(question), context_of(folder / "alphabet1"))
-    assert dict(reply.content["introduction"]) == {"name": "alphabet1", "weight": 48.0, "channels": 1}
-    assert list(reply.content) == ["introduction"]
+    return client_app.introduce(as_received(question), context_of(folder)).content
+
+
+def test_an_introduction_says_a_name_and_four_numbers_and_nothing_else(recipe, folder):
+    said = dict(introduced(recipe, folder / "alphabet1")["introduction"])
+    assert 0 < said.pop("bright") < 48 * 14 * 14 // 2
+    assert said == {"name": "alphabet1", "weight": 48.0, "channels": 1, "pixels": 48 * 14 * 14}
+    assert list(introduced(recipe, folder / "alphabet1")) == ["introduction"]
+
+
+@pytest.mark.parametrize("bright", [1, 4])
+def test_the_link_decides_on_polarity_as_one_process_does(tmp_path, bright):
+    folder = write_alphabets(tmp_path)
+    for file in (file for number in range(bright) for file in (folder / f"alphabet{number}").rglob("*.png")):
+        Image.fromarray(255 - pixels_of(file)).save(file)
+    recipe = small_recipe(folder)
+    said = [introduced(recipe, node)["introduction"] for node in sorted(folder.iterdir())]
+    members = [Member(0, *(one[name] for name in ("name", "channels", "pixels", "bright"))) for one in said]
+    assert decided(recipe, members) == set_up(recipe).recipe
+    assert decided(recipe, members).invert is (bright == 4)
+    assert decided(replace(recipe, invert=False, channels=3), members) == replace(recipe, invert=False, channels=3)
+    in_colour = [*members, members[0]._replace(channels=3)]
+    assert decided(recipe, in_colour) == replace(recipe, channels=3, invert=False)
 
 
 @given(count=st.integers(0, 5), longest=st.integers(1, 40_000), rounds=st.integers(1, 10**6))
@@ -223,7 +245,8 @@ def test_a_node_that_is_gone_is_refused_with_what_the_link_says(recipe):
 
 
 def introducing(name="a", channels=1, **more):
-    return lambda message: RecordDict({"introduction": ConfigRecord({"name": name, "channels": channels, **more})})
+    said = {"name": name, "channels": channels, "pixels": 10, "bright": 1, **more}
+    return lambda message: RecordDict({"introduction": ConfigRecord(said)})
 
 
 def places_of(registry):
@@ -279,6 +302,8 @@ def test_a_second_node_of_a_name_ends_nobodys_training(recipe, capsys):
         (introducing(channels="3"), "channels must be 1 or 3, not '3'"),
         (introducing(channels=True), "channels must be 1 or 3, not True"),
         (introducing(channels=[1]), "channels must be 1 or 3, not [1]"),
+        (introducing(bright=11), "node 'a': 11 bright pixels of 10"),
+        (introducing(pixels="many"), "1 bright pixels of 'many'"),
     ],
 )
 def test_a_bad_introduction_is_passed_over_with_the_reason_once(recipe, behaviour, reason, capsys):
@@ -414,7 +439,7 @@ def test_real_nodes_give_the_bits_of_the_engine_in_process(federation, recipe, t
     assert training.returncode == 0, said + str(federation.said("link")[-2000:])
     near = train(recipe, tmp_path / "near")
     trained, _, far = Run(tmp_path / "far").load()
-    assert trained == replace(recipe, channels=1)
+    assert trained == replace(recipe, channels=1, invert=False)
     assert all(torch.equal(far[name], near[name]) for name in near)
     lines = [(tmp_path / place / "metrics.jsonl").read_text() for place in ("far", "near")]
     assert [json.loads(line) for line in lines[0].splitlines()] == [json.loads(line) for line in lines[1].splitlines()]

@@ -9,12 +9,11 @@ from small_data import small_recipe, write_alphabets
 
 from mglib.experiments import Recipe, Run, evaluate, set_up, train
 from mglib.experiments.algorithms import ALGORITHMS, class_names, client_update
-from mglib.experiments.pruning import prune, strongest_filters
 from mglib.experiments.training import own_params
 from mglib.experiments.updates import ClassifierUpdate, MetaUpdate
 from mglib.federated import FedAdam, Round, average
 from mglib.meta import adapt
-from mglib.nets import Objective, make_net
+from mglib.nets import Objective
 from mglib.tasks import Batch
 
 FIRST = Round(0, 4, 3)
@@ -258,18 +257,3 @@ def test_after_fedavg_the_first_step_makes_the_head_of_centred_class_means(exper
     means = torch.stack([seen[task.support.labels == label].mean(0) for label in range(3)])
     torch.testing.assert_close(after["head.weight"], (means - means.mean(0)) / 3, rtol=1e-4, atol=1e-6)
     assert moved(params, after) <= {"head.weight", "head.bias"}
-
-
-def test_pruning_takes_the_filters_of_smallest_magnitude_and_what_reads_them():
-    net, params = make_net("conv", 0, gated=False, width=6, depth=3, image_size=14, ways=3)
-    weak = {0: [1, 4], 1: [0, 5], 2: [2, 3]}
-    for layer, filters in weak.items():
-        for name in ("conv.weight", "scale", "shift"):
-            params[f"layers.{layer}.{name}"][filters] *= 1e-9  # they write nothing
-    small, pruned = net.thinned([4, 4, 4]), prune(net, params, strongest_filters(net, params, [4, 4, 4]))
-    images = torch.rand(5, 1, 14, 14)
-    whole, less = (torch.func.functional_call(n, p, (images,)).logits for n, p in ((net, params), (small, pruned)))
-    torch.testing.assert_close(less, whole, rtol=1e-4, atol=1e-5)
-    assert [layer.conv.out_channels for layer in small.layers] == [4, 4, 4]
-    with pytest.raises(ValueError, match="dense network of 2 layers"):
-        strongest_filters(net, params, [4, 4])

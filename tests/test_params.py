@@ -1,9 +1,11 @@
 """Parameters as a whole: taking apart, averaging, and files that are whole or not there."""
 
+import os
+
 import pytest
 import torch
 
-from mglib.params import load, merge, save, split, under_prefix, weighted_mean, with_prefix, write_atomically
+from mglib.params import load, merge, save, split, under_prefix, weighted_mean, with_prefix, write_atomically, write_new
 
 PARAMS = {"a": torch.arange(3.0), "b": torch.ones(2, 2)}
 
@@ -57,6 +59,34 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path):
         write_atomically(tmp_path / "file", "no bytes")
     assert (tmp_path / "file").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_two_writers_of_one_file_both_leave_it_whole(tmp_path, monkeypatch):
+    replace = os.replace
+
+    def overtaken(source, target):  # the other writer begins later and is done sooner
+        monkeypatch.setattr(os, "replace", replace)
+        write_atomically(tmp_path / "file", b"other")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", overtaken)
+    write_atomically(tmp_path / "file", b"own")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"own"}
+
+
+def test_a_full_disk_is_told_with_the_files_name(tmp_path, full_disk):
+    with full_disk(bytes_left=10), pytest.raises(OSError, match=r"a/file'$"):
+        write_new(tmp_path / "a" / "file", bytes(1000))
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_a_new_file_takes_the_place_of_none(tmp_path):
+    write_new(str(tmp_path / "a" / "file"), b"new")
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("a/file", "a", "link"):
+        with pytest.raises(ValueError, match=f"{name} exists already; choose a new file"):
+            write_new(tmp_path / name, b"other")
+    assert (tmp_path / "a" / "file").read_bytes() == b"new"
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path):

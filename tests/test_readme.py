@@ -1,6 +1,5 @@
 """What the README says is what the files say: its table, its goals, its commands, its picture."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import mglib.__main__
+import studies.readme
+from studies.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -15,15 +16,13 @@ README = (ROOT / "README.md").read_text()
 
 @pytest.fixture(scope="module")
 def results():
-    spec = importlib.util.spec_from_file_location("reproduce_results", ROOT / "scripts" / "reproduce_results.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return studies.readme
 
 
 def test_the_tables_are_made_of_the_result_files(results):
-    for name, made in results.TABLES_OF_README.items():
-        assert f"<!-- {name} -->\n{made()}\n<!-- /{name} -->" in README
+    for page, tables in results.TABLES_OF_PAGES.items():
+        for name, made in tables.items():
+            assert f"<!-- {name} -->\n\n{made()}\n\n<!-- /{name} -->" in page.read_text()
 
 
 @pytest.mark.parametrize("name", ["glyphs/gated-50", "omniglot/gated-50"])
@@ -44,12 +43,18 @@ def test_a_result_file_says_how_it_was_made(results):
 
 
 def test_every_command_and_file_in_the_readme_exists():
-    commands = set(re.findall(r"python -m mglib ([\w-]+)", README))
-    assert commands == set(mglib.__main__.COMMANDS)
+    pages = README + "".join((ROOT / "book" / f"{name}.md").read_text() for name in ("several_machines", "results"))
+    assert set(re.findall(r"python -m mglib ([\w-]+)", pages)) == set(mglib.__main__.COMMANDS)
+    assert set(re.findall(r"python -m studies ([\w-]+)", pages)) <= set(COMMANDS)
     for target in re.findall(r"\]\(<?([^)>#]+)>?\)", README):
         assert target.startswith("http") or (ROOT / target).exists(), target
-    targets = set(re.findall(r"^make (\w+)", README, re.MULTILINE))
+    targets = set(re.findall(r"^make (\w+)", pages, re.MULTILINE))
     assert targets <= set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_the_readme_is_short_and_names_no_test():
+    assert len(README.splitlines()) <= 120
+    assert "test_" not in README
 
 
 def test_the_first_screen_shows_a_gate_map_and_the_two_commands():
@@ -57,22 +62,3 @@ def test_the_first_screen_shows_a_gate_map_and_the_two_commands():
     assert "](assets/gate-map.svg)" in first_screen
     assert "make book" in first_screen
     assert "make test" in first_screen
-
-
-def test_the_library_example_runs():
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    quick = (
-        example.replace("rounds=600", "rounds=2, width=4")
-        .replace("tasks=100", "tasks=3")
-        .replace("workers=2", "workers=1")
-    )
-    assert quick != example
-    exec(compile(quick, "README.md", "exec"), {"print": lambda summary: None})
-
-
-def test_every_fault_in_the_table_has_its_test():
-    named = re.findall(r"`(test_\w+)` \|$", README, re.MULTILINE)
-    there = "\n".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
-    assert len(named) >= 9
-    for name in named:
-        assert f"def {name}(" in there, name

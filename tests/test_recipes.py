@@ -5,7 +5,9 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mglib.commands.training import default_folder
@@ -71,7 +73,7 @@ def test_a_recipe_says_what_its_nodes_hold_and_how_many_images_they_need(tmp_pat
     assert (len(federation.train), len(federation.test), federation.new_nodes) == (5, 2, "unseen-sets")
     with pytest.raises(ValueError, match=r"66 images of class 'class\d' give the \d nodes .* at least 60 are needed"):
         set_up(dataclasses.replace(recipe, queries=59))
-    with pytest.raises(ValueError, match=r"`nodes_per_round` \(=6\) is more than the 5 .*; `nodes` deals"):
+    with pytest.raises(ValueError, match=r"`nodes_per_round` \(=6\) is more than the 5 .*`nodes` deals"):
         set_up(dataclasses.replace(recipe, nodes_per_round=6))
 
 
@@ -81,3 +83,46 @@ def test_a_recipe_says_what_its_nodes_hold_and_how_many_images_they_need(tmp_pat
 )
 def test_a_run_is_named_after_its_data_not_after_where_they_lie(data, folder):
     assert default_folder(Recipe(data=data)).name == f"{folder}-metagater-budget0.5-seed0"
+
+
+NUMBERS = {kind: [f.name for f in dataclasses.fields(Recipe) if f.type in (kind, kind | None)] for kind in (int, float)}
+
+
+def test_numbers_of_other_libraries_are_kept_as_pythons_own():
+    own = Recipe(
+        **{name: getattr(Recipe(), name) or 1 for names in NUMBERS.values() for name in names if name != "noise"},
+        nodes=(9, 2, 3), held_out=("a",), rotate=True,
+    )  # fmt: skip
+    numpys = {name: np.int64(getattr(own, name)) for name in NUMBERS[int]}
+    numpys |= {name: np.float64(getattr(own, name)) for name in NUMBERS[float]}
+    recipe = Recipe(**numpys, nodes=list(np.array([9, 2, 3])), held_out=["a"], rotate=np.True_)
+    assert recipe == own
+    assert recipe.dumps() == own.dumps()
+    assert Recipe(batch=torch.tensor(5)).batch == 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "wanted"),
+    [(float, value, "a finite number") for value in (float("nan"), float("inf"), np.float32("-inf"), True, "0.5")]
+    + [(int, value, "a whole number") for value in (True, 5.0, np.float64(5), "5")],
+)
+def test_what_is_no_such_number_is_refused_by_every_field(kind, value, wanted):
+    for name in NUMBERS[kind]:
+        with pytest.raises(ValueError, match=rf"`{name}` \(=.*\) must be {wanted}"):
+            Recipe(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [("held_out", "Latin", "a tuple, such as ('Latin',)"), ("rotate", "False", "True or False"), ("seed", 2**63, "63")],
+)
+def test_what_a_field_cannot_hold_is_refused_with_what_it_can(field, value, message):
+    message = message.replace("63", str(2**63 - 1))
+    with pytest.raises(ValueError, match=rf"`{field}` \(=.*\) must be .*{re.escape(message)}"):
+        Recipe(**{field: value})
+
+
+def test_the_largest_seed_makes_a_network_and_draws_nodes():
+    recipe = Recipe(seed=2**63 - 1, image_size=14, width=4, depth=2, queries=1, rounds=1)
+    *_, last = set_up(recipe).rounds()
+    assert last.round.index == 0

@@ -1,15 +1,19 @@
 """Skipping answers as masking does, on every input, and multiplies no more than the gates let it."""
 
+import copy
+import pickle
+from functools import cache
 from math import prod
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mglib.nets import SkippingNet, compiled, freeze, macs_per_layer, make_net, skipping, slicing
+from mglib.experiments import NodeNetwork, Recipe
+from mglib.nets import Prediction, SkippingNet, compiled, freeze, macs_per_layer, make_net, skipping, slicing
 
 ARCHITECTURES = st.sampled_from(["conv", "residual"])
 PATHS = [None, False]  # the fast path where it can be had, and the clear one
@@ -293,7 +297,7 @@ def test_a_compiler_that_fails_is_no_compiler(monkeypatch, tmp_path):
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("CC", str(broken))
-    monkeypatch.setattr(compiled.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache"))
+    monkeypatch.setenv("MGLIB_CACHE", str(tmp_path / "cache"))
     compiled.library.cache_clear()
     try:
         assert compiled.compiler() == str(broken)
@@ -304,7 +308,7 @@ def test_a_compiler_that_fails_is_no_compiler(monkeypatch, tmp_path):
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler")
 def test_it_is_compiled_once(monkeypatch, tmp_path):
-    monkeypatch.setattr(compiled.platformdirs, "user_cache_dir", lambda name: str(tmp_path))
+    monkeypatch.setenv("MGLIB_CACHE", str(tmp_path))
     compiled.library.cache_clear()
     try:
         assert compiled.library(torch.float64) is not None
@@ -320,3 +324,180 @@ def test_it_is_compiled_once(monkeypatch, tmp_path):
 def test_numbers_of_another_kind_take_the_clear_path():
     net, params, statistics = gated("conv", 5, width=6, depth=2, image_size=9, dtype=torch.bfloat16)
     assert SkippingNet(net, params, statistics)._compiled is None
+
+
+DTYPES = [
+    torch.float64,
+    torch.float32,
+    torch.bfloat16,
+    torch.float16,
+    torch.float8_e4m3fn,
+    torch.complex64,
+    torch.complex128,
+    torch.uint8,
+    torch.uint16,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+    torch.bool,
+]
+LAYOUTS = {
+    "one after another": lambda images: images,
+    "channels last": lambda images: images.contiguous(memory_format=torch.channels_last),
+    "every second": lambda images: torch.stack([images, 1 - images], -1)[..., 0],
+    "columns first": lambda images: images.transpose(-1, -2).contiguous().transpose(-1, -2),
+    "one image for all": lambda images: images[:1].expand_as(images),
+    "one number for all": lambda images: images.flatten()[0].expand_as(images),
+    "last first": lambda images: images.flip(0),
+    "not yet negated": torch._neg_view,
+    "differentiable": lambda images: images.clone().requires_grad_(),
+    "a parameter": torch.nn.Parameter,
+    "inference": torch.inference_mode()(torch.clone),
+    "sparse": torch.Tensor.to_sparse,
+    "of mkldnn": torch.Tensor.to_mkldnn,
+    "elsewhere": lambda images: images.to("meta"),
+    "an array": lambda images: images.numpy(),
+    "a list": lambda images: images.tolist(),
+}
+SIZES = {
+    "right": lambda channels, size: (channels, size, size),
+    "more channels": lambda channels, size: (channels + 1, size, size),
+    "lower": lambda channels, size: (channels, size - 1, size),
+    "as long": lambda channels, size: (channels, size * size, 1),
+    "no channels": lambda channels, size: (size, size),
+}
+
+
+@cache
+def clear_paths(architecture, dtype, channels):
+    """The masked network and all others of the same numbers; its gates are far from zero, whatever the image."""
+    sizes = dict(architecture=architecture, width=3, depth=2, image_size=6, channels=channels)
+    net, params = make_net(seed=0, **sizes)
+    generator = torch.Generator().manual_seed(0)
+    for name in sorted(net.gate_names()):
+        noise = torch.randn(params[name].shape, generator=generator)
+        params[name] = 3 * noise.sign() if name.endswith("bias") else 0.05 * noise
+    params = {name: value.to(dtype) for name, value in params.items()}
+    support = torch.rand(5, channels, 6, 6, generator=generator)
+    with torch.no_grad():
+        statistics = functional_call(net, params, (support.to(dtype),)).statistics
+    node = NodeNetwork(Recipe(**sizes), net, params, statistics, ("a", "b"))
+    skipping = [SkippingNet(net, params, statistics, compiled=path) for path in PATHS]
+    return lambda images: functional_call(net, params, (images, statistics)), (*skipping, node, node.skipping)
+
+
+def told(network, images):
+    """What a network says to images, or its error."""
+    try:
+        return network(images)
+    except Exception as error:
+        return type(error), str(error)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    architecture=ARCHITECTURES,
+    own=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    dtype=st.none() | st.sampled_from(DTYPES),
+    layout=st.sampled_from(sorted(LAYOUTS)),
+    size=st.just("right") | st.sampled_from(sorted(SIZES)),
+    batch=st.integers(0, 3),
+    channels=st.sampled_from([1, 3]),
+    seed=st.integers(0, 2**31),
+)
+def test_every_path_gives_the_masked_answer_or_its_error(architecture, own, dtype, layout, size, batch, channels, seed):
+    """Numbers of any type, lying anywhere and anyhow, as many as they may be."""
+    masked, others = clear_paths(architecture, own, channels)
+    numbers = torch.randint(0, 2, (batch, *SIZES[size](channels, 6)), generator=torch.Generator().manual_seed(seed))
+    try:
+        images = LAYOUTS[layout](numbers.to(dtype or own))
+    except (RuntimeError, TypeError, IndexError):
+        assume(False)  # there is no such thing of these numbers
+    expected = told(masked, images)
+    refused = not isinstance(expected, Prediction)
+    if refused:
+        assert expected[0] in (TypeError, ValueError)
+        assert "images" in expected[1]
+    for network in others:
+        answer = told(network, images)
+        if refused or not isinstance(answer, Prediction):
+            assert answer == expected
+        else:
+            assert_same(answer, expected, atol=0.1 if own == torch.bfloat16 else 1e-4)
+
+
+WRONG = {
+    "another type": lambda value: value.double(),
+    "whole numbers": lambda value: value.int(),
+    "one less": lambda value: value[1:],
+    "one for all": lambda value: value.flatten()[:1],
+    "a dimension more": lambda value: value[None],
+    "sparse": torch.Tensor.to_sparse,
+    "elsewhere": lambda value: value.to("meta"),
+    "a list": torch.Tensor.tolist,
+    "none": lambda value: None,
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("compiled", PATHS)
+def test_numbers_that_are_not_the_networks_are_refused(wrong, compiled):
+    net, params, statistics = gated("conv", 1, torch.float, width=3, depth=2, image_size=6)
+    for name in params:
+        with pytest.raises(ValueError, match=f"{name}|head.bias"):  # the first is what the others are compared with
+            SkippingNet(net, params | {name: WRONG[wrong](params[name])}, statistics, compiled=compiled)
+    for place in range(2):
+        changed = list(statistics[1])
+        changed[place] = WRONG[wrong](changed[place])
+        with pytest.raises(ValueError, match=f"{('mean', 'variance')[place]} of layers.1 is"):
+            SkippingNet(net, params, (statistics[0], tuple(changed)), compiled=compiled)
+
+
+@pytest.mark.parametrize("compiled", PATHS)
+def test_parameters_may_lie_in_memory_as_they_like(compiled):
+    net, params, statistics = gated("conv", 4, width=4, depth=2, image_size=6)
+    images = images_for(net, 3)
+    for lie in (
+        lambda value: value.flatten()[:, None].repeat(1, 2)[:, 0].view(value.shape),
+        lambda value: torch._neg_view(-value),
+        lambda value: value.mT.contiguous().mT if value.dim() > 1 else value.repeat_interleave(2)[::2],
+        torch.nn.Parameter,
+    ):
+        lying = {name: lie(value) for name, value in params.items()}
+        of_layers = tuple((lie(mean), lie(variance)) for mean, variance in statistics)
+        expected = functional_call(net, params, (images, statistics))
+        assert_same(SkippingNet(net, lying, of_layers, compiled=compiled)(images), expected)
+
+
+@pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler")
+def test_the_c_gets_no_address_of_anything_else():
+    net, params, statistics = gated("conv", 4, torch.float, width=3, depth=2, image_size=6)
+    network = SkippingNet(net, params, statistics, compiled=True)
+    fast, images = network._compiled, torch.rand(2, 1, 6, 6)
+    for wrong in (images.double(), images.byte(), images[..., 1:], images.to("meta")):
+        with pytest.raises(ValueError, match="the C needs"):
+            fast(wrong)
+    head = params["head.weight"], params["head.bias"]
+    layers = [layer.for_c(size) for layer, size in zip(network._layers, (6, 3), strict=True)]
+    assert torch.equal(compiled.CompiledNet(layers, head, torch.float)(images)[0], network(images).logits)
+    for wrong in ((head[0][:, 1:], head[1]), (head[0].double(), head[1]), (head[0].to("meta"), head[1])):
+        with pytest.raises(ValueError, match="the C needs"):
+            compiled.CompiledNet(layers, wrong, torch.float)
+    with pytest.raises(ValueError, match="the C needs"):
+        compiled.CompiledNet(layers, head, torch.double)
+    with pytest.raises(ValueError, match=r"the C needs 3 of torch\.float32"):
+        compiled.address(images[0, 0, :3, 0], torch.float, 3)
+
+
+@pytest.mark.parametrize("architecture", ["conv", "residual"])
+@pytest.mark.parametrize("again", [copy.deepcopy, copy.copy, lambda network: pickle.loads(pickle.dumps(network))])
+def test_a_used_network_can_be_copied_and_pickled(architecture, again):
+    net, params, statistics = gated(architecture, 4, torch.float, width=3, depth=2, image_size=6)
+    params = {name: value.requires_grad_() for name, value in params.items()}
+    for path in PATHS:
+        network, images = SkippingNet(net, params, statistics, compiled=path), images_for(net, 3, dtype=torch.float)
+        answer = network(images)
+        other = again(network)
+        assert torch.equal(other(images).logits, answer.logits)
+        assert (other._compiled is None) == (network._compiled is None)

@@ -1,22 +1,25 @@
-"""The library's cut: who may know whom, how long a file may be, and that it stays silent."""
+"""The cut: who may know whom, how long a file may be, and that the library stays silent."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-LIBRARY = Path(__file__).resolve().parent.parent / "mglib"
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARY, BOOK = ROOT / "mglib", ROOT / "book"
 FILES = sorted(LIBRARY.rglob("*.py"))
-# A room knows the ground, itself, and what stands here; `experiments` sees all but the pictures, `bench` and
-# `evidence` that too, `commands` and `__main__` everything.
-KNOWS = {"nets": set(), "tasks": set(), "meta": set(), "federated": set(), "show": set()}
+BESIDE = {path.parent.name for path in BOOK.glob("*/__init__.py")}  # packages that know mglib, never the reverse
+# A room knows the ground, itself, and what stands here; `experiments` sees all but the pictures, `commands` and
+# `__main__` everything.
+KNOWS = {"nets": set(), "tasks": set(), "meta": set(), "federated": set()}
 KNOWS["experiments"] = {"nets", "tasks", "meta", "federated"}
-KNOWS["bench"] = KNOWS["evidence"] = KNOWS["flower"] = KNOWS["experiments"] | {"experiments"}
-KNOWS["live"] = KNOWS["bench"] | {"show"}
+KNOWS["flower"] = KNOWS["experiments"] | {"experiments"}
 
 
-def imported_rooms(path: Path) -> set[str]:
-    """The first-level parts of mglib that a file imports."""
+def imported(path: Path) -> list[str]:
+    """The full names of what a file imports."""
     names = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -24,7 +27,12 @@ def imported_rooms(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
             names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return {name.split(".")[1] for name in names if name.startswith("mglib.")}
+    return names
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """The first-level parts of mglib that a file imports."""
+    return {name.split(".")[1] for name in imported(path) if name.startswith("mglib.")}
 
 
 @pytest.mark.parametrize("room", KNOWS)
@@ -34,11 +42,25 @@ def test_dependencies_point_one_way(room):
         assert not strangers, f"{path.name} must not know {strangers}"
 
 
-def test_the_ground_knows_nothing():
+def test_the_ground_and_the_pictures_know_nothing():
     assert imported_rooms(LIBRARY / "params.py") == set()
+    assert imported_rooms(LIBRARY / "figure.py") == set()
+    assert imported_rooms(LIBRARY / "show.py") == {"figure"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_importing_the_library_imports_nothing_that_draws():
+    heavy = ("matplotlib", "scipy", "statsmodels", "ipywidgets", "skimage")
+    code = f"import sys, mglib; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout == "[]\n"
+
+
+def test_the_library_knows_nothing_of_the_book():
+    assert {"figures", "pad", "studies"} <= BESIDE
+    for path in FILES:
+        assert not BESIDE & {name.partition(".")[0] for name in imported(path)}, path
+
+
+@pytest.mark.parametrize("path", [*FILES, *sorted(BOOK.rglob("*.py"))], ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_is_read_in_one_sitting(path):
     assert len(path.read_text().splitlines()) <= 250
 

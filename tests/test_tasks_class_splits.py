@@ -5,7 +5,7 @@ import csv
 import pytest
 from image_files import classes_of, names, write_image
 
-from mglib.tasks import Dealing, load_federation, load_nodes, same_data
+from mglib.tasks import Dealing, load_federation, load_nodes, resolve_data
 
 SIZES = {"train": 8, "val": 5, "test": 6}  # classes
 IMAGES = 3  # a class
@@ -95,10 +95,8 @@ def test_every_node_of_them_can_be_evaluated_on(kind, tmp_path):
 
 def test_a_folder_named_twice_is_the_same_data_and_another_format_is_not(kind, tmp_path):
     (tmp_path / "a").mkdir()
-    assert same_data(f"{kind}:{tmp_path}", f"{kind}:{tmp_path}/a/..")
-    assert not same_data(f"{kind}:{tmp_path}", f"folder:{tmp_path}")
-    assert not same_data(f"{kind}:{tmp_path}", f"{kind}:{tmp_path}/a")
-    assert not same_data("cifar10", "cifar100")
+    names = (f"{kind}:{tmp_path}", f"{kind}:{tmp_path}/a/..", f"folder:{tmp_path}", f"{kind}:{tmp_path}/a", "cifar10")
+    assert [resolve_data(name) == names[0] for name in names] == [True, True, False, False, False]
 
 
 LAYOUTS = {"cifar-fs": r"PATH/splits/bertinetto/\{train,val,test\}\.txt", "mini-imagenet": "header filename,label"}

@@ -124,15 +124,15 @@ def test_a_loop_of_links_is_refused_not_followed(alphabets):
 
 def test_support_is_read_from_class_folders_or_from_one_file_a_class(tmp_path):
     for index, name in enumerate(["cat", "dog"]):
-        write_image(tmp_path / "files" / f"{name}.png", value=index)
+        write_image(tmp_path / "files" / f"{name}.png", value=9 * index)
         for example in range(2):
-            write_image(tmp_path / "folders" / name / f"{example}.png", value=index)
+            write_image(tmp_path / "folders" / name / f"{example}.png", value=9 * index)
     images, labels, classes = read_support(tmp_path / "folders", 12, 1)
     assert (labels.tolist(), classes) == ([0, 0, 1, 1], ("cat", "dog"))
-    assert images[:, 0, 0, 0].tolist() == [0, 0, 1, 1]
+    assert images[:, 0, 0, 0].tolist() == [0, 0, 9, 9]
     images, labels, classes = read_support(tmp_path / "files", 12, 3, invert=True)
     assert (labels.tolist(), classes, images.shape[1]) == ([0, 1], ("cat", "dog"), 3)
-    assert images[:, 0, 0, 0].tolist() == [255, 254]
+    assert images[:, 0, 0, 0].tolist() == [255, 246]
 
 
 def test_ambiguous_support_is_refused(tmp_path):
@@ -148,3 +148,15 @@ def test_ambiguous_support_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"no image in .*empty"):
         read_support(tmp_path / "empty", 12)
+
+
+def test_files_that_are_no_images_are_named_with_what_would_be(tmp_path):
+    for name in ("a.heic", "b.heic"):
+        write_image(tmp_path / "flat" / "class" / "a.png").rename(tmp_path / "flat" / "class" / name)
+    told = r"2 other files \(a\.heic, b\.heic\); an image's name ends in \.bmp .*\.pgm"
+    with pytest.raises(ValueError, match=rf"no image in .*flat, {told}"):
+        load(tmp_path / "flat")
+    with pytest.raises(ValueError, match=rf"class folder .*class, {told}"):
+        load(tmp_path)
+    with pytest.raises(ValueError, match=rf"no image in .*class, {told}"):
+        read_support(tmp_path / "flat" / "class", 12)

@@ -1,19 +1,11 @@
 """The commands of `python -m mglib`, each a function whose arguments are its options; only they print."""
 
-from mglib.commands.measuring import bench_command, reproduce_command
-from mglib.commands.own import adapt_command, export_command, export_live_command, predict_command
-from mglib.commands.training import evaluate_command, node_command, train_command
-
+# Where each lies: its module is imported when it is asked for, since torch takes seconds.
 COMMANDS = {
-    "train": train_command,
-    "node": node_command,
-    "evaluate": evaluate_command,
-    "adapt": adapt_command,
-    "predict": predict_command,
-    "export": export_command,
-    "export-live": export_live_command,
-    "bench": bench_command,
-    "reproduce": reproduce_command,
+    "train": "mglib.commands.training:train_command",
+    "node": "mglib.commands.training:node_command",
+    "evaluate": "mglib.commands.training:evaluate_command",
+    "adapt": "mglib.commands.own:adapt_command",
+    "predict": "mglib.commands.own:predict_command",
+    "export": "mglib.commands.own:export_command",
 }
-
-__all__ = ["COMMANDS"]

@@ -7,7 +7,6 @@ from typing import Annotated
 import tyro
 
 from mglib.experiments import NodeNetwork, Run, adapt_to_folder, export_network
-from mglib.live import SOURCE, export_live
 from mglib.nets import macs_ratio
 
 Positional = tyro.conf.Positional
@@ -22,7 +21,8 @@ def adapt_command(
         run: folder of a finished training.
         support: folder with one sub-folder of images a class, or one image a class, named after it.
         out: folder for the adapted network.
-        invert: turn dark on light into light on dark; by default if most of the images is bright, as in training.
+        invert: turn dark on light into light on dark; by default as in training, and for a run on glyphs or drawings
+            if most of the images is bright.
         freeze: leave out the filters that none of these images opens; --no-freeze keeps them all.
     """
     whole, batch = adapt_to_folder(Run(run), support, invert=invert, frozen=False)
@@ -83,15 +83,3 @@ def export_command(network: Positional[Path], out: Path) -> None:
     print(f"{out}: {written:,} bytes, tells apart {', '.join(own.classes)}")
     print(f"in: images, float32 (batch, {own.recipe.channels}, {side}, {side}), from 0 (background) to 1 (ink)")
     print(f"out: {', '.join(outputs)}")
-
-
-def export_live_command(run: Positional[Path], out: Path) -> None:
-    """Write a run's start as JSON for `mglib/live/gated_net.js`, which adapts and predicts in a web page.
-
-    Args:
-        run: folder that `train` wrote.
-        out: the file.
-    """
-    content = json.dumps(export_live(Run(run)))
-    out.write_text(content + "\n")
-    print(f"{out}: {len(content) + 1:,} bytes, for {SOURCE.name}")

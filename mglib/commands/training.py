@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import os
 import sys
 import time
@@ -12,6 +13,8 @@ import tyro
 from tqdm import tqdm
 
 from mglib.experiments import Recipe, Run, evaluate_run, train, with_provenance
+from mglib.federated import RoundFailed
+from mglib.tasks import resolve_data
 from mglib.tasks.cache import cache_folder
 
 Positional = tyro.conf.Positional
@@ -28,7 +31,7 @@ def train_command(
     root_certificates: Path | None = None,
     deadline: float = 300.0,
     patience: float = 120.0,
-) -> None:
+) -> int:
     """Meta-train on a federation and leave the run in a folder.
 
     Args:
@@ -45,7 +48,10 @@ def train_command(
     """
     if (engine == "flower") != (superlink is not None):
         raise ValueError("--engine flower and --superlink HOST:PORT go together: the link is where the nodes wait")
-    out = out or default_folder(recipe)
+    for name, seconds in (("deadline", deadline), ("patience", patience)):
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"`{name}` (={seconds}) must be a number of seconds")
+    run = Run(out or default_folder(recipe))
     started = time.monotonic()
     with tqdm(total=recipe.rounds, unit="round", disable=not sys.stderr.isatty()) as bar:
 
@@ -55,14 +61,29 @@ def train_command(
                 {name: f"{metrics[name]:.2f}" for name in ("loss", "accuracy", "macs_ratio") if name in metrics}
             )
 
-        if superlink is None:
-            train(recipe, out, resume=resume, workers=workers, device=device, on_round=show)
-        else:
-            flower = importlib.import_module("mglib.flower")
-            link = flower.Connection(superlink, root_certificates)
-            times = {"deadline": deadline, "patience": patience}
-            flower.train_on_flower(recipe, out, link, resume=resume, on_round=show, **times)
-    print(f"{out}: {recipe.rounds} rounds, {time.monotonic() - started:.0f} s in this session")
+        try:
+            if superlink is None:
+                train(recipe, run.folder, resume=resume, workers=workers, device=device, on_round=show)
+            else:
+                flower = importlib.import_module("mglib.flower")
+                link = flower.Connection(superlink, root_certificates)
+                times = {"deadline": deadline, "patience": patience}
+                flower.train_on_flower(recipe, run.folder, link, resume=resume, on_round=show, **times)
+        except RoundFailed as error:
+            print(f"stopped: {error}{_how_to_go_on(run)}", file=sys.stderr)
+            return 1
+        except (OSError, KeyboardInterrupt) as error:
+            error.add_note(_how_to_go_on(run))
+            raise
+    print(f"{run.folder}: {recipe.rounds} rounds, {time.monotonic() - started:.0f} s in this session")
+    return 0
+
+
+def _how_to_go_on(run: Run) -> str:
+    """Return what to do about a training that ended early, as the end of a sentence; nothing if nothing was begun."""
+    if run.checkpoint_file.exists():
+        return f"; train --resume goes on from the last checkpoint in {run.folder}"
+    return f"; no checkpoint yet: remove {run.folder} to begin again" if run.recipe_file.exists() else ""
 
 
 def node_command(
@@ -84,7 +105,7 @@ def node_command(
         port: on this machine alone, by which the waiting program and the one that computes talk.
     """
     flower = importlib.import_module("mglib.flower")
-    flower.own_node({"data": data, "node": node}, image_size=28, channels=None)  # says now what is wrong with the data
+    flower.own_node({"data": data, "node": node}, Recipe())  # says now what is wrong with the data
     command = flower.node_command_line(flower.Connection(superlink, root_certificates), data, node, key=key, port=port)
     home = cache_folder() / "flower" / f"node-{port}"
     home.mkdir(parents=True, exist_ok=True)
@@ -93,8 +114,8 @@ def node_command(
 
 def default_folder(recipe: Recipe) -> Path:
     """Return where a run goes that names no folder: one for each data set, method, budget and seed."""
-    name, _, path = recipe.data.partition(":")
-    data = (path or name).rstrip("/").rpartition("/")[2]
+    name, _, path = resolve_data(recipe.data).partition(":")
+    data = (path or name).rpartition("/")[2]
     return Path("runs") / f"{data}-{recipe.method}-budget{recipe.budget:g}-seed{recipe.seed}"
 
 

@@ -3,7 +3,6 @@
 from mglib.experiments.evaluation import TaskScore, evaluate, evaluate_run, score, summarise
 from mglib.experiments.export import export_network
 from mglib.experiments.fast_gradient import fast_meta_gradient
-from mglib.experiments.frozen import FrozenScore, score_frozen
 from mglib.experiments.node import NodeNetwork, adapt_to_folder
 from mglib.experiments.recipes import Recipe
 from mglib.experiments.results import read_results, with_provenance
@@ -12,7 +11,6 @@ from mglib.experiments.training import Experiment, round_metrics, set_up, train
 
 __all__ = [
     "Experiment",
-    "FrozenScore",
     "NodeNetwork",
     "Recipe",
     "Run",
@@ -25,7 +23,6 @@ __all__ = [
     "read_results",
     "round_metrics",
     "score",
-    "score_frozen",
     "set_up",
     "summarise",
     "train",

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 import torch
-from scipy.stats import norm
 from torch import nn
 
 from mglib.experiments.opened import OpenedOnly
@@ -166,7 +166,7 @@ def random_gates(net: nn.Module, params: Params, budget: float, seed: int) -> Pa
         if name.endswith(".weight"):
             drawn[name] = torch.randn(params[name].shape, generator=generator) / params[name].shape[1] ** 0.5
         else:
-            drawn[name] = torch.full_like(params[name], float(norm.ppf(share)))
+            drawn[name] = torch.full_like(params[name], NormalDist().inv_cdf(share))
     return drawn
 
 

@@ -1,6 +1,7 @@
 """Evaluation: one-step adaptation on nodes that training never saw."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -8,13 +9,17 @@ import numpy as np
 import torch
 
 from mglib.experiments.algorithms import final_objective, stages_of
-from mglib.experiments.runs import Run
+from mglib.experiments.recipes import Recipe
+from mglib.experiments.runs import Run, nodes_of
+from mglib.experiments.settings import LARGEST_SEED
 from mglib.experiments.training import check_device, load_data
 from mglib.federated.process import one_thread
 from mglib.meta import Stage, adapt
 from mglib.nets import Objective, dense_macs
-from mglib.params import Params
-from mglib.tasks import Batch, Node, Task, load_nodes, same_data
+from mglib.params import Params, whole_number
+from mglib.tasks import Batch, Federation, Node, Task, load_nodes, resolve_data
+from mglib.tasks.datasets import of_files
+from mglib.tasks.episodes import SPLITS
 
 Score = TypeVar("Score")
 
@@ -118,6 +123,7 @@ def evaluate_run(
     queries: int | None = None,
     seed: int = 0,
     device: str = "cpu",
+    federation: Federation | None = None,
     progress: Callable[[Iterator[TaskScore]], Iterable[TaskScore]] = iter,
 ) -> dict:
     """Evaluate a finished run on nodes that it never trained on; return the record that the book's tables read.
@@ -126,6 +132,7 @@ def evaluate_run(
     nodes: names of the nodes to draw tasks from, of those; none: all.
     split: which of the run's own held-out nodes; validation ones choose settings, test ones are reported.
     ways, shots, queries: None: as trained.
+    federation: whose held-out nodes are meant; None: that of the data that the run's recipe names.
 
     Raises:
         ValueError: if the run is not finished, or the nodes cannot give such tasks.
@@ -134,11 +141,10 @@ def evaluate_run(
         raise ValueError(f"`tasks` (={tasks}) must be at least 2: one has no spread and gives no interval")
     recipe, net, params = run.load()
     check_device(device)
-    if data is None or same_data(data, recipe.data):
-        federation = load_data(recipe)
-        candidates = federation.test if split == "test" else federation.validation
+    if data is None or resolve_data(data) == resolve_data(recipe.data):
+        chosen = _held_out(run, federation or load_data(recipe), split, nodes)
     else:
-        candidates = load_nodes(data, image_size=recipe.image_size, channels=recipe.channels)
+        chosen = _new_nodes(run, recipe, data, nodes)
     ways = recipe.ways if ways is None else ways
     if ways > recipe.ways:
         raise ValueError(f"`ways` (={ways}) is more than the {recipe.ways} classes that the network can name")
@@ -149,7 +155,7 @@ def evaluate_run(
         "queries": recipe.queries if queries is None else queries,
         "seed": seed,
     }
-    chosen = _by_name(candidates, nodes)
+    setting = {name: whole_number(name, value, 0, LARGEST_SEED) for name, value in setting.items()}
     objective, stages = final_objective(recipe, net), stages_of(recipe, net)
     scores = evaluate(objective, params, chosen, stages, device=device, **setting)
     record, dense = summarise(list(progress(scores))), dense_macs(net.costs)
@@ -165,8 +171,36 @@ def evaluate_run(
     }
 
 
-def _by_name(candidates: Sequence[Node], names: Sequence[str]) -> list[Node]:
-    known = {node.name: node for node in candidates}
+def _held_out(run: Run, federation: Federation, split: str, names: Sequence[str]) -> list[Node]:
+    """The nodes that the run held out in training, whatever else the data hold today."""
+    chosen = _among((run.nodes or nodes_of(federation))[split], names)
+    changed = run.changes(federation)
+    if wrong := [f"{name} {changed[name]}" for name in chosen if name in changed]:
+        raise ValueError(
+            f"{federation.name} does not have what the run in {run.folder} held out: {', '.join(wrong)}; undo that"
+        )
+    if changed:
+        told = ", ".join(f"{name} {what}" for name, what in changed.items())
+        warnings.warn(f"since the run in {run.folder} was trained: {told}; none of them is evaluated on", stacklevel=3)
+    here = {node.name: node for each in SPLITS for node in getattr(federation, each)}
+    return [here[name] for name in chosen]
+
+
+def _new_nodes(run: Run, recipe: Recipe, data: str, names: Sequence[str]) -> list[Node]:
+    """The nodes of other data than the run's; their polarity is the run's, or their own where its images were drawn."""
+    invert = recipe.invert if of_files(recipe.data) else None
+    nodes = load_nodes(data, image_size=recipe.image_size, channels=recipe.channels, invert=invert)
+    here = {node.name: node for node in nodes}
+    trained = {mark: name for name, mark in (run.nodes or {"train": {}})["train"].items()}
+    chosen = [here[name] for name in _among(here, names)]
+    if seen := [f"{node.name} ({trained[node.fingerprint]})" for node in chosen if node.fingerprint in trained]:
+        raise ValueError(
+            f"{data} holds nodes that the run in {run.folder} was trained on: {', '.join(seen)}; name others"
+        )
+    return chosen
+
+
+def _among(known: Collection[str], names: Sequence[str]) -> list[str]:
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"no held-out nodes {unknown}; there are {', '.join(known)}")
-    return [known[name] for name in names] if names else list(candidates)
+    return list(names or known)

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import os
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from mglib.params import write_atomically
 NEEDED = ("onnx", "onnxscript")
 
 
-def export_network(network: NodeNetwork, path: Path) -> tuple[int, list[str]]:
+def export_network(network: NodeNetwork, path: str | Path) -> tuple[int, list[str]]:
     """Write a network to a new ONNX file; return its bytes and the names of its outputs.
 
     The input is `images` (batch, channel, height, width), float32 from 0 (background) to 1 (ink), any number of
@@ -22,24 +24,31 @@ def export_network(network: NodeNetwork, path: Path) -> tuple[int, list[str]]:
     and 1 open. The support set's statistics are inside; the file's metadata hold `classes` and `inverted` as JSON.
 
     Raises:
-        ValueError: if the file exists already, or a package that the export needs is missing.
+        ValueError: if the file exists already, the network does not compute in float32, or a package that the export
+            needs is missing.
+        OSError: if the disk refuses (full, read-only); no part of a file is left.
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise ValueError(f'the export to ONNX needs {" and ".join(missing)}: pip install "mglib[export]"')
-    if path.exists():
+    path = Path(path)
+    if os.path.lexists(path):
         raise ValueError(f"{path} exists already; choose a new file")
+    if (dtype := network.params["head.bias"].dtype) != torch.float32:
+        raise ValueError(f"the network computes in {dtype}: need torch.float32, as the file's input is")
     names = [cost.name.replace(" ", "_") for cost in network.net.costs if cost.writes is not None]
     outputs = ["logits", *(f"gates_{name}" for name in names)]
     recipe = network.recipe
-    program = torch.onnx.export(
-        _WithStatistics(network).eval(),
-        (torch.zeros(1, recipe.channels, recipe.image_size, recipe.image_size),),
-        dynamo=True,
-        input_names=["images"],
-        output_names=outputs,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of what the exporter itself uses, in torch 2.13
+        program = torch.onnx.export(
+            _WithStatistics(network).eval(),
+            (torch.zeros(1, recipe.channels, recipe.image_size, recipe.image_size),),
+            dynamo=True,
+            input_names=["images"],
+            output_names=outputs,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
     model = program.model_proto
     _forget_origin(model)
     for name, fact in {"classes": network.classes, "inverted": network.inverted}.items():
@@ -55,12 +64,12 @@ class _WithStatistics(nn.Module):
 
     def __init__(self, network: NodeNetwork):
         super().__init__()
-        self.net = copy.deepcopy(network.net)
+        self.net = copy.deepcopy(network.net).to("cpu", torch.float32)
         self.net.load_state_dict(network.params)
         self.classes = len(network.classes)
         for index, (mean, variance) in enumerate(network.statistics):
-            self.register_buffer(f"mean_{index}", mean)
-            self.register_buffer(f"variance_{index}", variance)
+            self.register_buffer(f"mean_{index}", mean.cpu())
+            self.register_buffer(f"variance_{index}", variance.cpu())
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         layers = range(len(self.net.convolutions()))

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 
 from mglib.meta import Stage, adapt, meta_gradient
-from mglib.meta.adapt import LossFn, Metrics, Task, gradient_of
+from mglib.meta.adapt import LossFn, Metrics, Task, check_stages, differentiate
 from mglib.nets.derivatives import Derivatives, written_out
-from mglib.params import Params, detach, merge, split
+from mglib.params import Params, detach, merge
 from mglib.tasks import Batch
 
 
@@ -19,15 +19,15 @@ def fast_gradient(
     if written_out(loss_fn):
         there = Derivatives(loss_fn, params, batch, names)
         return there.gradient, there.metrics
-    point = detach(params, requires_grad=True)
-    loss, metrics = loss_fn(point, batch)
-    return gradient_of(loss, point if names is None else split(point, names)[0]), metrics
+    _, gradient, metrics = differentiate(loss_fn, params, batch, names)
+    return gradient, metrics
 
 
 def fast_adapt(loss_fn: LossFn, params: Params, support: Batch, stages: Sequence[Stage]) -> Params:
     """Return what `adapt` returns, to rounding, sooner."""
     if not written_out(loss_fn):
         return adapt(loss_fn, params, support, stages)
+    check_stages(stages, params)
     for stage in stages:
         for _ in range(stage.steps):
             gradient, _ = fast_gradient(loss_fn, params, support, stage.parameters)
@@ -45,6 +45,7 @@ def fast_meta_gradient(
     """
     if not written_out(loss_fn) or task.support.context is not None:
         return meta_gradient(loss_fn, params, task, stages, second_order=second_order)
+    check_stages(stages, params)
     walk = []
     params = detach(params)
     for stage in stages:

@@ -1,8 +1,9 @@
 """NodeNetwork: what a node owns once it has adapted, on disk and at work."""
 
 import json
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from mglib.experiments.recipes import Recipe
 from mglib.experiments.runs import Run, check_fit
 from mglib.meta import adapt
 from mglib.nets import Prediction, SkippingNet, Statistics, freeze
-from mglib.params import Params, load, save, under_prefix, with_prefix
+from mglib.params import Params, load, new_folder, save, under_prefix, with_prefix
 from mglib.tasks import Batch, load_images, read_support
-from mglib.tasks.images import has_bright_background
+from mglib.tasks.datasets import of_files
+from mglib.tasks.images import has_bright_background, has_colour
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,14 @@ class NodeNetwork:
     classes: tuple[str, ...]  # name of each label
     inverted: bool = False  # whether the support images were dark on light and had to be turned
     kept: tuple[int, ...] | None = None  # filters left in each layer that may lose some; None: all of them
+
+    def __post_init__(self):
+        """Raise ValueError unless parameters and statistics are those of the network."""
+        self.net.check_numbers(self.params, self.statistics)
+
+    def __getstate__(self) -> dict:
+        """Return the fields alone: what was made of them for speed is made anew by a copy."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def adapted(
@@ -78,17 +88,23 @@ class NodeNetwork:
         """What the parameters take, without the support set's statistics and the names in the file."""
         return sum(value.nbytes for value in self.params.values())
 
-    def read(self, paths: Sequence[Path]) -> Tensor:
+    def read(self, paths: Sequence[str | Path]) -> Tensor:
         """Return image files as this network takes them: (image, channel, height, width), 0 to 1.
 
         Raises:
             ValueError: naming the file that is missing, truncated or no image.
         """
-        pixels = load_images(paths, self.recipe.image_size, self.recipe.channels, invert=self.inverted)
+        pixels = load_images(
+            [Path(path) for path in paths], self.recipe.image_size, self.recipe.channels, invert=self.inverted
+        )
         return pixels.float() / 255
 
     def __call__(self, images: Tensor) -> Prediction:
-        """Answer for images (batch, channel, height, width), float32 from 0 (background) to 1 (ink)."""
+        """Answer for images (batch, channel, height, width), float32 from 0 (background) to 1 (ink).
+
+        Raises:
+            TypeError, ValueError: if the images are not what the network takes.
+        """
         with torch.no_grad():
             return functional_call(self.net, self.params, (images, self.statistics))
 
@@ -97,31 +113,30 @@ class NodeNetwork:
         """The same answers from inference that really skips; one thread at a time."""
         return SkippingNet(self.net, self.params, self.statistics)
 
-    def save(self, folder: Path) -> None:
-        """Write `network.safetensors` and `recipe.json` to a new or empty folder.
+    def save(self, folder: str | Path) -> None:
+        """Write `network.safetensors` and `recipe.json` to a new or empty folder, both or neither.
 
         Raises:
             ValueError: if the folder holds something already.
+            OSError: if the disk refuses (full, read-only).
         """
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ValueError(f"{folder} is not an empty folder; choose a new one")
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = with_prefix("params/", self.params)
         for index, (mean, variance) in enumerate(self.statistics):
             tensors |= {f"statistics/{index}/mean": mean, f"statistics/{index}/variance": variance}
-        self.recipe.save(folder / "recipe.json")
         facts = {"classes": self.classes, "inverted": self.inverted, "kept": self.kept}
-        save(folder / "network.safetensors", tensors, {name: json.dumps(fact) for name, fact in facts.items()})
+        with new_folder(Path(folder)) as new:
+            self.recipe.save(new / "recipe.json")
+            save(new / "network.safetensors", tensors, {name: json.dumps(fact) for name, fact in facts.items()})
 
     @classmethod
-    def load(cls, folder: Path) -> "NodeNetwork":
+    def load(cls, folder: str | Path) -> "NodeNetwork":
         """Read what `save` wrote.
 
         Raises:
             ValueError: if a file is missing, not whole, or does not fit the recipe's network.
         """
-        recipe = Recipe.load(folder / "recipe.json")
-        file = folder / "network.safetensors"
+        recipe = Recipe.load(Path(folder) / "recipe.json")
+        file = Path(folder) / "network.safetensors"
         tensors, metadata = load(file)
         try:
             classes, inverted = tuple(json.loads(metadata["classes"])), json.loads(metadata["inverted"])
@@ -136,16 +151,20 @@ class NodeNetwork:
         check_fit(tensors, expected, file)
         statistics = tuple((tensors[mean], tensors[variance]) for mean, variance in names)
         kept = None if kept is None else tuple(kept)
-        return cls(recipe, net, under_prefix("params/", tensors), statistics, classes, inverted, kept)
+        try:
+            return cls(recipe, net, under_prefix("params/", tensors), statistics, classes, inverted, kept)
+        except ValueError as error:
+            raise ValueError(f"{file} is not a network that `adapt` wrote ({error})") from error
 
 
 def adapt_to_folder(
-    run: Run, folder: Path, *, invert: bool | None = None, frozen: bool = True
+    run: Run, folder: str | Path, *, invert: bool | None = None, frozen: bool = True
 ) -> tuple[NodeNetwork, Batch]:
     """Adapt a finished run to the images in `folder`; return the network and the support batch it was made from.
 
     folder: one sub-folder of images a class, or one image a class, named after it.
-    invert: whether to turn dark on light into light on dark; None: if the median pixel is bright, as in training.
+    invert: whether to turn dark on light into light on dark; None: as the images that the run was trained on. Where
+        those were drawn, or the run does not say, if the median pixel is bright and no image has colour.
     frozen: whether to remove the filters that none of the images opens.
 
     Raises:
@@ -153,6 +172,16 @@ def adapt_to_folder(
     """
     recipe, net, params = run.load()
     images, labels, classes = read_support(folder, recipe.image_size, recipe.channels)
-    invert = has_bright_background(images) if invert is None else invert
-    support = Batch((255 - images if invert else images).float() / 255, labels)
+    if invert is None and of_files(recipe.data):
+        invert = recipe.invert
+    if invert is None:
+        invert = has_bright_background(images) and not has_colour(images)
+    images = 255 - images if invert else images
+    if recipe.channels == 1 and has_bright_background(images):
+        warnings.warn(
+            f"most pixels of {folder} are bright{' once they are inverted' if invert else ''}: if they are dark ink on "
+            f"light paper{' then' if invert else ''}, pass {'--no-invert' if invert else '--invert'}",
+            stacklevel=2,
+        )
+    support = Batch(images.float() / 255, labels)
     return NodeNetwork.adapted(recipe, net, params, support, classes, invert, frozen=frozen), support

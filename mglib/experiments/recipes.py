@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,14 @@ from mglib.experiments.settings import (
     Method,
     Privacy,
     Server,
+    as_declared,
     check_settings,
 )
 from mglib.nets.gates import Estimator
 from mglib.params import write_atomically
-from mglib.tasks import Dealing, NewNodes
+from mglib.tasks import Dealing, NewNodes, resolve_data
 
-_FILLED_IN = ("channels", "depth")  # by the data and the architecture, where a recipe says None
+_FILLED_IN = ("channels", "depth", "invert")  # by the data and the architecture, where a recipe says None
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Recipe:
     """Everything that decides a run: the same recipe gives the same parameters, bit for bit."""
 
     data: str = "glyphs"
-    """glyphs, drawings, omniglot, cifar10, cifar100, fashion-mnist, cifar-fs:PATH, mini-imagenet:PATH, folder:PATH."""
+    """glyphs, omniglot, cifar10, cifar100, fashion-mnist, cifar-fs:PATH, mini-imagenet:PATH, folder:PATH."""
     held_out: tuple[str, ...] = ()
     """Nodes (alphabets, scripts, or classes of a flat folder) kept for the final test; none: the data set's own."""
     validation: tuple[str, ...] = ()
@@ -44,6 +46,12 @@ class Recipe:
     """Pixels a side to which images are resized."""
     channels: int | None = None
     """1 for grey, 3 for colour; none: as the images are."""
+    invert: bool | None = None
+    """Whether image files are turned from dark on light to light on dark; none: told from the whole set before
+    training, and kept."""
+    data_seed: int = 0
+    """Of the data: what is held out where no name says it, how classes are dealt to nodes, the pixels of glyphs and
+    drawings."""
     method: Method = "metagater"
     """metagater: backbone, then gates; maml: the same network without gates, one stage; `ALGORITHMS` has the others."""
     architecture: Architecture = "conv"
@@ -118,14 +126,16 @@ class Recipe:
     quorum: int = 1
     """Nodes of a round that must have answered as they should; with fewer the training stops and says why."""
     seed: int = 0
-    """Of everything that is drawn by chance."""
+    """Of the training: where the network starts, who is in a round or lies, the tasks and the noise."""
 
     def __post_init__(self):
-        """Check every number and name that can be checked without the data.
+        """Keep numbers of any library as Python's own, and check all that can be checked without the data.
 
         Raises:
             ValueError: naming the field, its value and what is allowed.
         """
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, as_declared(field.name, field.type, getattr(self, field.name)))
         check_settings(self)
 
     @property
@@ -145,25 +155,22 @@ class Recipe:
             ValueError: if it is no JSON, or holds fields or values that a recipe cannot have.
         """
         try:
-            fields = json.loads(text)
-            for name in ("held_out", "validation", "nodes"):
-                if name in fields and (name, fields[name]) != ("nodes", None):
-                    fields[name] = tuple(fields[name])
-            return cls(**fields)
+            return cls(**json.loads(text))
         except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"no recipe ({error})") from error
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | os.PathLike) -> None:
         """Write the recipe as JSON, whole or not at all."""
         write_atomically(path, self.dumps().encode())
 
     @classmethod
-    def load(cls, path: Path) -> "Recipe":
+    def load(cls, path: str | os.PathLike) -> "Recipe":
         """Read what `save` wrote.
 
         Raises:
             ValueError: if the file is missing, is not JSON, or holds fields or values that a recipe cannot have.
         """
+        path = Path(path)
         try:
             return cls.loads(path.read_text())
         except FileNotFoundError:
@@ -172,9 +179,14 @@ class Recipe:
             raise ValueError(f"{path} is not a recipe ({error})") from error
 
     def differences(self, other: "Recipe") -> str:
-        """Return as text in what `other` departs from this recipe; None in channels or depth asks for nothing."""
+        """Return as text in what `other` departs from this recipe; None asks for nothing where it is filled in.
+
+        Two paths to the same data are no difference.
+        """
         pairs = (
-            (field.name, getattr(self, field.name), getattr(other, field.name)) for field in dataclasses.fields(self)
+            (field.name, getattr(self, field.name), getattr(other, field.name))
+            for field in dataclasses.fields(self)
+            if field.name != "data" or resolve_data(self.data) != resolve_data(other.data)
         )
         return ", ".join(
             f"{name}={mine!r} where it has {theirs!r}"

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import json
+import os
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,13 +20,13 @@ def with_provenance(record: dict, recipe: Recipe) -> dict:
     }
 
 
-def read_results(folder: Path) -> dict[str, dict]:
+def read_results(folder: str | os.PathLike) -> dict[str, dict]:
     """Return the records in a folder of JSON files by file name, in alphabetical order.
 
     Raises:
         ValueError: if the folder holds none.
     """
-    records = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    records = {path.stem: json.loads(path.read_text()) for path in sorted(Path(folder).glob("*.json"))}
     if not records:
         raise ValueError(f"{folder} holds no results")
     return records

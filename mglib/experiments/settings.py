@@ -1,11 +1,13 @@
 """What a recipe's settings may be, by name and by number."""
 
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Iterable, Iterator
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from mglib.nets.gates import Estimator
 from mglib.nets.objective import check_budget
+from mglib.params import whole_number
 
 if TYPE_CHECKING:
     from mglib.experiments.recipes import Recipe
@@ -31,6 +33,7 @@ Privacy = Literal["none", "server", "node"]
 Compression = Literal["none", "half", "top-k", "opened"]
 Attack = Literal["none", "sign-flip", "noise", "label-flip", "drift"]
 Architecture = Literal["conv", "residual"]
+LARGEST_SEED = 2**63 - 1  # of those that NumPy, torch and Flower all take
 _COUNTS = (
     "image_size",
     "width",
@@ -70,15 +73,16 @@ def check_settings(recipe: "Recipe") -> None:
     for name, allowed in _CHOICES.items():
         _check_choice(name, getattr(recipe, name), allowed)
     for name in _COUNTS:
-        _check_at_least(name, getattr(recipe, name), 1)
-    _check_at_least("seed", recipe.seed, 0)
+        whole_number(name, getattr(recipe, name), 1)
+    for name in ("seed", "data_seed"):
+        whole_number(name, getattr(recipe, name), 0, LARGEST_SEED)
     if recipe.quorum > recipe.nodes_per_round:
         raise ValueError(f"`quorum` (={recipe.quorum}) must be at most the {recipe.nodes_per_round} nodes of a round")
     for name in ("suspected", "attackers"):
         if not 0 <= getattr(recipe, name) < 0.5:
             raise ValueError(f"`{name}` (={getattr(recipe, name)}) must be in [0, 0.5): half of the nodes decide")
     if recipe.depth is not None:
-        _check_at_least("depth", recipe.depth, 1)
+        whole_number("depth", recipe.depth, 1)
     _ = recipe.dealing  # checks its own fields
     if recipe.channels not in (None, 1, 3):
         raise ValueError(f"`channels` (={recipe.channels}) must be 1 (grey) or 3 (colour)")
@@ -141,6 +145,35 @@ def _check_choice(name: str, value: str, allowed: object) -> None:
         raise ValueError(f"`{name}` (={value!r}) must be one of {', '.join(get_args(allowed))}")
 
 
-def _check_at_least(name: str, value: int, least: int) -> None:
-    if not isinstance(value, int) or value < least:
-        raise ValueError(f"`{name}` (={value!r}) must be a whole number of at least {least}")
+def as_declared(name: str, declared: Any, value: Any) -> Any:
+    """Return a field's value as it is annotated and as JSON gives it back: Python's own numbers, tuples for lists.
+
+    Raises:
+        ValueError: naming the field, if a number is none or not finite, or one text stands where several may.
+    """
+    kind, *more = get_args(declared) if isinstance(declared, UnionType) else (declared,)
+    if value is None and NoneType in more:
+        return None
+    if get_origin(kind) is tuple:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise ValueError(f"`{name}` (={value!r}) must be a tuple, such as {(value,)!r}")
+        return tuple(as_declared(name, get_args(kind)[0], each) for each in value)
+    if kind is int:
+        return whole_number(name, value, 0)
+    convert = {float: _finite, bool: _yes_or_no}.get(kind)
+    return convert(name, value) if convert else value
+
+
+def _finite(name: str, value: Any) -> float:
+    try:
+        if not isinstance(value, bool | str) and math.isfinite(value):
+            return float(value)
+    except (TypeError, OverflowError):
+        pass
+    raise ValueError(f"`{name}` (={value!r}) must be a finite number")
+
+
+def _yes_or_no(name: str, value: Any) -> bool:
+    if value not in (True, False):
+        raise ValueError(f"`{name}` (={value!r}) must be True or False")
+    return bool(value)

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import current_process
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
@@ -13,7 +14,7 @@ import safetensors.torch
 
 from mglib.federated.admission import examined, no_update
 from mglib.federated.messages import Answer, Refusal, Round, Update
-from mglib.federated.process import become_worker, keep_freed_memory, one_thread, worker_context
+from mglib.federated.process import become_worker, interrupts_held, keep_freed_memory, one_thread, worker_context
 from mglib.params import Params
 
 ClientUpdate = Callable[[Params, Any, int, Round], Update]  # (parameters, node, its position, round)
@@ -35,10 +36,13 @@ class LocalEngine:
 
         Raises:
             ValueError: if there are no nodes or no workers.
+            RuntimeError: if the workers do not start, as from a script without `if __name__ == "__main__":`.
         """
         if len(nodes) == 0:
             raise ValueError("a federation needs at least one node")
         check_workers(workers)
+        if workers > 1 and getattr(current_process(), "_inheriting", False):
+            raise SystemExit(1)  # this is a worker, reading the script that starts it: the parent says what is wrong
         self._client_update, self._nodes, self._workers = client_update, nodes, workers
         self._pool = None
         keep_freed_memory()
@@ -85,8 +89,18 @@ class LocalEngine:
         context = worker_context(__name__)
         together = context.Barrier(self._workers)
         pool = ProcessPoolExecutor(self._workers, context, _become_worker, (self._packed, together))
-        for _ in range(self._workers):
-            pool.submit(int)
+        try:
+            with interrupts_held():
+                started = [pool.submit(int) for _ in range(self._workers)]
+            started[0].result()
+        except BaseException as error:
+            pool.shutdown(cancel_futures=True)  # waits for those on their way: without a parent they fail at length
+            if not isinstance(error, BrokenProcessPool):
+                raise
+            raise RuntimeError(
+                "the worker processes did not start: a script that uses them does its work under "
+                '`if __name__ == "__main__":`, for each of them reads the script too; one worker needs none'
+            ) from None
         return pool
 
     def close(self) -> None:

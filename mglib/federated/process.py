@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.context import BaseContext
 
 import torch
@@ -15,6 +15,7 @@ import torch
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # glibc's malloc.h
 _LARGEST_THRESHOLD = 32 * 1024 * 1024  # bytes; glibc takes no more on 64 bits
 _NEVER = 2**31 - 1  # bytes
+_MASKS = hasattr(signal, "pthread_sigmask")  # not on Windows
 
 
 @contextmanager
@@ -54,6 +55,30 @@ def worker_context(module: str) -> BaseContext:
     context = get_context("forkserver")
     context.set_forkserver_preload([module])
     return context
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back inside the block; processes that are started there never see it.
+
+    It reaches the whole group: a process that it meets on its way in, or that loses its parent then, tells of it at
+    length.
+    """
+    in_main_thread, came = threading.current_thread() is threading.main_thread(), []
+    if in_main_thread:  # the one that hears of it, whichever thread it reaches
+        before = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    if _MASKS:  # what is started inherits a mask, but no handler
+        resource_tracker.ensure_running()  # now: when it starts, it lets Ctrl-C through again
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        if _MASKS:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if in_main_thread:
+            signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def become_worker() -> None:

@@ -1,6 +1,7 @@
 """What runs on a node when work comes: the client update, made anew from the recipe that was sent."""
 
-from functools import cache
+from dataclasses import replace
+from functools import lru_cache
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -11,16 +12,23 @@ from mglib.federated.process import keep_freed_memory, one_thread
 from mglib.flower.node import own_node
 from mglib.flower.records import Order, pack_update
 from mglib.tasks import Node
+from mglib.tasks.images import bright_pixels
 
 app = ClientApp()
 
 
 @app.query()
 def introduce(message: Message, context: Context) -> Message:
-    """Say who this is and how much it has: a name, a weight, the channels. No image, no class name."""
+    """Say who this is and what it has: a name, a weight, what the files are like. No image, no class name.
+
+    By the channels of the files, and how many of their pixels are bright, the link decides for all nodes alike.
+    """
     recipe = Recipe.loads(message.content["order"]["recipe"])
-    node = _node(context, recipe)
-    said = {"name": node.name, "weight": node.weight, "channels": int(node.images.shape[1])}
+    node = _node(context, replace(recipe, channels=None, invert=False))
+    said = {
+        "name": node.name, "weight": node.weight, "channels": int(node.images.shape[1]),
+        "pixels": node.images.numel(), "bright": bright_pixels(node.images),
+    }  # fmt: skip
     return Message(RecordDict({"introduction": ConfigRecord(said)}), reply_to=message)
 
 
@@ -38,9 +46,9 @@ def compute(message: Message, context: Context) -> Message:
 
 def _node(context: Context, recipe: Recipe) -> Node:
     config = context.node_config
-    return _load(config["data"], config.get("node", ""), recipe.image_size, recipe.channels)
+    return _load(config["data"], config.get("node", ""), recipe)
 
 
-@cache
-def _load(data: str, node: str, image_size: int, channels: int | None) -> Node:
-    return own_node({"data": data, "node": node}, image_size, channels)
+@lru_cache(maxsize=1)
+def _load(data: str, node: str, recipe: Recipe) -> Node:
+    return own_node({"data": data, "node": node}, recipe)

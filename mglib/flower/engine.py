@@ -20,7 +20,9 @@ class Member(NamedTuple):
 
     node_id: int  # Flower's
     name: str
-    channels: int
+    channels: int  # of its files, as the numbers of pixels that follow
+    pixels: int = 0
+    bright: int = 0
 
 
 class FlowerEngine:

@@ -71,16 +71,17 @@ def train_on_flower(
     run.check_free(recipe, resume)
     if run.finished:
         return run.load()[2]
-    done, params, server_state = run.begin(recipe)
-    state = "" if params is None else telling.pack_state(done, params, server_state)
-    config = {
-        "recipe": recipe.dumps(), "state": state, "nodes": nodes or recipe.nodes_per_round,
-        "deadline": float(deadline), "patience": float(patience),
-    }  # fmt: skip
     with (
+        run.begin(recipe, resume) as (done, params, server_state),
         tempfile.TemporaryDirectory(prefix="mglib-") as folder,
         open(run.metrics_file, "a", buffering=1) as kept,
     ):
+        recipe = Recipe.load(run.recipe_file)  # one to resume says what was found out about the data
+        state = "" if params is None else telling.pack_state(done, params, server_state)
+        config = {
+            "recipe": recipe.dumps(), "state": state, "nodes": nodes or recipe.nodes_per_round,
+            "deadline": float(deadline), "patience": float(patience),
+        }  # fmt: skip
         for what in _submitted(Path(folder), config, connection):
             if "recipe" in what:
                 recipe = Recipe.loads(what["recipe"])
@@ -94,8 +95,8 @@ def train_on_flower(
             elif "state" in what:
                 done, params, server_state = telling.unpack_state(what["state"])
                 run.keep(done, params, server_state)
-    params = own_params(network_of(recipe)[0], params)
-    run.finish(params)
+        params = own_params(network_of(recipe)[0], params)
+        run.finish(params)
     return params
 
 

@@ -4,20 +4,23 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from mglib.experiments.recipes import Recipe
 from mglib.flower.connection import Connection, program
 from mglib.tasks import Node, load_nodes
 
 
-def own_node(config: Mapping[str, str], image_size: int, channels: int | None) -> Node:
-    """Return the node that this machine is, from its own images.
+def own_node(config: Mapping[str, str], recipe: Recipe) -> Node:
+    """Return the node that this machine is, from its own images, read as a recipe says.
 
     config: `data`, as `Recipe.data` names it, and `node`, which of its nodes; empty: there is only one.
+    recipe: its image size, channels, polarity and data seed; where it leaves one open, this node alone decides.
 
     Raises:
         ValueError: if the data cannot be had, or it does not say which of several nodes.
     """
     name = config.get("node", "")
-    nodes = load_nodes(config["data"], image_size=image_size, channels=channels)
+    options = {"image_size": recipe.image_size, "channels": recipe.channels, "invert": recipe.invert}
+    nodes = load_nodes(config["data"], seed=recipe.data_seed, **options)
     chosen = [node for node in nodes if name in ("", node.name)]
     if len(chosen) != 1:
         there = ", ".join(node.name for node in nodes[:20])

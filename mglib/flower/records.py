@@ -56,19 +56,22 @@ def unpack_update(content: RecordDict, node: str) -> Update:
     return Update(node, _params(content["params"]), config["weight"], dict(content["metrics"]), config["round"])
 
 
-def unpack_introduction(content: RecordDict) -> tuple[str, int]:
-    """Return the name and the channels by which a node introduces itself.
+def unpack_introduction(content: RecordDict) -> tuple[str, int, int, int]:
+    """Return what a node says of itself: its name; its files' channels, pixels, and how many of these are bright.
 
     Raises:
-        ValueError: if the name is no text of one line or too long, or the channels are not 1 or 3. Records that are not
-            those of an introduction raise what they will.
+        ValueError: if the name is no text of one line or too long, the channels are not 1 or 3, or the pixels are no
+            counts. Records that are not those of an introduction raise what they will.
     """
-    name, channels = (content["introduction"][field] for field in ("name", "channels"))
+    fields = ("name", "channels", "pixels", "bright")
+    name, channels, pixels, bright = (content["introduction"][field] for field in fields)
     if not (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= LONGEST_NAME):
         raise ValueError(f"its name must be text on one line, of 1 to {LONGEST_NAME} characters")
     if isinstance(channels, bool) or channels not in (1, 3):
         raise ValueError(f"node {name!r}: channels must be 1 or 3, not {channels!r:.20}")
-    return name, int(channels)
+    if not all(type(count) is int for count in (pixels, bright)) or not 0 <= bright <= pixels:
+        raise ValueError(f"node {name!r}: {bright!r:.20} bright pixels of {pixels!r:.20}")
+    return name, int(channels), pixels, bright
 
 
 def _arrays(params: Params) -> ArrayRecord:

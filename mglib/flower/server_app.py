@@ -29,7 +29,7 @@ def main(grid: Grid, context: Context) -> None:
         registry = Registry(grid, deadline)
         gather(registry, recipe, int(config["nodes"]), float(config["patience"]))
         members = registry.members
-        recipe = dataclasses.replace(recipe, channels=recipe.channels or max(member.channels for member in members))
+        recipe = decided(recipe, members)
         telling.tell({"recipe": recipe.dumps(), "nodes": [member.name for member in members]})
         net, initial = network_of(recipe)
         done, params, server_state = telling.unpack_state(config["state"])
@@ -135,3 +135,14 @@ def gather(registry: Registry, recipe: Recipe, nodes: int, patience: float) -> N
         there = ", ".join(member.name for member in registry.members) or "none"
         found = f"{len(registry.members)} of {nodes} nodes were there after {patience:g} s: {there}"
         raise RoundFailed("; ".join([found, *registry.notes]))
+
+
+def decided(recipe: Recipe, members: Iterable[Member]) -> Recipe:
+    """Return the recipe with what it leaves open of the data, told from all nodes as from the folders of one machine.
+
+    Colour is kept if any node has it; grey images are inverted if most of their pixels are bright.
+    """
+    channels = max(member.channels for member in members)
+    bright = sum(member.bright for member in members) * 2 > sum(member.pixels for member in members)
+    invert = bright and channels == 1 if recipe.invert is None else recipe.invert
+    return dataclasses.replace(recipe, channels=recipe.channels or channels, invert=invert)

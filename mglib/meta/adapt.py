@@ -1,13 +1,15 @@
 """Adaptation: what a node does with its support set, a few gradient steps in stages."""
 
-from collections.abc import Callable, Iterator, Sequence
+import copy
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from mglib.params import Params, detach, merge, split
+from mglib.params import Params, detach, merge, split, whole_number
 
 Metrics = dict[str, Tensor]
 LossFn = Callable[[Params, Any], tuple[Tensor, Metrics]]  # (parameters, batch) → scalar loss, what to watch
@@ -33,13 +35,15 @@ class Stage:
     steps: int = 1
 
     def __post_init__(self):
-        """Check the numbers."""
+        """Check the numbers, and make them plain ones."""
         if not self.parameters:
             raise ValueError(f"stage {self.name!r} has no parameters to adapt")
-        if not self.learning_rate >= 0:
-            raise ValueError(f"`learning_rate` (={self.learning_rate}) of stage {self.name!r} must not be negative")
-        if self.steps < 0:
-            raise ValueError(f"`steps` (={self.steps}) of stage {self.name!r} must not be negative")
+        if not 0 <= self.learning_rate < math.inf:
+            raise ValueError(
+                f"`learning_rate` (={self.learning_rate}) of stage {self.name!r} must be a finite number of at least 0"
+            )
+        object.__setattr__(self, "learning_rate", float(self.learning_rate))
+        object.__setattr__(self, "steps", whole_number(f"steps of stage {self.name}", self.steps, 0))
 
 
 class Step(NamedTuple):
@@ -55,13 +59,11 @@ def take_steps(
     loss_fn: LossFn, params: Params, support: Any, stages: Sequence[Stage], *, create_graph: bool
 ) -> Iterator[Step]:
     """Yield every step of every stage in order, each from a detached point: no step's graph holds another's."""
+    check_stages(stages, params)
     for stage in stages:
         for _ in range(stage.steps):
-            point = detach(params, requires_grad=True)
-            moved, _ = split(point, stage.parameters)
-            loss, _ = loss_fn(point, support)
-            gradient = gradient_of(loss, moved, create_graph=create_graph)
-            stepped = {name: moved[name] - stage.learning_rate * gradient[name] for name in moved}
+            point, gradient, _ = differentiate(loss_fn, params, support, stage.parameters, create_graph=create_graph)
+            stepped = {name: point[name] - stage.learning_rate * gradient[name] for name in gradient}
             params = detach(merge(point, stepped))
             yield Step(stage, point, gradient, after=params)
 
@@ -71,11 +73,57 @@ def adapt(loss_fn: LossFn, params: Params, support: Any, stages: Sequence[Stage]
 
     Each step is `p[A] ← p[A] − learning_rate · ∂L_S(p)/∂p[A]` for the stage's parameters A, taken at the
     point reached so far. For MetaGater: `θ' = θ − α ∇_θ L_S(θ, φ)`, then `φ' = φ − β ∇_φ L_S(θ', φ)`.
-    Nothing but `support` comes in, so no query label can leak.
+    Nothing but `support` comes in, so no query label can leak. It may be called under `torch.no_grad()`.
+
+    Raises:
+        TypeError, ValueError: naming the stage, the parameter or the loss function that does not fit; see
+            `differentiate`.
     """
     for step in take_steps(loss_fn, params, support, stages, create_graph=False):
         params = step.after
     return detach(params)
+
+
+def differentiate(
+    loss_fn: LossFn,
+    params: Params,
+    batch: Any,
+    names: Collection[str] | None = None,
+    *,
+    create_graph: bool = False,
+) -> tuple[Params, Params, Metrics]:
+    """Return a detached point at `params`, the gradient there of those in `names` (None: all), and the metrics.
+
+    Gradients are taken wherever it is called: under `torch.no_grad()`, and in inference mode, of a copy of the batch.
+
+    Raises:
+        TypeError: if a parameter is no tensor, or the loss function returns no pair of a tensor and metrics.
+        ValueError: if a parameter holds whole numbers or is unknown, or the loss is no scalar that depends on them.
+    """
+    inference = torch.is_inference_mode_enabled()
+    with torch.inference_mode(False):  # which turns gradients on
+        point = detach(params, requires_grad=True)
+        moved = point if names is None else split(point, names)[0]
+        answer = loss_fn(point, copy.deepcopy(batch) if inference else batch)
+        name = getattr(loss_fn, "__name__", type(loss_fn).__name__)
+        if not (isinstance(answer, tuple | list) and len(answer) == 2 and isinstance(answer[0], Tensor)):
+            raise TypeError(
+                f"the loss function {name} returned a {type(answer).__name__}: need (loss, metrics), a scalar tensor "
+                "and a dict, which may be empty"
+            )
+        loss, metrics = answer
+        if loss.numel() != 1:
+            raise ValueError(f"the loss of {name} is of shape {tuple(loss.shape)}: need a scalar, such as its mean")
+        if not loss.requires_grad:
+            raise ValueError(f"the loss of {name} does not depend on the parameters that it was given")
+        return point, gradient_of(loss, moved, create_graph=create_graph), metrics
+
+
+def check_stages(stages: Sequence[Stage], params: Params) -> None:
+    """Raise ValueError unless every parameter that a stage moves is there."""
+    for stage in stages:
+        if unknown := sorted(set(stage.parameters) - params.keys()):
+            raise ValueError(f"stage {stage.name!r} moves unknown parameters {unknown}; there are {sorted(params)}")
 
 
 def gradient_of(loss: Tensor, params: Params, **options: Any) -> Params:

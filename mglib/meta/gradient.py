@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from mglib.meta.adapt import LossFn, Metrics, Stage, Step, Task, gradient_of, take_steps
-from mglib.params import Params, detach
+from mglib.meta.adapt import LossFn, Metrics, Stage, Step, Task, differentiate, take_steps
+from mglib.params import Params
 
 
 def meta_gradient(
@@ -22,11 +22,12 @@ def meta_gradient(
 
     Returns:
         The gradient, with the names and shapes of `params`, and what `loss_fn` reports on the query set.
+
+    Raises:
+        TypeError, ValueError: naming the stage, the parameter or the loss function that does not fit, as `adapt` does.
     """
     path = list(take_steps(loss_fn, params, task.support, stages, create_graph=second_order))
-    adapted = detach(path[-1].after if path else params, requires_grad=True)
-    loss, metrics = loss_fn(adapted, task.query)
-    adjoint = gradient_of(loss, adapted)
+    _, adjoint, metrics = differentiate(loss_fn, path[-1].after if path else params, task.query)
     if second_order:
         for step in reversed(path):
             adjoint = _through(step, adjoint)

@@ -1,6 +1,5 @@
 """A network that chooses: gates, gated networks, what they cost, and the objective that asks them to save."""
 
-from mglib.nets.forcing import forced_gates, gate_logits
 from mglib.nets.freezing import Frozen, freeze
 from mglib.nets.gates import GateHead, gumbel, straight_through
 from mglib.nets.layers import GatedConv
@@ -31,9 +30,7 @@ __all__ = [
     "ThinnedCost",
     "annealed_budget",
     "dense_macs",
-    "forced_gates",
     "freeze",
-    "gate_logits",
     "gumbel",
     "macs_per_layer",
     "macs_ratio",

@@ -18,7 +18,7 @@ from mglib.nets.macs import dense_macs, macs_ratio
 from mglib.nets.models import GatedConvNet
 from mglib.nets.objective import Objective
 from mglib.nets.passes import Maybe, total
-from mglib.params import Params
+from mglib.params import Params, split
 
 PIXELS_AT_ONCE = 2**18  # of the first layer's maps: queries go through in pieces that the processor's cache can hold
 
@@ -65,12 +65,16 @@ class Derivatives:
         names: of the parameters whose derivatives are wanted; None: all.
 
         Raises:
-            ValueError: if the derivatives of this objective are not written out.
+            ValueError: if the derivatives of this objective are not written out, the network does not take the images,
+                or a name is not among the parameters.
         """
         if not written_out(objective):
             raise ValueError(f"derivatives are written out for a GatedConvNet without noise, not for {objective}")
+        for images in (batch.images, batch.context):
+            if images is not None:
+                objective.net.check_images(images, params["head.bias"])
         self._objective, self._params, self._labels = objective, params, batch.labels
-        self._names = params.keys() if names is None else names
+        self._names = params.keys() if names is None else split(params, names)[0].keys()
         self._of_layer = [self._named(i, params) for i in range(len(objective.net.layers))]
         with torch.no_grad():
             self._forward(batch)

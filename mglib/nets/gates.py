@@ -52,7 +52,7 @@ class GateHead(nn.Module):
         absent: input maps that were always zero and are gone; the others are normalised as if they were there.
         """
         super().__init__()
-        if open_bias <= 0:
+        if not open_bias > 0:
             raise ValueError(f"`open_bias` (={open_bias}) must be positive: gates start open")
         self.grid = grid
         self.absent = absent * grid * grid

@@ -4,6 +4,7 @@ The networks keep no buffers and write nothing while they compute: the statistic
 come in with the call or from the batch itself, and go out with the answer.
 """
 
+import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from mglib.nets.gates import GateHead
 from mglib.nets.layers import GatedConv, MapStatistics
 from mglib.nets.macs import LayerCost
-from mglib.params import Params
+from mglib.params import Params, whole_number
 
 Statistics = tuple[MapStatistics, ...]  # of every normalised layer, in order
 
@@ -56,10 +57,54 @@ class _GatedNet(nn.Module):
             for name, _ in module.named_parameters()
         )
 
-    def _check_images(self, images: Tensor) -> None:
+    def check_images(self, images: Tensor, like: Tensor | None = None) -> None:
+        """Check what every way of computing the network takes for granted of its input.
+
+        like: one of the parameters in use; None: the module's own are.
+
+        Raises:
+            TypeError: if the images are no tensor.
+            ValueError: if they are not of the network's sizes, or not of the parameters' type and device.
+        """
+        if not isinstance(images, Tensor):
+            raise TypeError(f"the images are a {type(images).__name__}: need a torch.Tensor")
+        if images.layout is not torch.strided:
+            raise ValueError(f"images in the layout {images.layout}: need {torch.strided}; call `.to_dense()`")
         expected = (self.channels, self.image_size, self.image_size)
         if images.ndim != 4 or images.shape[1:] != expected:
             raise ValueError(f"images of shape {tuple(images.shape)}: need (batch, {', '.join(map(str, expected))})")
+        like = self.head.bias if like is None else like
+        if images.dtype != like.dtype or images.device != like.device:
+            raise ValueError(
+                f"images of {images.dtype} on {images.device}: need {like.dtype} on {like.device}, as the parameters "
+                "are; call `.to(…)`, and divide bytes by 255"
+            )
+
+    def check_numbers(self, params: Params, statistics: Statistics) -> None:
+        """Check that parameters and statistics are those of this network, of one type and in one place.
+
+        Raises:
+            ValueError: naming the first that is missing or different.
+        """
+        layers = self.convolutions()
+        if len(statistics) != len(layers):
+            raise ValueError(f"`statistics` of {len(statistics)} layers: the network has {len(layers)}")
+        given = [(f"parameter {name}", params.get(name), own) for name, own in self.named_parameters()]
+        for (name, layer), (mean, variance) in zip(layers.items(), statistics, strict=True):
+            given += [(f"mean of {name}", mean, layer.shift), (f"variance of {name}", variance, layer.shift)]
+        first, like, _ = given[0]
+        for name, value, own in given:
+            if not isinstance(value, Tensor):
+                raise ValueError(f"{name} is {'missing' if value is None else type(value).__name__}: need a tensor")
+            if value.shape != own.shape or value.layout is not torch.strided:
+                raise ValueError(
+                    f"{name} is of shape {tuple(value.shape)} and {value.layout}: need {tuple(own.shape)} and strided"
+                )
+            if not value.is_floating_point() or (value.dtype, value.device) != (like.dtype, like.device):
+                raise ValueError(
+                    f"{name} is of {value.dtype} on {value.device}: need one type of floating-point numbers on one "
+                    f"device, and {first} is of {like.dtype} on {like.device}"
+                )
 
 
 class GatedConvNet(_GatedNet):
@@ -92,8 +137,8 @@ class GatedConvNet(_GatedNet):
             ValueError: if a size is not a positive integer, or more filters are kept than there were.
         """
         super().__init__()
-        _check_positive(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
-        self.sizes = dict(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
+        self.sizes = _positive(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
+        ways, width, depth, image_size, channels = self.sizes.values()
         self.sizes |= dict(gated=gated, constant=constant)
         self.image_size, self.channels = image_size, channels
         self.layers = nn.ModuleList()
@@ -122,7 +167,7 @@ class GatedConvNet(_GatedNet):
         Raises:
             ValueError: if the images are not of the shape that the network was made for.
         """
-        self._check_images(images)
+        self.check_images(images)
         maps, gates, used = images, [], []
         for index, layer in enumerate(self.layers):
             maps, gate, of_layer = layer(maps, statistics and statistics[index], noise)
@@ -161,8 +206,8 @@ class GatedResidualNet(_GatedNet):
             ValueError: if a size is not a positive integer, or more filters are kept than there were.
         """
         super().__init__()
-        _check_positive(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
-        self.sizes = dict(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
+        self.sizes = _positive(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
+        ways, width, depth, image_size, channels = self.sizes.values()
         self.sizes |= dict(gated=gated, constant=constant)
         self.image_size, self.channels = image_size, channels
         self.stem = GatedConv(channels, width, gated=False)
@@ -184,7 +229,7 @@ class GatedResidualNet(_GatedNet):
         self, images: Tensor, statistics: Statistics | None = None, noise: torch.Generator | None = None
     ) -> Prediction:
         """Answer for a batch of images; see `GatedConvNet.forward`."""
-        self._check_images(images)
+        self.check_images(images)
         given = iter(statistics or [None] * (1 + 2 * len(self.blocks)))
         stream, _, of_layer = self.stem(images, next(given), noise)
         gates, used = [], [of_layer]
@@ -224,13 +269,14 @@ def _half(size: int) -> int:
 
 def _filters(kept: Sequence[int] | None, width: int, depth: int) -> tuple[int, ...]:
     """Return the filters of each of `depth` layers: those kept, or all."""
-    filters = (width,) * depth if kept is None else tuple(kept)
-    if len(filters) != depth or not all(isinstance(count, int) and 1 <= count <= width for count in filters):
+    try:
+        filters = (width,) * depth if kept is None else tuple(map(operator.index, kept))
+    except TypeError:
+        filters = ()
+    if len(filters) != depth or not all(1 <= count <= width for count in filters):
         raise ValueError(f"`kept` (={kept}) must be {depth} numbers from 1 to {width}: the filters left in each layer")
     return filters
 
 
-def _check_positive(**sizes: int) -> None:
-    for name, value in sizes.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{name}` (={value}) must be a positive integer")
+def _positive(**sizes: int) -> dict[str, int]:
+    return {name: whole_number(name, value, 1) for name, value in sizes.items()}

@@ -1,5 +1,6 @@
 """The objective: cross-entropy plus the MAC budget, the only place where gates and loss meet."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -30,8 +31,12 @@ class Objective:
     noise: torch.Generator | None = None
 
     def __post_init__(self):
-        """Check the budget."""
+        """Check the budget and its price, and make them plain floats."""
         check_budget(self.budget)
+        if not 0 <= self.penalty < math.inf:
+            raise ValueError(f"`penalty` (={self.penalty}) must be a finite number of at least 0")
+        for name in ("budget", "penalty"):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     def predict(self, params: Params, batch) -> Prediction:
         """Return the network's answer for `batch.images`, normalised by `batch.context` where there is one."""

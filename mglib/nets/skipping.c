@@ -198,10 +198,10 @@ static REAL *answer(
    gate's input; index: twice for the most channels or filters. */
 void forward(
     const Layer *layers, int depth, const REAL *head_weight, const REAL *head_bias, int ways, REAL *maps[2], REAL *panel,
-    REAL *pooled, int *index[2], const REAL *images, int batch, REAL *logits, REAL *gates) {
+    REAL *pooled, int *index[2], const REAL *images, long batch, REAL *logits, REAL *gates) {
     long pixels = (long)layers->channels * layers->size * layers->size;
-    for (int b = 0; b < batch; b++)
+    for (long b = 0; b < batch; b++)
         gates = answer(
-            layers, depth, images + b * pixels, head_weight, head_bias, ways, logits + (long)b * ways, gates, maps, panel,
+            layers, depth, images + b * pixels, head_weight, head_bias, ways, logits + b * ways, gates, maps, panel,
             pooled, index);
 }

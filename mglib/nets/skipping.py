@@ -4,8 +4,10 @@ The masked network computes every filter and multiplies by the gate: it says wha
 nothing. Here a layer asks its gate first, slices the open filters and the open inputs out of its weights, and
 convolves what is left. With fixed statistics the normalisation is a scale and a shift of each filter, folded into
 the weights once. On a CPU with a C compiler a convolutional net takes the fast path instead, `skipping.c`, which reads
-the open weights where they lie. What was measured and tried for speed is told in `mglib.bench.inference`.
+the open weights where they lie. What was measured and tried for speed is told in `book/studies/bench/inference.py`.
 """
+
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from mglib.nets.compiled import CompiledNet, library
 from mglib.nets.models import GatedConvNet, GatedResidualNet, Prediction, Statistics
 from mglib.nets.slicing import Group, SlicedLayer, sliced_block
-from mglib.params import Params
+from mglib.params import Params, detach, under_prefix
 
 
 class SkippingNet:
@@ -23,7 +25,7 @@ class SkippingNet:
     may fall to the other side. An example alone costs what `macs_per_layer` says. Examples of a batch are computed
     in groups of one pattern where that spares more than it costs, and otherwise together, with every filter that
     one of them opens. A network without gates is computed whole. Its layers hold the slices they used last: two
-    threads need a network each.
+    threads need a network each. Copied or unpickled it is made anew.
     """
 
     def __init__(self, net: nn.Module, params: Params, statistics: Statistics, *, compiled: bool | None = None):
@@ -33,27 +35,25 @@ class SkippingNet:
         compiled: whether to take the fast path; None: where it can be had.
 
         Raises:
-            ValueError: if the network is none of `ARCHITECTURES`, the statistics are not of its layers, or the fast
-                path is asked for where it cannot be had.
+            ValueError: if the network is none of `ARCHITECTURES`, the parameters or the statistics are not of its
+                layers, or the fast path is asked for where it cannot be had.
         """
-        if isinstance(net, GatedConvNet):
-            names = [f"layers.{index}" for index in range(len(net.layers))]
-        elif isinstance(net, GatedResidualNet):
-            names = ["stem", *(f"blocks.{block}.{place}" for block in range(len(net.blocks)) for place in (0, 1))]
-        else:
+        if not isinstance(net, GatedConvNet | GatedResidualNet):
             raise ValueError(f"`net` is a {type(net).__name__}: need a GatedConvNet or a GatedResidualNet")
-        if len(statistics) != len(names):
-            raise ValueError(f"`statistics` of {len(statistics)} layers: the network has {len(names)}")
+        net.check_numbers(params, statistics)
         self.net, self.statistics = net, statistics
+        self._made_from = params, compiled
         head = net.costs[-1]
         with torch.inference_mode():
             self._layers = [
                 SlicedLayer(
-                    net.get_submodule(name), _under(name, params), of_layer, cost.taps, after.taps * after.out_channels
+                    layer, under_prefix(f"{name}.", params), of_layer, cost.taps, after.taps * after.out_channels
                 )
-                for name, of_layer, cost, after in zip(names, statistics, net.costs[:-1], net.costs[1:], strict=True)
+                for (name, layer), of_layer, cost, after in zip(
+                    net.convolutions().items(), statistics, net.costs[:-1], net.costs[1:], strict=True
+                )
             ]
-            weight = params["head.weight"].view(head.out_channels, head.in_channels, head.taps)
+            weight = params["head.weight"].reshape(head.out_channels, head.in_channels, head.taps)
             self._head_weight = weight.permute(1, 2, 0).contiguous()  # (channel, pixel, way): an open channel is a row
             self._head_bias = params["head.bias"]
         self._compiled = None
@@ -73,9 +73,9 @@ class SkippingNet:
         """Answer for a batch of images, shape (batch, channel, height, width), as the masked network does.
 
         Raises:
-            ValueError: if the images are not of the shape that the network was made for.
+            TypeError, ValueError: if the images are not what the network takes, as the masked one says.
         """
-        self.net._check_images(images)
+        self.net.check_images(images, self._head_bias)
         if self._compiled is not None:
             return Prediction(*self._compiled(images), self.statistics)
         groups = [Group(images)]
@@ -96,12 +96,12 @@ class SkippingNet:
         filters = [len(layer.bias) for layer in self._layers if layer.gate]
         return Prediction(logits[0], (gates[0] > 0).to(images.dtype).split(filters, 1), self.statistics)
 
+    def __reduce__(self):
+        """Return what the network is made from: the memory that it computes in is nobody else's."""
+        params, compiled = self._made_from
+        statistics = tuple((mean.detach(), variance.detach()) for mean, variance in self.statistics)
+        return partial(type(self), compiled=compiled), (self.net, detach(params), statistics)
+
     def _head(self, group: Group) -> Tensor:
         weight = self._head_weight if group.open is None else self._head_weight.index_select(0, group.open)
         return torch.addmm(self._head_bias, group.maps.flatten(1), weight.flatten(0, 1))
-
-
-def _under(prefix: str, params: Params) -> Params:
-    """Return the parameters of a sub-module, named as it names them."""
-    start = f"{prefix}."
-    return {name.removeprefix(start): value for name, value in params.items() if name.startswith(start)}

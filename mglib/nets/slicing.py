@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mglib.nets.compiled import Layer
 from mglib.nets.layers import GatedConv, MapStatistics
 from mglib.params import Params
 
@@ -69,14 +68,12 @@ class SlicedLayer:
         self.used: tuple[bytes | None, bytes] | None = None  # the patterns of channels and filters that `slices` is for
         self.slices = self.weight.permute(0, 3, 1, 2), self.bias
 
-    def for_c(self, size: int) -> tuple[Layer, list[Tensor]]:
-        """Return the layer, whose input is `size` pixels a side, as `CompiledNet` takes it."""
-        gate = self.gate or (self.bias, self.bias)  # of which nothing is read
+    def for_c(self, size: int) -> tuple[tuple[int, ...], list[Tensor]]:
+        """Return the sizes and tensors of the layer, whose input is `size` pixels a side, as `CompiledNet` takes it."""
+        tensors = [self.weight.permute(0, 3, 1, 2), self.bias]
         if self.gate is not None:
-            gate = (gate[0][:, : gate[0].shape[1] - self.absent].T, gate[1])
-        kept = [tensor.contiguous() for tensor in (self.weight.permute(0, 3, 1, 2), self.bias, *gate)]
-        sizes = (self.weight.shape[3], len(self.bias), size, self.grid, self.gate is not None, self.absent)
-        return Layer(*sizes, *(tensor.data_ptr() for tensor in kept)), kept
+            tensors += [self.gate[0][:, : self.gate[0].shape[1] - self.absent].T, self.gate[1]]
+        return (self.weight.shape[3], len(self.bias), size, self.grid, self.gate is not None, self.absent), tensors
 
     def __call__(self, group: Group) -> list[Group]:
         """Return the group after the layer, or the groups into which its gates split it."""
@@ -88,7 +85,7 @@ class SlicedLayer:
         patterns: dict[bytes, list[int]] = {}
         for row, pattern in enumerate((gates > 0).cpu().numpy()):
             patterns.setdefault(pattern.tobytes(), []).append(row)
-        if len(patterns) == 1:
+        if len(patterns) <= 1:  # none: a batch of no examples
             return [self.opened(group, gates, gates[:1])]
         union = gates.amax(0)
         closed = int(union.count_nonzero()) * len(gates) - int(gates.count_nonzero())

@@ -1,13 +1,12 @@
 """What is learnt: tasks, the nodes that hold them, and the federations of nodes."""
 
-from mglib.tasks.datasets import DATA_NAMES, load_federation, load_nodes, same_data
+from mglib.tasks.datasets import DATA_NAMES, load_federation, load_nodes, resolve_data
 from mglib.tasks.dealing import Dealing
 from mglib.tasks.episodes import Batch, Federation, NewNodes, Node, Task, at_hand
 from mglib.tasks.folders import read_support
 from mglib.tasks.glyphs import GlyphSettings, glyph_federation
 from mglib.tasks.images import load_images
 from mglib.tasks.published import DataUnavailableError
-from mglib.tasks.virtual import VirtualNodes
 
 __all__ = [
     "DATA_NAMES",
@@ -19,12 +18,11 @@ __all__ = [
     "NewNodes",
     "Node",
     "Task",
-    "VirtualNodes",
     "at_hand",
     "glyph_federation",
     "load_federation",
     "load_images",
     "load_nodes",
     "read_support",
-    "same_data",
+    "resolve_data",
 ]

@@ -14,10 +14,14 @@ Images = Mapping[str, ClassImages]  # node: its classes
 LEAST_CLASSES = 5  # that a split drawn by chance should hold, so that it can give 5-way tasks
 
 
-def make_node(name: str, classes: ClassImages) -> Node:
-    """Return the node that holds these images; class names must be qualified where nodes could share them."""
+def make_node(name: str, classes: ClassImages, invert: bool = False) -> Node:
+    """Return the node that holds these images, turned from dark on light to light on dark with `invert`.
+
+    Class names must be qualified where nodes could share them.
+    """
     labels = [torch.full((len(images),), label) for label, images in enumerate(classes.values())]
-    return Node(name, tuple(classes), torch.cat(list(classes.values())), torch.cat(labels))
+    images = torch.cat(list(classes.values()))
+    return Node(name, tuple(classes), 255 - images if invert else images, torch.cat(labels))
 
 
 def rotated(node: Node) -> list[Node]:
@@ -44,8 +48,11 @@ def assemble(
     *,
     rotate: bool = False,
     new_nodes: NewNodes = "unseen-classes",
+    invert: bool = False,
 ) -> Federation:
     """Return the federation in which the nodes of neither `test` nor `validation` are trained on.
+
+    With `invert`, all images are turned from dark on light to light on dark.
 
     With `rotate`, every training node also appears turned by 90, 180 and 270 degrees; held-out nodes do not.
 
@@ -55,7 +62,7 @@ def assemble(
     splits: dict[str, list[Node]] = {"train": [], "validation": [], "test": []}
     for node, classes in nodes.items():
         split = "test" if node in test else "validation" if node in validation else "train"
-        splits[split].append(make_node(node, classes))
+        splits[split].append(make_node(node, classes, invert))
     for split in ("train", "test"):
         if not splits[split]:
             raise ValueError(
@@ -65,7 +72,7 @@ def assemble(
     if rotate:
         splits["train"] += [turned for node in splits["train"] for turned in rotated(node)]
     channels, image_size = splits["train"][0].images.shape[1:3]
-    return Federation(name, **splits, image_size=image_size, channels=channels, new_nodes=new_nodes)
+    return Federation(name, **splits, image_size=image_size, channels=channels, new_nodes=new_nodes, inverted=invert)
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import platformdirs
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-
-def cache_folder() -> Path:
-    """Return the folder for generated and downloaded data: $MGLIB_CACHE, or the user's cache folder."""
-    return Path(os.environ.get("MGLIB_CACHE") or platformdirs.user_cache_dir("mglib"))
+from mglib.params import cache_folder as cache_folder
 
 
 def read_or_make(path: Path, make: Callable[[], dict[str, dict[str, Tensor]]]) -> dict[str, dict[str, Tensor]]:

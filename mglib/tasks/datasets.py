@@ -7,7 +7,6 @@ from mglib.tasks.assembly import LEAST_CLASSES, Images, Split, assemble, make_no
 from mglib.tasks.cache import cache_folder
 from mglib.tasks.class_splits import CLASS_SPLITS, ClassSplit
 from mglib.tasks.dealing import Dealing, deal
-from mglib.tasks.drawings import DrawingSettings, drawing_federation
 from mglib.tasks.episodes import Federation, Node
 from mglib.tasks.folders import read_folder
 from mglib.tasks.glyphs import GlyphSettings, glyph_federation
@@ -17,7 +16,6 @@ from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
 _WITH_PATH = (*CLASS_SPLITS, "folder")
 DATA_NAMES = (
     "glyphs",
-    "drawings",
     "omniglot",
     "cifar10",
     "cifar100",
@@ -34,6 +32,7 @@ def load_federation(
     *,
     image_size: int = 28,
     channels: int | None = None,
+    invert: bool | None = None,
     held_out: Collection[str] = (),
     validation: Collection[str] = (),
     rotate: bool = False,
@@ -45,7 +44,6 @@ def load_federation(
 
     data: one of DATA_NAMES.
       glyphs: writers of scripts, generated; `held_out` names scripts, by default TEST and VALIDATION.
-      drawings: the same scripts drawn by a pen, line by line; the first time it needs `mglib[drawings]`.
       omniglot: alphabets; tested on the evaluation set, validated on five alphabets of the background set.
       cifar10, cifar100, fashion-mnist: classes are dealt to nodes; `held_out` names classes.
       cifar-fs:PATH: PATH/data/<class>/<image>; in PATH/splits/bertinetto the files train.txt, val.txt and test.txt, a
@@ -57,10 +55,12 @@ def load_federation(
         Tested by default on a quarter of the nodes (or classes, five at least), validated on none.
     image_size: pixels a side to which images are resized.
     channels: 1 grey, 3 colour, None as the images are.
+    invert: whether image files are turned from dark on light to light on dark; None: those of omniglot and folders, if
+        the median pixel of the whole set is bright and no image has colour. `Federation.inverted` says what was done.
     held_out, validation: names of the nodes, scripts or classes kept for test and for validation.
     rotate: training nodes also appear turned by 90, 180 and 270 degrees, with classes of their own.
     dealing: how a flat set of classes becomes nodes, by default every class on one node.
-    seed: of every choice and of the glyphs.
+    seed: of every choice, and of the pixels of glyphs and drawings.
     root: where downloads and the glyph cache lie; by default $MGLIB_CACHE or the user's cache folder.
 
     Raises ValueError for an unknown name (the message lists the allowed ones), images that cannot be read, or
@@ -71,30 +71,24 @@ def load_federation(
     if image_size < 8:
         raise ValueError(f"image_size must be at least 8 pixels, got {image_size}")
     split, dealing, root = Split(held_out, validation, seed), dealing or Dealing(), Path(root or cache_folder())
-    if data in ("glyphs", "drawings", "omniglot"):
+    if data in ("glyphs", "omniglot"):
         _check_undealt(data, dealing)
     if data == "glyphs":
         test, checked = split.choose(SCRIPTS, TEST, VALIDATION)
         settings = GlyphSettings(image_size=image_size, channels=channels or 1, seed=seed)
         return glyph_federation(settings, held_out=test, validation=checked, rotate=rotate, cache=root)
-    if data == "drawings":
-        test, checked = split.choose(SCRIPTS, TEST, VALIDATION)
-        if channels == 3:
-            raise ValueError("`channels` (=3): drawings are grey")
-        drawing = DrawingSettings(image_size=image_size, seed=seed)
-        return drawing_federation(drawing, held_out=test, validation=checked, rotate=rotate, cache=root)
     if data == "omniglot":
-        background, evaluation = (read_folder(path, image_size, channels)[0] for path in omniglot_folders(root))
-        nodes = _qualified({**background, **evaluation})
-        chosen = split.choose(nodes, tuple(evaluation), OMNIGLOT_VALIDATION)
-        return assemble(data, nodes, *chosen, rotate=rotate)
+        background, evaluation = (read_folder(path, image_size, channels, invert) for path in omniglot_folders(root))
+        nodes = _qualified({**background.nodes, **evaluation.nodes})
+        chosen = split.choose(nodes, tuple(evaluation.nodes), OMNIGLOT_VALIDATION)
+        return assemble(data, nodes, *chosen, rotate=rotate, invert=background.invert)
     kind, path = _kind_and_path(data)
     if kind == "folder":
-        images, has_nodes = read_folder(path, image_size, channels)
+        images, has_nodes, invert = read_folder(path, image_size, channels, invert)
         if has_nodes:
             _check_undealt(data, dealing)
             chosen = split.choose(images, max(1, round(len(images) / 4)), 0)
-            return assemble(data, _qualified(images), *chosen, rotate=rotate)
+            return assemble(data, _qualified(images), *chosen, rotate=rotate, invert=invert)
         flat = ClassSplit(images[""], max(LEAST_CLASSES, round(len(images[""]) / 4)), 0)
     elif kind in CLASS_SPLITS:
         flat = CLASS_SPLITS[kind](path, image_size, channels)
@@ -107,7 +101,7 @@ def load_federation(
         chosen = (), ()
     else:
         chosen = split.choose(flat.classes, flat.test, flat.validation)
-    return deal(data, flat.classes, chosen, dealing, seed=seed, rotate=rotate)
+    return deal(data, flat.classes, chosen, dealing, seed=seed, rotate=rotate, invert=bool(invert))
 
 
 def _check_undealt(data: str, dealing: Dealing) -> None:
@@ -134,7 +128,13 @@ def _check_no_class_is_kept(data: str, kind: str, split: Split) -> None:
 
 
 def load_nodes(
-    data: str, *, image_size: int = 28, channels: int | None = None, root: Path | str | None = None
+    data: str,
+    *,
+    image_size: int = 28,
+    channels: int | None = None,
+    invert: bool | None = None,
+    seed: int = 0,
+    root: Path | str | None = None,
 ) -> list[Node]:
     """Return every node of a data set, for a network that has trained on none of them.
 
@@ -144,17 +144,23 @@ def load_nodes(
     """
     kind, path = _kind_and_path(data)
     if kind == "folder":
-        images, has_nodes = read_folder(path, image_size, channels)
+        images, has_nodes, invert = read_folder(path, image_size, channels, invert)
         named = images if has_nodes else {path.resolve().name: images[""]}
-        return [make_node(node, classes) for node, classes in _qualified(named).items()]
-    federation = load_federation(data, image_size=image_size, channels=channels, root=root)
+        return [make_node(node, classes, invert) for node, classes in _qualified(named).items()]
+    options = {"image_size": image_size, "channels": channels, "invert": invert, "seed": seed, "root": root}
+    federation = load_federation(data, **options)
     return [*federation.train, *federation.validation, *federation.test]
 
 
-def same_data(first: str, second: str) -> bool:
-    """Say whether two names stand for the same data; a folder may be named by several paths."""
-    (kind, path), (other_kind, other_path) = _kind_and_path(first), _kind_and_path(second)
-    return first == second or (kind == other_kind != "" and path.resolve() == other_path.resolve())
+def resolve_data(data: str) -> str:
+    """Return the name with its path, where it has one, absolute and without links: two names of the same data agree."""
+    kind, path = _kind_and_path(data)
+    return f"{kind}:{path.resolve()}" if kind else data
+
+
+def of_files(data: str) -> bool:
+    """Return whether `data` names image files: glyphs are drawn here, light on dark, and never change."""
+    return data != "glyphs" and (data in DATA_NAMES or _kind_and_path(data)[0] != "")
 
 
 def _kind_and_path(data: str) -> tuple[str, Path]:

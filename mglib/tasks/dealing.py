@@ -70,10 +70,12 @@ def deal(
     *,
     seed: int = 0,
     rotate: bool = False,
+    invert: bool = False,
 ) -> Federation:
     """Return the federation of nodes that classes, or their images, are dealt to by chance.
 
     held_out: the classes for test and for validation; where sets of classes are new, all are in every split.
+    invert: whether all images are turned from dark on light to light on dark.
 
     Raises ValueError, with the numbers, if fewer than LEAST_CLASSES classes remain to train on, or if classes
     or images do not suffice for such nodes.
@@ -103,7 +105,8 @@ def deal(
             for node, own in _apart(members, dealing.classes_per_node or CLASSES_PER_NODE).items()
         }
     names = {split: [node for node in nodes if node.startswith(split)] for split in SPLITS}
-    return assemble(name, nodes, names["test"], names["validation"], rotate=rotate, new_nodes=dealing.new_nodes)
+    options = {"rotate": rotate, "new_nodes": dealing.new_nodes, "invert": invert}
+    return assemble(name, nodes, names["test"], names["validation"], **options)
 
 
 def _apart(members: Mapping[str, Sequence[str]], size: int) -> dict[str, Sequence[str]]:
@@ -131,7 +134,11 @@ def _choose_sets(
         )
     for split, own in members.items():
         if counts[split] and size > len(own):
-            raise ValueError(f"{name}: `classes_per_node` (={size}) is more than the {len(own)} classes for {split}")
+            raise ValueError(
+                f"{name}: `classes_per_node` (={size}) is more than the {len(own)} classes for {split}, for which "
+                f"`nodes` asks {counts[split]} nodes; ask for none (0), name more such classes, or take `new_nodes` "
+                f"'unseen-sets', with all classes in every split"
+            )
         if counts[split] * size < len(own) and (split == "train" or not new_sets):
             raise ValueError(
                 f"{name}: {counts[split]} nodes of {size} classes have no room for the {len(own)} classes for {split}"
@@ -174,7 +181,8 @@ def _share(
         if holders and len(images) // len(holders) < least:
             raise ValueError(
                 f"{name}: the {len(images)} images of class {each!r} give the {len(holders)} nodes that hold it "
-                f"{len(images) // len(holders)} each; at least {least} are needed"
+                f"{len(images) // len(holders)} each; at least {least} are needed: ask for fewer "
+                f"`nodes`, `shots` or `queries`"
             )
         parts = np.array_split(generator.permutation(len(images)), max(1, len(holders)))
         for node, part in zip(holders, parts, strict=False):

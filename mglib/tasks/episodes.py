@@ -67,7 +67,11 @@ class Node:
 
     def __post_init__(self) -> None:
         """Refuse images and labels that could not be sampled from."""
-        shape, where = tuple(self.images.shape), f"node {self.name!r}"
+        where = f"node {self.name!r}"
+        if not (isinstance(self.images, Tensor) and isinstance(self.labels, Tensor)):
+            kinds = ", ".join(type(each).__name__ for each in (self.images, self.labels))
+            raise ValueError(f"{where}: images and labels must be tensors, not {kinds}")
+        shape = tuple(self.images.shape)
         if self.images.dtype != torch.uint8 or self.images.dim() != 4 or shape[1] not in (1, 3):
             raise ValueError(
                 f"{where}: images must be uint8 of shape (example, 1 or 3 channels, height, width), "
@@ -96,6 +100,14 @@ class Node:
         """For each class, the positions of its examples in `images`."""
         labels = self.labels.numpy()
         return tuple(np.flatnonzero(labels == label) for label in range(len(self.classes)))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short text that is the same for the same images and labels, whatever their names."""
+        mark = hashlib.sha256(repr(tuple(self.images.shape)).encode())
+        for values in (self.images, self.labels):
+            mark.update(values.contiguous().numpy())
+        return mark.hexdigest()[:16]
 
     def sample_task(self, ways: int, shots: int, queries: int, generator: np.random.Generator) -> Task:
         """Draw `ways` classes and, of each, `shots` support and `queries` query examples.
@@ -149,6 +161,7 @@ class Federation:
     image_size: int  # pixels a side
     channels: int  # 1 grey, 3 colour
     new_nodes: NewNodes = "unseen-classes"
+    inverted: bool = False  # whether the images were dark on light and have been turned
 
     def __post_init__(self) -> None:
         """Refuse a split that lets be trained on what is tested on."""

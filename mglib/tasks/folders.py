@@ -1,13 +1,16 @@
 """Folders of images: which classes they hold, whether or not the classes are grouped into nodes."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mglib.tasks.images import is_image, load_images
+from mglib.tasks.assembly import Images
+from mglib.tasks.images import EXTENSIONS, has_bright_background, is_image, load_images, read_images
 
 LAYOUTS = "<node>/<class>/<image> or <class>/<image>"
 
@@ -21,15 +24,20 @@ class _Listing:
     others: list[Path]
 
 
-def read_folder(
-    path: Path | str, image_size: int, channels: int | None = None
-) -> tuple[dict[str, dict[str, Tensor]], bool]:
-    """Read PATH/<node>/<class>/<image>, or PATH/<class>/<image>, whose classes then form one nameless node.
+class Folder(NamedTuple):
+    """The images of a folder, as they are in the files."""
 
-    If the median pixel of the whole set is bright, all images are inverted. Files that are no images by their
-    extension are ignored, and one warning says how many.
+    nodes: Images  # all classes on one nameless node where the folder has none
+    has_nodes: bool
+    invert: bool  # whether they are to be turned from dark on light to light on dark
 
-    Returns {node: {class: (example, channel, height, width) uint8}}, and whether there are nodes.
+
+def read_folder(path: Path | str, image_size: int, channels: int | None = None, invert: bool | None = None) -> Folder:
+    """Read PATH/<node>/<class>/<image>, or PATH/<class>/<image>.
+
+    invert: None: told from the whole set; dark on light is what has no colour and a bright median pixel.
+    Files that are no images by their extension are ignored, and one warning says how many.
+
     Raises ValueError if the folder is missing, mixes the layouts or holds a class without images, and for a
     file that cannot be read.
     """
@@ -42,7 +50,8 @@ def read_folder(
     if classes and nodes:
         raise ValueError(f"{root} mixes layouts: {classes[0]} holds images, {nodes[0]} holds folders; use {LAYOUTS}")
     if not classes and not nodes:
-        raise ValueError(f"there is no image in {root}; expected below it is {LAYOUTS}")
+        others = top.others + [file for listing in inside.values() for file in listing.others]
+        raise ValueError(f"there is no image in {root}{_named(others)}; expected below it is {LAYOUTS}")
     ignored += top.images + top.others
     if nodes:
         ignored += [file for listing in inside.values() for file in listing.others]
@@ -53,11 +62,21 @@ def read_folder(
     else:
         files = {"": _class_files(top.folders, ignored)}
     _warn_of_ignored(root, ignored)
-    return _load(files, image_size, channels), bool(nodes)
+    every = [file for classes in files.values() for each in classes.values() for file in each]
+    images, coloured = read_images(every, image_size, channels)
+    bright = invert is None and has_bright_background(images)
+    if bright and coloured:
+        warnings.warn(
+            f"the images of {root} are bright, but have colour, so they stay as they are; `invert` turns them",
+            stacklevel=3,
+        )
+    parts = iter(images.split([len(each) for classes in files.values() for each in classes.values()]))
+    read = {node: {name: next(parts) for name in classes} for node, classes in files.items()}
+    return Folder(read, bool(nodes), bright and not coloured if invert is None else invert)
 
 
 def read_support(
-    path: Path | str, image_size: int, channels: int | None = None, *, invert: bool | None = False
+    path: Path | str, image_size: int, channels: int | None = None, *, invert: bool = False
 ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     """Read a user's own labelled images: PATH/<class>/<image>, or PATH/<class>.png with one image a class.
 
@@ -82,7 +101,7 @@ def read_support(
             names = ", ".join(image.name for image in top.images)
             raise ValueError(f"{root} holds several images of one class name: {names}; use <class>/<image> instead")
     if not files:
-        raise ValueError(f"there is no image in {root}; expected are <class>/<image> or <class>.png")
+        raise ValueError(f"there is no image in {root}{_named(ignored)}; expected are <class>/<image> or <class>.png")
     _warn_of_ignored(root, ignored)
     images = load_images([file for each in files.values() for file in each], image_size, channels, invert=invert)
     counts = torch.tensor([len(each) for each in files.values()])
@@ -110,10 +129,19 @@ def _class_files(folders: list[Path], ignored: list[Path]) -> dict[str, list[Pat
     for folder in folders:
         listing = _listing(folder)
         if not listing.images:
-            raise ValueError(f"there is no image in class folder {folder}; add images or remove the folder")
+            others = _named(listing.others)
+            raise ValueError(f"there is no image in class folder {folder}{others}; add images or remove the folder")
         files[folder.name] = listing.images
         ignored += listing.others + listing.folders
     return files
+
+
+def _named(others: Sequence[Path]) -> str:
+    """What to say of files that are no images by their extension; nothing where there are none."""
+    if not others:
+        return ""
+    names = ", ".join(file.name for file in others[:3])
+    return f", {len(others)} other files ({names}); an image's name ends in {' '.join(sorted(EXTENSIONS))}"
 
 
 def _warn_of_ignored(root: Path, ignored: list[Path]) -> None:
@@ -123,16 +151,3 @@ def _warn_of_ignored(root: Path, ignored: list[Path]) -> None:
             f"(e.g. {ignored[0].name})",
             stacklevel=3,
         )
-
-
-def _load(
-    files: dict[str, dict[str, list[Path]]], image_size: int, channels: int | None
-) -> dict[str, dict[str, Tensor]]:
-    """The images behind file names, read in one go so that colour and background are decided for all."""
-    every = [file for classes in files.values() for each in classes.values() for file in each]
-    images = iter(
-        load_images(every, image_size, channels, invert=None).split(
-            [len(each) for classes in files.values() for each in classes.values()]
-        )
-    )
-    return {node: {name: next(images) for name in classes} for node, classes in files.items()}

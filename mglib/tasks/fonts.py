@@ -3,11 +3,8 @@
 from functools import cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
-from scipy.ndimage import distance_transform_edt
 
 # Upright and italic, with and without serifs: as unlike as free faces get. The first is the reference face.
 FACES = (
@@ -30,6 +27,9 @@ _SHIFT = 2  # template pixels by which two characters may be shifted when compar
 @cache
 def _font(face: str) -> tuple[ImageFont.FreeTypeFont, frozenset[int]]:
     """The typeface and the code points it has glyphs for."""
+    import matplotlib  # here, for it takes its time: who brings images of their own draws no glyphs
+    from matplotlib.ft2font import FT2Font
+
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{face}.ttf"
     return ImageFont.truetype(str(path), _POINTS, layout_engine=ImageFont.Layout.BASIC), frozenset(
         FT2Font(str(path)).get_charmap()
@@ -59,6 +59,8 @@ def render(characters: str, face: str) -> np.ndarray:
     Returns (character, CANVAS, CANVAS), float32, in units of the canvas side.
     Raises ValueError if a character has no ink in this face.
     """
+    from scipy.ndimage import distance_transform_edt
+
     inks = [_ink(character, face) for character in characters]
     if None in inks:
         raise ValueError(f"{face} has no ink for {characters[inks.index(None)]!r}; choose another character or face")

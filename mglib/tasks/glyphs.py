@@ -5,9 +5,9 @@ import json
 import zlib
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
 from torch import Tensor
@@ -102,7 +102,7 @@ def glyph_federation(
 
 def _fingerprint(settings: GlyphSettings, scripts: Collection[str], held: set[str]) -> str:
     """A name for everything that decides the pixels: the choices, the typefaces' version and this very code."""
-    choices = json.dumps([asdict(settings), sorted(scripts), sorted(held), matplotlib.__version__, torch.__version__])
+    choices = json.dumps([asdict(settings), sorted(scripts), sorted(held), version("matplotlib"), torch.__version__])
     code = b"".join((Path(__file__).parent / name).read_bytes() for name in ("glyphs.py", "fonts.py", "scripts.py"))
     return hashlib.sha256(choices.encode() + code).hexdigest()[:16]
 

@@ -1,17 +1,43 @@
 """Image files of any size and mode, turned into one uint8 tensor."""
 
+import struct
 import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 from torch import Tensor
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
+EXTENSIONS = {
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".ppm",
+    ".bmp",
+    ".pgm",
+    ".tif",
+    ".tiff",
+    ".webp",
+    ".gif",
+}  # torchvision's and .gif
 _COLOUR_SPREAD = 24  # between the channels of a pixel; less is the noise that JPEG leaves in grey images
-_DEEP_MODES = {"I": 65535, "I;16": 65535, "I;16L": 65535, "I;16B": 65535, "I;16N": 65535, "F": 255}
+_WHITE = {"L": 255, "I": 65535, "F": 255}  # largest value of grey images, by the first letter of their mode
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_BROKEN = (  # what Pillow raises on files that are damaged or lie
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
+    SyntaxError, TypeError, ValueError, Image.DecompressionBombError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 def is_image(path: Path) -> bool:
@@ -20,93 +46,150 @@ def is_image(path: Path) -> bool:
 
 
 def load_images(
-    paths: Sequence[Path | str], image_size: int, channels: int | None = None, *, invert: bool | None = False
+    paths: Sequence[Path | str], image_size: int, channels: int | None = None, *, invert: bool = False
 ) -> Tensor:
     """Read image files and bring them to one size and one number of channels.
 
-    Any mode is accepted: transparency is laid over white, 16-bit and float images are scaled to 8 bits, photos
-    are turned upright as their camera noted. An image that is not square is squeezed, not cut. Where sizes or
-    modes differ, one warning says so. `channels` None means 3 if any image has colour, else 1. `invert` None
-    inverts all images if their median pixel is bright, so that the background becomes 0, which is what
-    convolutions pad with.
+    Any mode is accepted: transparency is laid over white, photos are turned upright as their camera noted. An image
+    that is not square is squeezed, not cut. Where sizes or modes differ, one warning says so. `channels` None means 3
+    if any image has colour, else 1. `invert` turns dark on light into light on dark.
+
+    Grey images of more than 8 bits are scaled from their range, which the largest value of all images that are read
+    together decides: 1, 255, or what their mode can hold. A warning says so where whole numbers use less than their
+    mode, and names an image of which nothing is left to see. A few images read by themselves may give another range.
 
     Returns (image, channel, image_size, image_size), uint8.
     Raises ValueError if there is no image, if a file cannot be read as one (it is named), or if a size or
     number of channels is not allowed.
     """
+    images, _ = read_images(paths, image_size, channels)
+    return 255 - images if invert else images
+
+
+def read_images(paths: Sequence[Path | str], image_size: int, channels: int | None = None) -> tuple[Tensor, bool]:
+    """Return what `load_images` does, not inverted, and whether any of the images has colour."""
     if channels not in (None, 1, 3):
         raise ValueError(f"channels must be 1 (grey), 3 (colour) or None (as the images are), got {channels}")
     if image_size < 8:
         raise ValueError(f"image_size must be at least 8 pixels, got {image_size}")
     if not paths:
         raise ValueError("there must be at least one image to read, got none")
+
+    def brought(image: Image.Image, path: Path | str, white: int) -> Image.Image:
+        return _to_eight_bit(image, path, white).resize((image_size, image_size), Image.Resampling.BILINEAR)
+
     resized, sizes, modes = [], set(), set()
-    for path in paths:
-        image = _open(Path(path))
+    grey: dict[str, dict[int, float]] = {kind: {} for kind in _WHITE}  # the largest value in each, by its position
+    for position, path in enumerate(paths):
+        image = _open(path)
         sizes.add(image.size)
         modes.add(image.mode)
-        resized.append(_to_eight_bit(image, path).resize((image_size, image_size), Image.Resampling.BILINEAR))
-    if channels is None:
-        channels = 3 if any(_is_coloured(image) for image in resized) else 1
+        kind = _grey_kind(image)
+        resized.append(brought(image, path, _WHITE.get(kind, 255)))
+        if kind:
+            grey[kind][position] = float(np.asarray(image).max())
+    others = len(paths) - sum(map(len, grey.values()))
+    whole = [*grey["L"].values(), *grey["I"].values(), *([255.0] if others else [])]
+    for kind, values in grey.items():
+        most = max(values.values() if kind == "F" else whole, default=0.0)
+        white = next((white for white in (1, 255) if most <= white), _WHITE[kind])
+        if values and most and white != _WHITE[kind]:  # not what was taken for white above
+            if kind != "F":
+                warnings.warn(
+                    f"{len(values)} grey images (e.g. {paths[min(values)]}) hold no value above "
+                    f"{max(values.values()):g}: {white} is taken for white",
+                    stacklevel=3,
+                )
+            for position in values:
+                resized[position] = brought(_open(paths[position]), paths[position], white)
+    coloured = any(image.mode == "RGB" and has_colour(_tensor([image])) for image in resized)
+    channels = channels or (3 if coloured else 1)
     if len(sizes) > 1 or len(modes) > 1:
         smallest, largest = min(sizes, key=np.prod), max(sizes, key=np.prod)
         warnings.warn(
             f"{len(paths)} images of {len(sizes)} sizes ({smallest[0]}x{smallest[1]} to {largest[0]}x{largest[1]}) "
             f"and of modes {', '.join(sorted(modes))} were converted to {image_size}x{image_size} pixels "
             f"in {'grey' if channels == 1 else 'colour'}",
-            stacklevel=2,
+            stacklevel=3,
         )
-    pixels = np.stack([np.asarray(image.convert("L" if channels == 1 else "RGB")) for image in resized])
-    images = torch.from_numpy(pixels.reshape(len(paths), image_size, image_size, channels))
-    images = images.permute(0, 3, 1, 2).contiguous()
-    if invert is None:
-        invert = has_bright_background(images)
-    return 255 - images if invert else images
+    images = _tensor([image.convert("L" if channels == 1 else "RGB") for image in resized])
+    even = (images.amax((2, 3)) - images.amin((2, 3))).amax(1) <= 1
+    if lost := [path for path, is_even in zip(paths, even, strict=True) if is_even and _has_contrast(_open(path))]:
+        warnings.warn(
+            f"{len(lost)} of {len(paths)} images come out without contrast, which their files have: {lost[0]}",
+            stacklevel=3,
+        )
+    return images, coloured
 
 
 def has_bright_background(images: Tensor) -> bool:
     """Say whether the median pixel of uint8 images is above 127."""
-    return int((images > 127).sum()) * 2 > images.numel()
+    return bright_pixels(images) * 2 > images.numel()
 
 
-def _open(path: Path) -> Image.Image:
+def has_colour(images: Tensor) -> bool:
+    """Say whether a pixel of uint8 images, (image, channel, height, width), has colour."""
+    return int((images.amax(1) - images.amin(1)).max()) > _COLOUR_SPREAD
+
+
+def bright_pixels(images: Tensor) -> int:
+    """Return how many pixels of uint8 images are above 127."""
+    return int((images > 127).sum())
+
+
+def _open(path: Path | str) -> Image.Image:
     """The decoded image, upright. Raises ValueError naming the file if it is none or is damaged."""
-    try:
-        with Image.open(path) as file:
+    try:  # silently: of broken EXIF, Pillow warns without the file's name
+        with warnings.catch_warnings(action="ignore", category=UserWarning), Image.open(path) as file:
             file.load()
-            return ImageOps.exif_transpose(file)
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+            return _upright(file)
+    except _BROKEN as error:
+        raise ValueError(f"{path} cannot be read as an image: {str(error) or type(error).__name__}") from error
 
 
-def _to_eight_bit(image: Image.Image, path: Path | str) -> Image.Image:
-    """The image in mode L or RGB, without transparency."""
-    if image.mode in _DEEP_MODES:
-        return _scaled_to_eight_bit(image, path)
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned as its camera noted; as it is where the note, among all that EXIF holds, cannot be read."""
+    try:
+        turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+    except _BROKEN:
+        turn = None
+    return image.copy() if turn is None else image.transpose(turn)
+
+
+def _grey_kind(image: Image.Image) -> str:
+    """L, I (16 and 32 bits) or F for images of one channel of numbers, else nothing."""
+    opaque = image.mode == "L" and not image.has_transparency_data
+    return image.mode[0] if opaque or image.mode in ("I", "F") or image.mode.startswith("I;16") else ""
+
+
+def _to_eight_bit(image: Image.Image, path: Path | str, white: int) -> Image.Image:
+    """The image in mode L or RGB, without transparency; `white` is the value of white in a grey image."""
+    if _grey_kind(image):
+        return image if image.mode == "L" and white == 255 else _scaled(image, path, white)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+    return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _scaled_to_eight_bit(image: Image.Image, path: Path | str) -> Image.Image:
-    """A 16-bit, 32-bit or float image, whose range is guessed from its mode and its largest value, in 8 bits."""
+def _scaled(image: Image.Image, path: Path | str, white: int) -> Image.Image:
+    """A grey image of values from 0 to `white`, in 8 bits."""
     values = np.asarray(image, dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError(f"{path} holds pixels that are not finite numbers (NaN or infinite); all must be finite")
-    highest = _DEEP_MODES[image.mode]
-    if image.mode == "F" and values.max() <= 1:
-        highest = 1
-    if values.min() < 0 or values.max() > highest:
+    if values.min() < 0 or values.max() > white:
         raise ValueError(
             f"{path} holds pixels from {values.min():g} to {values.max():g}; allowed in mode {image.mode} "
-            f"are 0 to {highest}"
+            f"are 0 to {white}"
         )
-    return Image.fromarray(np.round(values * (255 / highest)).astype(np.uint8))
+    return Image.fromarray(np.round(values * (255 / white)).astype(np.uint8))
 
 
-def _is_coloured(image: Image.Image) -> bool:
-    if image.mode == "L":
-        return False
-    pixels = np.asarray(image).astype(np.int16)
-    return int(np.ptp(pixels, axis=2).max()) > _COLOUR_SPREAD
+def _tensor(images: Sequence[Image.Image]) -> Tensor:
+    """Images of one size and mode, L or RGB, as (image, channel, height, width) uint8."""
+    pixels = np.stack([np.asarray(image) for image in images])
+    return torch.from_numpy(pixels.reshape(*pixels.shape[:3], -1)).permute(0, 3, 1, 2).contiguous()
+
+
+def _has_contrast(image: Image.Image) -> bool:
+    return bool(np.ptp(np.asarray(image, dtype=np.float64), axis=(0, 1)).max() > 0)

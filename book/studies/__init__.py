@@ -1,0 +1,27 @@
+"""What the book measures: methods side by side on the same tasks, from one file a cell to a table's rows, and studies.
+
+The library knows nothing of it. `bench` times the library beside what else could be used.
+"""
+
+from studies.cells import Cell
+from studies.registry import STUDIES, Study, measure_missing
+from studies.reproduce import Instruments, Progress, reproduce_tables
+from studies.statistics import Estimate, estimate_means, holm
+from studies.tables import TABLES, Row, Table, table_rows
+
+__all__ = [
+    "STUDIES",
+    "TABLES",
+    "Cell",
+    "Estimate",
+    "Instruments",
+    "Progress",
+    "Row",
+    "Study",
+    "Table",
+    "estimate_means",
+    "holm",
+    "measure_missing",
+    "reproduce_tables",
+    "table_rows",
+]

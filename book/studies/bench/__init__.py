@@ -1,0 +1,13 @@
+"""Side by side with the peers: what a meta-step, an inference and a round cost in time, as ratios of one run."""
+
+from studies.bench.report import (
+    Goal,
+    Report,
+    Row,
+    interleaved,
+    measured_convolution_rate,
+    measured_gemm_rate,
+    peak_bytes,
+)
+
+__all__ = ["Goal", "Report", "Row", "interleaved", "measured_convolution_rate", "measured_gemm_rate", "peak_bytes"]

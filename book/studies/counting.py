@@ -1,0 +1,76 @@
+"""Counting right answers: how test tasks go, the same ones for every method."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from mglib.experiments.evaluation import evaluate
+from mglib.experiments.fast_gradient import fast_adapt
+from mglib.experiments.training import Experiment, own_params
+from mglib.meta import Stage
+from mglib.nets import Objective, dense_macs
+from mglib.params import Params
+from mglib.tasks import Node, Task
+
+QUERIES = 15  # scored examples a class
+
+
+class Counted(NamedTuple):
+    """How one task went."""
+
+    correct: int  # queries answered rightly
+    queries: int
+    macs_ratio: float
+
+
+def count(objective: Objective, params: Params, task: Task, stages: Sequence[Stage]) -> Counted:
+    """Adapt to one task and count the queries that are answered rightly."""
+    adapted = fast_adapt(objective, params, task.support, stages)
+    with torch.no_grad():
+        _, metrics = objective(adapted, task.query)
+    queries = len(task.query.labels)
+    return Counted(round(float(metrics["accuracy"]) * queries), queries, float(metrics["macs_ratio"]))
+
+
+def counted(
+    experiment: Experiment, params: Params, nodes: Sequence[Node], tasks: int, *, steps: int | None = None
+) -> list[Counted]:
+    """Return how test tasks went; task t is drawn by the recipe's seed and t, whatever the method.
+
+    steps: gradient steps of each stage; None: the recipe's.
+    """
+    recipe, stages = experiment.recipe, experiment.stages
+    if steps is not None:
+        stages = tuple(dataclasses.replace(stage, steps=steps) for stage in stages)
+    own = own_params(experiment.net, params)
+    setting = {"ways": recipe.ways, "shots": recipe.shots, "queries": QUERIES, "seed": recipe.seed}
+    return list(evaluate(experiment.objective, own, nodes, stages, tasks=tasks, scored_by=count, **setting))
+
+
+def right_share(scores: Sequence[Counted]) -> float:
+    """Return the share of queries answered rightly."""
+    return sum(score.correct for score in scores) / sum(score.queries for score in scores)
+
+
+def macs_share(scores: Sequence[Counted]) -> float:
+    """Return the mean share of the network's own dense MACs that the gates let through."""
+    return sum(score.macs_ratio for score in scores) / len(scores)
+
+
+def told(scores: Sequence[Counted]) -> dict[str, Any]:
+    """Return what a study's record says of its test tasks: right answers task by task, and the means over them."""
+    return {
+        "correct": [score.correct for score in scores],
+        "queries": scores[0].queries,
+        "accuracy": right_share(scores),
+        "macs_ratio": macs_share(scores),
+    }
+
+
+def macs_of(experiment: Experiment, scores: Sequence[Counted]) -> float:
+    """Return the MACs of an image on average, gate heads included; what was pruned away costs nothing."""
+    if experiment.net.gate_names():
+        return macs_share(scores) * dense_macs(experiment.net.costs)
+    return float(sum(cost.taps * cost.in_channels * cost.out_channels for cost in experiment.net.costs))

@@ -1,0 +1,158 @@
+"""What one cell of a table is made of: a training, a look at the validation nodes on the way, the test tasks."""
+
+import dataclasses
+import subprocess
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mglib.experiments.algorithms import ALGORITHMS
+from mglib.experiments.evaluation import ci95
+from mglib.experiments.recipes import Recipe
+from mglib.experiments.results import with_provenance
+from mglib.experiments.training import Experiment, data_of, set_up
+from mglib.params import Params
+from mglib.tasks import Federation, load_federation
+from studies.cells import Cell
+from studies.counting import counted, macs_of, right_share
+from studies.equal_macs import Intervention, intervention_of, trained
+from studies.methods import METHODS, recipe_of, reference_macs
+
+TASKS, LOOK, LOOKS = 1000, 50, 12  # test tasks; validation tasks in a look on the way; looks
+QUICK = {"rounds_share": 0.1, "tasks": 60, "look": 10}
+TRIAL = {"rounds_share": 0.3, "tasks": 200, "seed": 1000}  # a seed that no cell has
+TARGETS = {"glyphs": 0.75, "omniglot": 0.75, "cifar10": 0.35, "cifar10-unseen": 0.35}  # accuracy, to count rounds to
+STEPS = (0, 10)  # further numbers of gradient steps, for the methods below
+STEPPED = ("metagater", "dense")
+
+
+class Subject(NamedTuple):
+    """What a cell or a trial trains, and how its MACs are brought to the budget if nothing else does it."""
+
+    experiment: Experiment
+    intervention: Intervention | None
+
+
+def subject_of(
+    data: str,
+    method: str,
+    *,
+    shots: int = 1,
+    budget: float,
+    seed: int,
+    settings: Mapping[str, Any],
+    sources: Mapping[str, str],
+    rounds_share: float,
+) -> Subject:
+    """Return what is to be trained; the arguments are those of `recipe_of`."""
+    recipe = recipe_of(
+        data, method, shots=shots, budget=budget, seed=seed, settings=settings, sources=sources,
+        rounds_share=rounds_share,
+    )  # fmt: skip
+    return Subject(set_up(recipe, federation_of(recipe)), intervention_of(data, method, budget))
+
+
+def measure_cell(
+    cell: Cell, *, settings: Mapping[str, Any], sources: Mapping[str, str], quick: bool = False
+) -> dict[str, Any]:
+    """Train and test one cell and return its record.
+
+    settings: what tuning chose for the method; sources: folders of images, by the name of their option.
+
+    Raises:
+        ValueError: if the method or the data are unknown, or the data cannot be had.
+    """
+    started = time.monotonic()
+    share = QUICK["rounds_share"] if quick else 1.0
+    asked = {"settings": settings, "sources": sources, "rounds_share": share}
+    experiment, intervention = subject_of(**dataclasses.asdict(cell), **asked)
+    recipe, federation = experiment.recipe, experiment.federation
+    curve, sent = [], 0
+    every = max(1, recipe.rounds // LOOKS)
+    look = QUICK["look"] if quick else LOOK
+    for done, now, params in trained(experiment, intervention):
+        sent += 2 * recipe.nodes_per_round * bytes_of(now, params)
+        if done % every == 0 and federation.validation:
+            curve.append([done, round(right_share(counted(now, params, federation.validation, look)), 4)])
+    training_seconds = time.monotonic() - started
+    tasks = QUICK["tasks"] if quick else TASKS
+    scores = counted(now, params, federation.test, tasks)
+    further = {}
+    if cell.method in STEPPED and cell.shots == 1:
+        further = {str(steps): counted(now, params, federation.test, tasks, steps=steps) for steps in STEPS}
+    reference = reference_macs(cell.data)
+    reached = [done for done, share in curve if share >= TARGETS[cell.data]]
+    record = {
+        **dataclasses.asdict(cell),
+        "correct": [score.correct for score in scores],
+        "queries": scores[0].queries,
+        "macs_ratio": macs_of(now, scores) / reference,
+        "bytes_sent": sent,
+        "rounds_to_target": reached[0] if reached else None,
+        "target": TARGETS[cell.data],
+        "curve": curve,
+        "steps": {steps: [score.correct for score in some] for steps, some in further.items()},
+        "steps_macs_ratio": {steps: macs_of(now, some) / reference for steps, some in further.items()},
+        "seconds": round(time.monotonic() - started, 1),
+        "training_seconds": round(training_seconds, 1),
+        "quick": quick,
+        "commit": commit(),
+    }
+    return with_provenance(record, _without_paths(recipe))
+
+
+def measure_trial(
+    data: str, method: str, settings: Mapping[str, Any], *, sources: Mapping[str, str], quick: bool = False
+) -> dict[str, Any]:
+    """Return how settings do on the validation nodes after a shorter training: accuracy, MACs, tasks, seed, seconds."""
+    started, budget = time.monotonic(), METHODS[method].budget
+    share = QUICK["rounds_share"] if quick else TRIAL["rounds_share"]
+    asked = {"settings": settings, "sources": sources, "rounds_share": share}
+    experiment, intervention = subject_of(data, method, budget=budget, seed=TRIAL["seed"], **asked)
+    *_, (_, now, params) = trained(experiment, intervention)
+    scores = counted(now, params, experiment.federation.validation, QUICK["tasks"] if quick else TRIAL["tasks"])
+    return {
+        "settings": dict(settings),
+        "accuracy": right_share(scores),
+        "ci95": ci95([score.correct / score.queries for score in scores]),
+        "macs_ratio": macs_of(now, scores) / reference_macs(data),
+        "tasks": len(scores),
+        "seed": TRIAL["seed"],
+        "rounds": experiment.recipe.rounds,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def bytes_of(experiment: Experiment, params: Params) -> int:
+    """Return the bytes of the parameters that a node is sent, and sends back, in a round: those that training moves."""
+    held = ALGORITHMS[experiment.recipe.method].held(experiment.net)
+    return sum(value.nbytes for name, value in params.items() if name not in held)
+
+
+def federation_of(recipe: Recipe) -> Federation:
+    """Return the recipe's federation; one process loads it once."""
+    return _load(**data_of(recipe))
+
+
+_load = cache(load_federation)
+
+
+def commit() -> str | None:
+    """Return the commit of the source tree that the library lies in, with a mark if files differ from it."""
+    folder = Path(__file__).parent
+    try:
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--exclude=*"],
+            cwd=folder, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return said.stdout.strip()
+
+
+def _without_paths(recipe: Recipe) -> Recipe:
+    """Return the recipe with the folder's own name in place of its path, which means nothing elsewhere."""
+    path = recipe.data.removeprefix("folder:")
+    return dataclasses.replace(recipe, data=f"folder:{Path(path).name}") if path != recipe.data else recipe

@@ -1,0 +1,129 @@
+"""What node-level privacy costs: accuracy and gates after training with clipped and noisy updates, and the ε of it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mglib.experiments import Experiment, Recipe, set_up, with_provenance
+from mglib.federated import Round, privacy_spent
+from mglib.federated.process import one_thread
+from mglib.meta import adapt
+from mglib.params import Params
+from studies.choices import View
+from studies.counting import counted, told
+from studies.measure import commit, federation_of
+
+CLIP = 0.2  # about as far as the update of one node goes in the clean run
+SERVER_NOISE, NODE_NOISE = (0.03, 0.1, 0.3, 1.0), (0.003, 0.01, 0.03, 0.1)
+NODES = (10_000, 100_000, 1_000_000)  # of federations that the same noise is reckoned for
+_BASE = {"rounds": 150, "width": 16, "queries": 5, "nodes_per_round": 12, "server_learning_rate": 5e-3}
+
+
+def privacy_parts(seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
+    """Return what is trained, by name: without privacy, clipped only, noise at the server, noise at the nodes."""
+    settings: dict[str, dict[str, Any]] = {"plain": {}, "clipped": {"clip_norm": CLIP, "privacy": "server"}}
+    for place, levels in (("server", SERVER_NOISE), ("node", NODE_NOISE)):
+        settings |= {f"{place}-{noise:g}": {"clip_norm": CLIP, "noise": noise, "privacy": place} for noise in levels}
+    return {f"{name}-seed{seed}": {**changes, "seed": seed} for seed in seeds for name, changes in settings.items()}
+
+
+def measure_privacy(changes: Mapping[str, Any], quick: bool = False) -> dict[str, Any]:
+    """Train by a short recipe with `changes` and return how it went on the test nodes, its gates, and its ε."""
+    short = {"rounds": 10} if quick else {}
+    recipe = Recipe(**{**_BASE, **changes, **short})
+    experiment = set_up(recipe, federation_of(recipe))
+    *_, last = experiment.rounds()
+    scores = counted(experiment, last.params, experiment.federation.test, 20 if quick else 400)
+    bits = opened(experiment, last.params, tasks=8)
+    record = {
+        **told(scores),
+        "open_rate": float(bits.mean()),
+        "dependence": dependence(bits),
+        "gates": np.packbits(bits.bool().numpy()).tobytes().hex(),
+        "inputs": len(bits),
+        "filters": bits.shape[1],
+        **spent(experiment.recipe, len(experiment.federation.train)),
+        "quick": quick,
+        "commit": commit(),
+    }
+    return with_provenance(record, experiment.recipe)
+
+
+def spent(recipe: Recipe, nodes: int) -> dict[str, Any]:
+    """Return the ε of a recipe, and what the same noise and number of sampled nodes would cost larger federations.
+
+    Empty without privacy. At the server: against whoever sees every round's parameters. At the node: against the
+    server, for the node that is sampled most often, whom no crowd hides. δ is the number of nodes to the power −1.1.
+    """
+    if recipe.privacy == "none":
+        return {}
+    if recipe.privacy == "node":
+        rounds = busiest(recipe, nodes)
+        epsilon = privacy_spent(recipe.noise, rounds=rounds, delta=nodes**-1.1)
+        return {"epsilon": rounded(epsilon), "delta": nodes**-1.1, "rounds_of_the_busiest": rounds}
+    plan = {"rounds": recipe.rounds, "nodes_per_round": recipe.nodes_per_round}
+    fixed, poisson = (
+        {
+            str(count): rounded(privacy_spent(recipe.noise, nodes=count, delta=count**-1.1, sampling=sampling, **plan))
+            for count in (nodes, *NODES)
+        }
+        for sampling in ("fixed", "poisson")
+    )
+    return {
+        "epsilon": fixed[str(nodes)],
+        "delta": nodes**-1.1,
+        "epsilon_by_nodes": fixed,
+        "epsilon_by_nodes_poisson": poisson,
+    }
+
+
+def busiest(recipe: Recipe, nodes: int) -> int:
+    """Return in how many rounds the node takes part that is sampled most often, which the seed alone decides."""
+    counts = np.zeros(nodes, int)
+    for index in range(recipe.rounds):
+        draw = Round(index, recipe.rounds, recipe.seed).generator(0)
+        counts[draw.choice(nodes, recipe.nodes_per_round, replace=False)] += 1
+    return int(counts.max())
+
+
+def opened(experiment: Experiment, params: Params, *, tasks: int) -> Tensor:
+    """Return which filters the queries of test tasks open after adaptation, all layers in a row: (query, filter)."""
+    recipe, rows = experiment.recipe, []
+    for index in range(tasks):
+        node = experiment.federation.test[index % len(experiment.federation.test)]
+        task = node.sample_task(recipe.ways, recipe.shots, recipe.queries, np.random.default_rng([recipe.seed, index]))
+        with one_thread():
+            moved = adapt(experiment.objective, params, task.support, experiment.stages)
+            rows.append(torch.cat(View(experiment.objective, moved, task).gates("query"), 1))
+    return torch.cat(rows)
+
+
+def dependence(bits: Tensor) -> float:
+    """Return how much gates depend on the input: `4 p (1 − p)` of a filter open for a share p of inputs, on average.
+
+    0: every filter is always open or always closed; 1: every filter is open for one half of the inputs.
+    """
+    rates = bits.mean(0)
+    return float((4 * rates * (1 - rates)).mean())
+
+
+def gates_of(record: dict[str, Any]) -> np.ndarray:
+    """Return the gates that a record holds: (input, filter), 0 and 1."""
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex(record["gates"]), np.uint8))
+    return bits[: record["inputs"] * record["filters"]].reshape(record["inputs"], record["filters"])
+
+
+def rounded(epsilon: float) -> float | None:
+    """Return ε to four digits; None where there is none, for JSON has no infinity."""
+    return float(f"{epsilon:.4g}") if np.isfinite(epsilon) else None
+
+
+def privacy_rows(part: str, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a table says of a part."""
+    recipe = Recipe.loads(json.dumps(record["recipe"]))
+    row = {name: getattr(recipe, name) for name in ("privacy", "noise", "clip_norm", "seed")}
+    return [row | {name: record.get(name) for name in ("accuracy", "macs_ratio", "open_rate", "dependence", "epsilon")}]

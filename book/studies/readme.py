@@ -1,0 +1,183 @@
+"""The networks behind the README's table and the book's frontier, one result file each; its tables and picture.
+
+The runs that chapters start from are kept as well, recipe and parameters, in results/runs.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from mglib import Run, adapt, set_up
+from mglib.show import show_gate_map
+from studies import TABLES, table_rows
+from studies.methods import METHODS
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+EVIDENCE = ROOT / "results" / "evidence"
+OMNIGLOT = "runs/omniglot-small1"
+
+# Result file, and the options of `train`; everything else is the default recipe.
+RUNS = {
+    "glyphs/gated-50": "--data glyphs",
+    "glyphs/dense": "--data glyphs --method maml",
+    "glyphs/gated-25": "--data glyphs --budget 0.25",
+    "glyphs/gated-75": "--data glyphs --budget 0.75",
+    "glyphs/slim-dense": "--data glyphs --method maml --width 22",
+    "omniglot/gated-50": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --budget 0.5",
+    "drawings/gated-50": "--rounds 4000",
+    "omniglot/dense": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --method maml",
+}
+LEVEL = 0.05  # of p, corrected for the number of comparisons
+KEPT = ("glyphs/gated-50", "glyphs/dense", "drawings/gated-50")  # chapters load their parameters from results/runs
+
+
+def run_module(module: str, *arguments: str) -> str:
+    """Run a command of mglib or of the pad and return what it prints; notes and progress stay on the terminal."""
+    print("python -m", module, shlex.join(arguments), flush=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "book"), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def reproduce(name: str, options: str) -> None:
+    """Train and evaluate one row, and write its result file."""
+    result = ROOT / "results" / f"{name}.json"
+    if result.exists():
+        return
+    run = ROOT / "runs" / name
+    module, evaluate = ("pad", "--tasks 400") if name.startswith("drawings/") else ("mglib", "--tasks 400 --json")
+    folder, resume = str(run.relative_to(ROOT)), ["--resume"] if run.exists() else []
+    started = time.monotonic()
+    run_module(module, "train", "--out", folder, *shlex.split(options), *resume)
+    seconds = time.monotonic() - started
+    record = json.loads(run_module(module, "evaluate", folder, *evaluate.split()))
+    record["training_seconds"] = round(seconds)
+    record["commands"] = [f"python -m {module} train {options}", f"python -m {module} evaluate RUN {evaluate}"]
+    result.parent.mkdir(parents=True, exist_ok=True)
+    result.write_text(json.dumps(record, indent=2) + "\n")
+    if name in KEPT:
+        kept = ROOT / "results" / "runs" / name
+        kept.mkdir(parents=True, exist_ok=True)
+        for file in ("recipe.json", "params.safetensors"):
+            shutil.copy(run / file, kept / file)
+
+
+def draw_picture() -> None:
+    """Draw the README's gate map: what the glyph network opens for a script that it never saw."""
+    run = Run(ROOT / "runs" / "glyphs" / "gated-50")
+    if not run.finished:
+        return
+    recipe, _, params = run.load()
+    experiment = set_up(recipe)
+    task = experiment.federation.test[0].sample_task(5, 1, 15, np.random.default_rng(7))
+    adapted = adapt(experiment.objective, params, task.support, experiment.stages)
+    gates = experiment.objective.predict(adapted, task.query).gates
+    rows = [15 * label + example for label in range(5) for example in range(2)]
+    images = task.query.images[rows, 0]
+    show_gate_map(images, [gate[rows].detach() for gate in gates], groups=5).save(ROOT / "assets" / "gate-map.svg")
+
+
+def runs_table() -> str:
+    """Return the table of the networks that chapters start from, made of their result files alone."""
+    lines = [
+        "| data, held out | network | accuracy | before | MACs | training | date |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in RUNS:
+        record = json.loads((ROOT / "results" / f"{name}.json").read_text())
+        held_out = ", ".join(dict.fromkeys(node.split("/")[0] for node in record["nodes"]))
+        cells = [
+            f"{name.split('/')[0]}: {held_out}",
+            f"{name.split('/')[1].replace('-', ' ')} (`results/{name}.json`)",
+            f"{100 * record['accuracy']:.1f} ± {100 * record['ci95']:.1f} %",
+            f"{100 * record['accuracy_zero_step']:.1f} %",
+            f"{100 * record['macs'] / record['dense_macs']:.1f} %",
+            f"{record['training_seconds'] / 60:.1f} min",
+            record["date"],
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def methods_table(methods: Collection[str] = ()) -> str:
+    """Return the table of methods side by side, made of the cells' files alone; methods: which, all if empty."""
+    of = {(row["data"], row["method"]): row for row in table_rows(TABLES["relatives"], EVIDENCE)}
+    of = {(data, method): row for (data, method), row in of.items() if not methods or method in methods}
+    data = list(dict.fromkeys(name for name, _ in of))
+    lines = [f"| method | {' | '.join(data)} |", "|---" * (1 + len(data)) + "|"]
+    for method in dict.fromkeys(name for _, name in of):
+        cells = [_measured(of[name, method]) for name in data]
+        lines.append(f"| {METHODS[method].label} | {' | '.join(cells)} |")
+    seeds = {name: min(row["seeds"] for (own, _), row in of.items() if own == name) for name in data}
+    counts = ", ".join(f"{count} on {name}" for name, count in seeds.items())
+    return "\n".join([*lines, "", f"Trainings behind every row, at least: {counts}."])
+
+
+def _measured(row: dict) -> str:
+    if row["accuracy"] is None:
+        return "not measured yet"
+    sign = {True: "▲", False: "▼"}[row["difference"] > 0] if row["p"] is not None and row["p"] < LEVEL else ""
+    said = (
+        f"{100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f}" if row["seeds"] > 1 else f"{100 * row['accuracy']:.1f}"
+    )
+    return f"{said}{sign} ({100 * row['macs_ratio']:.0f})"
+
+
+HEADLINES = ("metagater", "dense", "slim", "gates-fixed", "static-mask", "first-order", "fedavg-10")
+TABLES_OF_PAGES = {  # by the page, and the marks that they stand between
+    README: {"evidence": lambda: methods_table(HEADLINES)},
+    ROOT / "book" / "results.md": {"methods": methods_table, "runs": runs_table},
+}
+
+
+def write_tables() -> None:
+    """Put the tables between their marks in the README and on the page of results."""
+    for page, tables in TABLES_OF_PAGES.items():
+        text = page.read_text()
+        for name, made in tables.items():
+            before, rest = text.split(f"<!-- {name} -->")
+            text = f"{before}<!-- {name} -->\n\n{made()}\n\n<!-- /{name} -->{rest.split(f'<!-- /{name} -->')[1]}"
+        page.write_text(text)
+
+
+def readme_command(only: str = "", omniglot: Path | None = None, tables: bool = False) -> None:
+    """Train and test the networks that chapters start from, write the tables, draw the picture.
+
+    What has a result file is not run again; a training that was stopped goes on where it was.
+
+    Args:
+        only: only networks whose name starts so, such as glyphs.
+        omniglot: folder with the five alphabets of the small background set, for the rows of that name.
+        tables: write the tables from the files and run nothing.
+    """
+    if tables:
+        write_tables()
+        return
+    for name, train in RUNS.items():
+        if not name.startswith(only):
+            continue
+        if OMNIGLOT in train and not link_to(omniglot):
+            print(f"{name}: left out, --omniglot names no folder")
+            continue
+        reproduce(name, train)
+    if all((ROOT / "results" / f"{name}.json").exists() for name in RUNS):
+        write_tables()
+    draw_picture()
+
+
+def link_to(omniglot: Path | None) -> bool:
+    """Give the folder the name that the recipes know it by, wherever it lies; return whether there is one."""
+    link = ROOT / OMNIGLOT
+    if omniglot is not None and not link.exists():
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(omniglot.resolve())
+    return link.exists()

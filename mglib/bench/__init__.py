@@ -1,6 +1,0 @@
-"""Side by side with the peers: what a meta-step, an inference and a round cost in time, as ratios of one run."""
-
-from mglib.bench.memory import peak_bytes
-from mglib.bench.report import Goal, Report, Row, interleaved, measured_convolution_rate, measured_gemm_rate
-
-__all__ = ["Goal", "Report", "Row", "interleaved", "measured_convolution_rate", "measured_gemm_rate", "peak_bytes"]

@@ -1,0 +1,119 @@
+"""Figures and widgets: they take the page's colours, say in words what they show, and need no kernel."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from functools import cache
+
+import ipywidgets
+import numpy as np
+import pytest
+import torch
+
+from figures.ch00 import show_federation
+from figures.index import show_idea
+from mglib.figure import ROLES, new_drawing, stencil
+from mglib.show import Figure, flip_book, gate_explorer, show_frontier, show_gate_map, show_step, show_training
+
+
+def glyphs(count):
+    return torch.rand(count, 28, 28, generator=torch.Generator().manual_seed(0))
+
+
+def gates(count):
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randint(0, 2, (count, width), generator=generator).float() for width in (32, 32, 8)]
+
+
+@cache
+def every_figure():
+    probabilities = torch.rand(4, 5).softmax(1)
+    history = [
+        {"loss": 2 / (1 + r), "accuracy": r / 50, "macs_ratio": 1 - r / 100, "open_rate": 1 - r / 200, "budget": 0.5}
+        for r in range(50)
+    ]
+    point = {"label": "net", "macs": 5e5, "accuracy": 0.8, "ci95": 0.01, "method": "metagater"}
+    return {
+        "federation": show_federation({"Greek": glyphs(6), "Lao": glyphs(6)}, ["Lao"], "A caption."),
+        "training": show_training(history, "A caption."),
+        "step": show_step(glyphs(5), glyphs(4), torch.arange(4), probabilities, probabilities, "A caption."),
+        "gate map": show_gate_map(glyphs(6), gates(6), "A caption.", groups=2),
+        "frontier": show_frontier([point], 1e6, "A caption."),
+        "idea": show_idea({name: glyphs(5) for name in "abc"}, ("new", glyphs(5)), "A caption."),
+    }
+
+
+@pytest.mark.parametrize("name", every_figure())
+def test_a_figure_is_one_picture_with_a_text_alternative_and_the_pages_colours(name):
+    figure = every_figure()[name]
+    html = figure._repr_html_()
+    root = ElementTree.fromstring(html)
+    (svg,) = [element for element in root if element.tag.endswith("svg")]
+    assert svg.get("role") == "img"
+    assert len(svg.get("aria-label")) > 40
+    assert root.find("figcaption").text == "A caption."
+    assert not any(stand_in in html for stand_in, _ in ROLES.values())
+    assert "currentColor" in html
+    assert not re.findall(r"(?:fill|stroke): #(?:000000|ffffff)", html), "a colour that one of the themes hides"
+    assert "<style" not in html, "a style element would reach the whole page"
+
+
+def test_a_figure_draws_the_same_bytes_twice_and_ids_of_its_own():
+    first, second = (draw()["gate map"].svg for draw in (every_figure, every_figure.__wrapped__))
+    assert first == second
+    ids = [set(re.findall(r'id="([^"]+)"', figure.svg)) for figure in every_figure().values()]
+    assert sum(map(len, ids)) == len(set().union(*ids))
+    for figure in every_figure().values():
+        wanted = set(re.findall(r'(?:href="|url\()#([^")]+)', figure.svg))
+        assert wanted <= set(re.findall(r'id="([^"]+)"', figure.svg)), "a reference into nothing"
+
+
+def test_a_figure_saved_as_a_file_reads_without_a_page(tmp_path):
+    every_figure()["gate map"].save(tmp_path / "map.svg")
+    text = (tmp_path / "map.svg").read_text()
+    ElementTree.fromstring(text)
+    assert "var(" not in text
+    assert "currentColor" not in text
+
+
+def test_a_figure_without_a_text_alternative_is_refused():
+    drawing, _ = new_drawing(1, 1)
+    with pytest.raises(ValueError, match="text alternative"):
+        Figure(drawing, "caption", "  ")
+
+
+def test_drawing_leaves_the_readers_own_style_alone():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    every_figure.__wrapped__()
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_stencil_keeps_its_opacities():
+    _, axes = new_drawing(1, 1)
+    image = stencil(axes, np.array([[0.0, 0.25], [0.5, 2.0]]))
+    np.testing.assert_array_equal(image.get_array()[..., 3], [[0, 0.25], [0.5, 1]])
+
+
+def test_the_explorer_is_linked_in_the_browser_alone():
+    count = 5
+    explorer = gate_explorer(
+        glyphs(count),
+        gates(count),
+        torch.rand(count, 5).softmax(1),
+        torch.arange(5),
+        glyphs(5),
+        torch.full((5,), 0.5),
+    )
+    controls, stack = explorer.children
+    play, slider = controls.children
+    assert isinstance(stack, ipywidgets.Stack)
+    assert len(stack.children) == count
+    assert play.max == slider.max == count - 1
+    assert len({frame.value for frame in stack.children}) == count
+    assert all("aria-label" in frame.value for frame in stack.children)
+
+
+def test_a_flip_book_without_pages_is_refused():
+    with pytest.raises(ValueError, match="at least one"):
+        flip_book([], "page")

@@ -1,0 +1,83 @@
+"""Studies: a part a file, what has none is measured, and the committed files are those that the studies declare."""
+
+import dataclasses
+import json
+
+import pytest
+from small_tables import calls, note
+
+import mglib
+from studies import STUDIES, Study, measure_missing, registry
+from studies.__main__ import RESULTS, main
+from studies.compression import compression_parts, compression_rows, measure_compression
+from studies.convergence import ConvergenceSetting
+from studies.workers import Failure
+
+
+def fake_study(tmp_path, monkeypatch):
+    def measure(changes, quick):
+        note(tmp_path, f"part{changes['part']}")
+        if changes["part"] == 2:
+            raise RuntimeError("no")
+        return {"part": changes["part"], "quick": quick}
+
+    parts = {f"part-{number}": {"part": number} for number in (1, 2, 3)}
+    study = Study("fake", "A fake", parts, measure, lambda part, record: [{"number": record["part"]}])
+    monkeypatch.setitem(STUDIES, "fake", study)
+    monkeypatch.setattr(registry, "run_jobs", lambda function, jobs, workers: map(outcome_of(function), jobs))
+    return study
+
+
+def outcome_of(function):
+    def run(job):
+        try:
+            return job, function(job)
+        except RuntimeError as error:
+            return job, Failure(str(error))
+
+    return run
+
+
+def test_a_study_measures_the_parts_that_have_no_file_and_tells_of_failures(tmp_path, monkeypatch):
+    study = fake_study(tmp_path, monkeypatch)
+    made = list(measure_missing(study, tmp_path))
+    assert made == [("fake/part-1", None), ("fake/part-2", "no"), ("fake/part-3", None)]
+    lines = study.lines(tmp_path)
+    assert [line.get("number", "missing") for line in lines] == [1, "missing", 3]
+    assert list(measure_missing(study, tmp_path)) == [("fake/part-2", "no")]
+    assert calls(tmp_path) == ["part1", "part2", "part3", "part2"]
+    assert list(measure_missing(study, tmp_path, only="part-3")) == []
+
+
+def test_the_studies_are_shown_from_the_committed_files_alone(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # wherever the command is called
+    for name, expected in (("convergence", "squared_gradient_late"), ("gates", "lost_ci95")):
+        assert main(["reproduce", name, "--show", "--json"]) == 0
+        rows = json.loads(capsys.readouterr().out)
+        assert {row["part"] for row in rows} == set(STUDIES[name].parts)
+        assert any(expected in row for row in rows)
+
+
+def test_the_committed_settings_of_the_studies_are_those_declared():
+    for part, changes in STUDIES["convergence"].parts.items():
+        setting = json.loads(STUDIES["convergence"].path(RESULTS, part).read_text())["setting"]
+        assert changes.items() <= setting.items()
+        assert setting.keys() == {field.name for field in dataclasses.fields(ConvergenceSetting)}
+
+
+@pytest.mark.parametrize("part", ["convergence/five", "gates/glyphs-gated-50-seed0", "attacks/drift-krum-seed0"])
+def test_a_study_is_really_measured(part, tmp_path):
+    study = STUDIES[part.partition("/")[0]]
+    assert list(measure_missing(study, tmp_path, quick=True, only=part, workers=1)) == [(part, None)]
+    assert [line for line in study.lines(tmp_path) if not line.get("missing")]
+
+
+def test_every_part_of_the_study_is_a_recipe_and_its_row_says_what_was_measured():
+    parts = compression_parts(range(2))
+    assert len(parts) == 14
+    assert all(mglib.Recipe(**changes).compression for changes in parts.values())
+    record = measure_compression({**parts["top-0.01-seed1"], "rounds": 2}, quick=True)
+    (row,) = compression_rows("top-0.01-seed1", record)
+    assert (row["compression"], row["seed"]) == ("top-0.01", 1)
+    assert row["bytes_up"] < 0.05 * row["bytes_down"]
+    assert 0 <= row["accuracy"] <= 1

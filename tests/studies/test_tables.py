@@ -1,0 +1,131 @@
+"""Tables from the cells' files alone."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from small_tables import QUERIES, SMALL, drawn, record, write_small
+
+from studies import TABLES, Cell, Row, table_rows
+from studies.statistics import bootstrap_interval, resampled_means
+
+COLUMNS = {"data", "shots", "method", "budget", "accuracy", "ci95", "macs_ratio", "seeds", "difference"}
+COLUMNS |= {"difference_ci95", "p", "reference", "tasks", "bytes_sent", "rounds_to_target", "steps", "missing"}
+
+
+def test_rows_are_what_the_files_say(tmp_path):
+    write_small(tmp_path)
+    reference, slim, anil, ten = table_rows(SMALL, tmp_path)
+    assert COLUMNS <= reference.keys() == slim.keys()
+    shares = np.stack([drawn("anil", seed, shift=1) for seed in range(5)]) / QUERIES
+    base = np.stack([drawn("metagater", seed) for seed in range(5)]) / QUERIES
+    assert anil["accuracy"] == pytest.approx(shares.mean())
+    assert anil["difference"] == pytest.approx((shares - base).mean())
+    assert anil["difference"] > 0, "positive where the row is better"
+    assert anil["difference_ci95"] < anil["ci95"], "what a task allows is the same for both"
+    assert anil["p"] < 0.01 < slim["p"]
+    assert (anil["seeds"], anil["paired_seeds"], anil["tasks"], anil["missing"]) == (5, 5, 40, [])
+    assert (anil["macs_ratio"], anil["bytes_sent"], anil["rounds_to_target"]) == (0.5, 1000, 7)
+    assert reference["difference"] is reference["difference_ci95"] is reference["p"] is None
+    assert {row["reference"] for row in (reference, slim, anil, ten)} == {"metagater at 50 %"}
+    assert ten["accuracy"] == pytest.approx(np.mean([drawn("ten", seed) for seed in range(5)]) / QUERIES)
+    assert ten["macs_ratio"] is None, "the record does not say what ten steps made of the gates"
+    json.dumps([reference, slim, anil, ten], allow_nan=False)
+
+
+def test_p_is_corrected_within_a_family_alone(tmp_path):
+    write_small(tmp_path)
+    alone = dataclasses.replace(SMALL, compared=(Row("slim"),))
+    (_, slim), (_, of_three, *_) = table_rows(alone, tmp_path), table_rows(SMALL, tmp_path)
+    assert slim["p"] < of_three["p"] <= min(1, 3 * slim["p"] + 1e-9)
+    twice = dataclasses.replace(alone, data=("glyphs", "omniglot"))
+    assert table_rows(twice, tmp_path)[1]["p"] == slim["p"]
+
+
+def test_pairs_are_the_same_task_of_the_same_seed(tmp_path):
+    write_small(tmp_path / "paired")
+    write_small(tmp_path / "mixed", shuffle=True)
+    paired, mixed = (table_rows(SMALL, tmp_path / name)[2] for name in ("paired", "mixed"))
+    assert mixed["accuracy"] == pytest.approx(paired["accuracy"])
+    assert mixed["difference"] == pytest.approx(paired["difference"])
+    spread = {}
+    for name in ("paired", "mixed"):
+        shares = [Cell("glyphs", m, seed=0).read(tmp_path / name)["correct"] for m in ("anil", "metagater")]
+        difference = (np.array(shares[0]) - shares[1])[None, None] / QUERIES
+        spread[name] = bootstrap_interval(resampled_means(difference)[0])
+    assert spread["mixed"][0] > 2 * spread["paired"][0]
+    assert spread["mixed"][1] > spread["paired"][1], "the p of one seed's tasks"
+    assert mixed["difference_ci95"] > 1.5 * paired["difference_ci95"]
+
+
+def test_rows_without_files_are_empty_and_partial_ones_say_so(tmp_path):
+    assert [row["seeds"] for row in table_rows(SMALL, tmp_path)] == [0] * 4
+    empty = table_rows(SMALL, tmp_path)[1]
+    assert all(empty[name] is None for name in ("accuracy", "ci95", "macs_ratio", "difference", "p", "tasks"))
+    write_small(tmp_path, seeds=(0, 2, 3))
+    Cell("glyphs", "anil", seed=3).path(tmp_path).unlink()
+    reference, _, anil, _ = table_rows(SMALL, tmp_path)
+    assert (reference["seeds"], reference["missing"]) == (3, [1, 4])
+    assert (anil["seeds"], anil["paired_seeds"], anil["missing"]) == (2, 2, [1, 3, 4])
+    Cell("glyphs", "metagater", seed=2).path(tmp_path).unlink()
+    anil = table_rows(SMALL, tmp_path)[2]
+    own = drawn("anil", 0, shift=1) - drawn("metagater", 0)
+    assert anil["difference"] == pytest.approx(own.mean() / QUERIES), "over the seeds that both have"
+    assert anil["p"] is None
+
+
+def test_tasks_beyond_those_both_have_seen_are_no_part_of_the_difference(tmp_path):
+    Cell("glyphs", "metagater").write(tmp_path, record([4] * 10))
+    Cell("glyphs", "slim").write(tmp_path, record([5] * 10 + [10] * 10))
+    slim = table_rows(SMALL, tmp_path)[1]
+    assert slim["difference"] == pytest.approx(0.1)
+    assert slim["accuracy"] == pytest.approx(0.75)
+
+
+def test_a_target_that_most_seeds_miss_has_no_number(tmp_path):
+    for seed, rounds in enumerate((None, 5, None, 9, None)):
+        Cell("glyphs", "slim", seed=seed).write(tmp_path, record([5, 6], rounds_to_target=rounds))
+        Cell("glyphs", "anil", seed=seed).write(tmp_path, record([5, 6], rounds_to_target=rounds or 20))
+    _, slim, anil, _ = table_rows(SMALL, tmp_path)
+    assert slim["rounds_to_target"] is None
+    assert anil["rounds_to_target"] == 20
+
+
+def test_what_is_no_record_of_the_cell_is_refused(tmp_path):
+    cell = Cell("glyphs", "slim", budget=0.25, seed=3)
+    assert cell.path(tmp_path) == tmp_path / "glyphs" / "1-shot" / "slim-25" / "seed3.json"
+    with pytest.raises(ValueError, match=r"lacks .*curve"):
+        cell.write(tmp_path, {name: value for name, value in record([1]).items() if name != "curve"})
+    with pytest.raises(ValueError, match="0 to 10"):
+        cell.write(tmp_path, record([11]))
+    assert not cell.path(tmp_path).exists()
+    cell.write(tmp_path, record([1]))
+    written = cell.path(tmp_path).read_text()
+    cell.path(tmp_path).write_text(written.replace('"seed": 3', '"seed": 4'))
+    with pytest.raises(ValueError, match=r"seed3\.json.*see seed"):
+        cell.read(tmp_path)
+    cell.path(tmp_path).write_text(written[:20])
+    with pytest.raises(ValueError, match="not a record"):
+        cell.read(tmp_path)
+
+
+def test_quick_cells_are_not_compared_with_others(tmp_path):
+    Cell("glyphs", "metagater").write(tmp_path, record([4], quick=True))
+    Cell("glyphs", "slim").write(tmp_path, record([4], quick=False))
+    with pytest.raises(ValueError, match="quick"):
+        table_rows(SMALL, tmp_path)
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+def test_every_row_is_there_once_and_every_family_has_its_reference(table):
+    for family in table.families():
+        assert len(set(family)) == len(family)
+        assert len({(row.data, row.shots) for row in family}) == 1
+        assert dataclasses.replace(family[0], data="", shots=1) == table.reference
+
+
+def test_the_first_seed_of_all_methods_comes_before_the_second_of_any():
+    seeds = [cell.seed for cell in TABLES["relatives"].cells(range(3))]
+    assert seeds == sorted(seeds)
+    assert len(set(TABLES["relatives"].cells(range(3)))) == len(seeds)
