@@ -89,15 +89,15 @@ def check_settings(recipe: "Recipe") -> None:
     if not 0 < recipe.anneal_share <= 1:
         raise ValueError(f"`anneal_share` (={recipe.anneal_share}) must be in (0, 1]")
     for name in ("penalty", "backbone_learning_rate", "gate_learning_rate", "proximity", "naming", "noise"):
-        if not 0 <= getattr(recipe, name) < math.inf:
-            raise ValueError(f"`{name}` (={getattr(recipe, name)}) must be finite and not negative")
+        if getattr(recipe, name) < 0:
+            raise ValueError(f"`{name}` (={getattr(recipe, name)}) must not be negative")
     if recipe.gate_bias is not None and not recipe.gate_bias > 0:
         raise ValueError(f"`gate_bias` (={recipe.gate_bias}) must be positive: gates start open")
     if not 0 < recipe.kept <= 1:
         raise ValueError(f"`kept` (={recipe.kept}) must be in (0, 1]: a share of the numbers")
     for name in ("node_learning_rate", "server_learning_rate", "clip_norm"):
-        if not 0 < getattr(recipe, name) < math.inf:
-            raise ValueError(f"`{name}` (={getattr(recipe, name)}) must be positive and finite")
+        if not getattr(recipe, name) > 0:
+            raise ValueError(f"`{name}` (={getattr(recipe, name)}) must be positive")
     if conflict := next(_conflicts(recipe), None):
         name, reason = conflict
         raise ValueError(f"`{name}` (={getattr(recipe, name)!r}): {reason}")
