@@ -37,13 +37,14 @@ def run_jobs(function: Callable[[Job], Any], jobs: Sequence[Job], workers: int) 
             while waiting and len(busy) < workers:
                 connection = idle.pop() if idle else _start(function, started)
                 busy[connection] = waiting.pop()
-                connection.send(busy[connection])
+                with suppress(OSError):  # a worker that has died is noticed below
+                    connection.send(busy[connection])
             for connection in wait(list(busy)):
                 job = busy.pop(connection)
                 try:
                     outcome = connection.recv()
                     idle.append(connection)
-                except (EOFError, ConnectionResetError):
+                except (EOFError, OSError):
                     outcome = Failure("its process died: killed, or out of memory")
                 yield job, outcome
     finally:
@@ -65,7 +66,7 @@ def _start(function: Callable[[Job], Any], started: dict[Connection, BaseProcess
 
 def _work(connection: Connection, function: Callable[[Job], Any]) -> None:
     become_worker()
-    with suppress(EOFError):  # whoever asked has gone
+    with suppress(EOFError, ConnectionError):  # whoever asked has gone
         while True:
             job = connection.recv()
             try:
