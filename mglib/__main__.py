@@ -56,6 +56,8 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 class _Lenient(io.TextIOWrapper):
     """A standard stream that escapes what the terminal cannot show, and lets work go on that nobody listens to."""
 
+    forgiven: type[OSError] = OSError  # what is not: see `_make_streams_lenient`
+
     def write(self, text: str) -> int:
         self._attempt(super().write, text)
         return len(text)
@@ -68,7 +70,7 @@ class _Lenient(io.TextIOWrapper):
             do(*what)
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # or what is left would be tried again at the end
-            if not isinstance(error, BrokenPipeError):
+            if not isinstance(error, self.forgiven):
                 raise OSError(error.errno, error.strerror, self.name) from error
 
 
@@ -81,8 +83,10 @@ def _make_streams_lenient() -> None:
         if stream is None:  # closed from outside
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, it stays open to the end
         else:
-            options = {"encoding": stream.encoding, "errors": "backslashreplace"}
-            setattr(sys, name, _Lenient(stream.buffer, line_buffering=stream.line_buffering, **options))
+            kept = {option: getattr(stream, option) for option in ("encoding", "line_buffering", "write_through")}
+            setattr(sys, name, _Lenient(stream.buffer, errors="backslashreplace", **kept))
+    if isinstance(sys.stdout, _Lenient):
+        sys.stdout.forgiven = BrokenPipeError  # a result that a full disk lost is no result
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The cut: who may know whom, how long a file may be, and that the library stays silent."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,20 @@ def test_the_public_face_is_flat_and_whole():
 
     for name in mglib.__all__:
         assert getattr(mglib, name).__doc__ or name == "Params", name
+
+
+def test_editors_and_python_find_the_same_public_names():
+    """The names are imported when they are asked for; the imports in `mglib/__init__.py` are for editors alone."""
+    import mglib
+
+    declared = {
+        alias.name: node.module
+        for node in ast.walk(ast.parse((LIBRARY / "__init__.py").read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("mglib.")
+        for alias in node.names
+    }
+    assert sorted(declared) == sorted(mglib.__all__)
+    for name, module in declared.items():
+        assert getattr(mglib, name) is getattr(importlib.import_module(module), name), name
+    assert {*mglib.__all__, "nets"} <= set(dir(mglib))
+    assert not hasattr(mglib, "nothing")
