@@ -84,7 +84,7 @@ __all__ = [
 ]
 
 
-_PARTS = ("experiments", "federated", "meta", "nets", "params", "tasks")
+_PARTS = ("experiments", "federated", "nets", "params", "tasks", "meta")  # the first that has a name gives it
 
 
 def __getattr__(name: str) -> Any:

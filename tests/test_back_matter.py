@@ -97,9 +97,9 @@ def test_an_explained_term_is_told_from_one_in_passing():
 
 @functools.cache
 def names_of_the_library() -> set[str]:
-    """Every name that mglib defines: functions, classes, parameters, fields and variables."""
+    """Every name that the library and the studies define: functions, classes, parameters, fields and variables."""
     names = set()
-    for path in (ROOT / "mglib").rglob("*.py"):
+    for path in (*(ROOT / "mglib").rglob("*.py"), *(BOOK / "studies").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 names.add(node.name)
@@ -149,7 +149,7 @@ def test_a_symbol_is_told_from_a_part_of_another():
 CLAIMS = re.split(r"^## ", page("claims.md"), flags=re.MULTILINE)[1:]
 TESTS = {
     node.name
-    for path in (ROOT / "tests").glob("test_*.py")
+    for path in (ROOT / "tests").rglob("test_*.py")
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
 }

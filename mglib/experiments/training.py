@@ -8,7 +8,6 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -117,7 +116,7 @@ def _check_tasks(recipe: Recipe, federation: Federation) -> None:
         nodes = getattr(federation, split)
         for node in (*at_hand(nodes), *nodes[:1]):
             try:
-                node.sample_task(recipe.ways, recipe.shots, recipe.queries, np.random.default_rng(0))
+                node.large_classes(recipe.ways, recipe.shots, recipe.queries)
             except ValueError as error:
                 raise ValueError(
                     f"{error}; it is a node of {split}: ask for fewer `ways`, `shots` or `queries`, give it more "

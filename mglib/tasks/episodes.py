@@ -109,13 +109,10 @@ class Node:
             mark.update(values.contiguous().numpy())
         return mark.hexdigest()[:16]
 
-    def sample_task(self, ways: int, shots: int, queries: int, generator: np.random.Generator) -> Task:
-        """Draw `ways` classes and, of each, `shots` support and `queries` query examples.
+    def large_classes(self, ways: int, shots: int, queries: int) -> list[int]:
+        """Return the labels of the classes that hold `shots + queries` examples, `ways` of them at least.
 
-        Classes come in random order, so that a label says nothing about the class; within support and query
-        the examples lie class by class. The query batch is normalised by the support images.
-
-        Raises ValueError, naming node and numbers, if too few classes hold `shots + queries` examples.
+        Raises ValueError, naming node and numbers, if they are fewer.
         """
         for name, value, least in (("ways", ways, 2), ("shots", shots, 1), ("queries", queries, 1)):
             if value < least:
@@ -127,6 +124,17 @@ class Node:
                 f"node {self.name!r} cannot give a task of {ways} ways: {len(large)} of its {len(self.classes)} "
                 f"classes hold at least {needed} examples ({shots} shots + {queries} queries)"
             )
+        return large
+
+    def sample_task(self, ways: int, shots: int, queries: int, generator: np.random.Generator) -> Task:
+        """Draw `ways` classes and, of each, `shots` support and `queries` query examples.
+
+        Classes come in random order, so that a label says nothing about the class; within support and query
+        the examples lie class by class. The query batch is normalised by the support images.
+
+        Raises ValueError, naming node and numbers, if too few classes hold `shots + queries` examples.
+        """
+        large, needed = self.large_classes(ways, shots, queries), shots + queries
         chosen = generator.choice(large, size=ways, replace=False)
         drawn = np.stack(
             [generator.choice(self.examples_by_class[label], size=needed, replace=False) for label in chosen]

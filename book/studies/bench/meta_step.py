@@ -243,10 +243,8 @@ TRIED = (
     "Derivatives written out in place of autograd, with one tangent pass for each Hessian-vector product: kept.",
     "Maps laid out with channels last, the norm folded into the filters of the query pass, queries in pieces that "
     "fit the cache, fused norm kernels: kept.",
-    "Keeping only the normalised maps of the support set, and making the others anew: kept; hardly slower, and up to a "
-    "third less memory.",
+    "Keeping only the support set's normalised maps and making the others anew: kept; up to a third less memory.",
     "torch.compile of the written-out gradient: minutes to compile, and little faster, for most of the time goes into "
     "convolutions that it leaves as they are.",
-    "unfold and a matrix product in place of the convolutions: slower, the products by the BLAS library alone take "
-    "longer than the whole convolution.",
+    "unfold and a matrix product in place of the convolutions: the product alone takes longer than the convolution.",
 )
