@@ -23,6 +23,14 @@ CHROMIUM_FLAGS = [
 ]
 
 
+SLOWEST = ("test_flower.py", "test_book_pages.py", "test_faults.py", "test_flower_keys.py", "test_pad.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest: none of them is left to one worker at the end."""
+    items.sort(key=lambda item: SLOWEST.index(item.path.name) if item.path.name in SLOWEST else len(SLOWEST))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Keep torch to one thread: results do not depend on the number of cores, and tests may run side by side."""
