@@ -8,9 +8,11 @@ from PIL import Image
 from mglib.experiments.recipes import Recipe
 
 
-def write_alphabets(root: Path, alphabets: int = 4, characters: int = 6, examples: int = 8, size: int = 14) -> Path:
+def write_alphabets(
+    root: Path, alphabets: int = 4, characters: int = 6, examples: int = 8, size: int = 14, seed: int = 0
+) -> Path:
     """Write `root/alphabet<i>/character<j>/<k>.png`: a random pattern a character, a noisy shift of it an example."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     for alphabet in range(alphabets):
         for character in range(characters):
             folder = root / f"alphabet{alphabet}" / f"character{character}"

@@ -8,7 +8,7 @@ from rendered import AXE, NARROW, PAGES, WIDE, theme_of
 @pytest.mark.parametrize("page_name", PAGES)
 @pytest.mark.parametrize(("origin", "theme", "viewport"), [("http", "light", WIDE), ("file", "dark", NARROW)])
 def test_page_is_sound(visit, page_name, origin, theme, viewport):
-    """Each page is loaded twice and looked at in both themes and both widths, by axe light and wide, dark and narrow."""
+    """Each page is loaded twice, and seen in both themes and both widths; by axe light and wide, dark and narrow."""
     page, wrong = visit(page_name, origin, theme, viewport)
     assert theme_of(page) == theme
     if with_axe := origin == "http":

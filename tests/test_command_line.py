@@ -18,6 +18,7 @@ from mglib.__main__ import main
 from mglib.tasks import load_federation
 
 GLYPH_RUN = str(Path(__file__).resolve().parent.parent / "results" / "runs" / "glyphs" / "gated-50")
+FILES_OF_A_RUN = ["federation.json", "metrics.jsonl", "params.safetensors", "recipe.json"]
 TINY = ["--image-size=14", "--width=8", "--depth=3", "--ways=3", "--queries=4", "--rounds=12", "--nodes-per-round=2"]
 
 
@@ -53,7 +54,7 @@ def refused(capsys, *arguments):
 
 
 def test_train_writes_parameters_recipe_and_metrics(run):
-    assert sorted(file.name for file in run.iterdir()) == ["metrics.jsonl", "params.safetensors", "recipe.json"]
+    assert sorted(file.name for file in run.iterdir()) == FILES_OF_A_RUN
 
 
 def test_evaluate_prints_one_object_with_what_tables_need(run, capsys):

@@ -203,9 +203,11 @@ def test_evaluation_of_a_run(finished):
 
 
 def test_evaluation_on_another_folder_takes_all_of_it(finished, tmp_path):
-    evaluation = evaluate_run(finished, data=f"folder:{write_alphabets(tmp_path / 'two', alphabets=2)}", tasks=4)
+    evaluation = evaluate_run(
+        finished, data=f"folder:{write_alphabets(tmp_path / 'two', alphabets=2, seed=1)}", tasks=4
+    )
     assert evaluation["nodes"] == ["alphabet0", "alphabet1"]
-    flat = write_alphabets(tmp_path / "one", alphabets=1) / "alphabet0"
+    flat = write_alphabets(tmp_path / "one", alphabets=1, seed=1) / "alphabet0"
     assert evaluate_run(finished, data=f"folder:{flat}", tasks=2)["nodes"] == ["alphabet0"]
 
 

@@ -45,6 +45,8 @@ from mglib.params import Params, load
 START = {"p": torch.zeros(3), "q": torch.zeros(2, 2)}
 KILLS = 50
 
+FILES_OF_A_RUN = ["federation.json", "metrics.jsonl", "params.safetensors", "recipe.json"]
+
 
 @dataclass(frozen=True)
 class Place:
@@ -411,7 +413,7 @@ def test_a_folder_that_is_trained_in_takes_no_other_training(folder, tmp_path):
 
     train(recipe, out, on_round=begin_another)
     assert refused == list(range(recipe.rounds))
-    assert sorted(path.name for path in Path(out).iterdir()) == ["metrics.jsonl", "params.safetensors", "recipe.json"]
+    assert sorted(path.name for path in Path(out).iterdir()) == FILES_OF_A_RUN
 
 
 def test_what_another_training_has_just_finished_is_left_alone(folder, tmp_path):
@@ -429,7 +431,7 @@ def test_what_a_killed_training_left_half_written_is_removed(folder, tmp_path):
     for name in (".recipe.json.0a1b.part", ".training.lock"):
         (run.folder / name).write_text("half")
     train(small_recipe(folder), run.folder)
-    assert sorted(path.name for path in run.folder.iterdir()) == ["metrics.jsonl", "params.safetensors", "recipe.json"]
+    assert sorted(path.name for path in run.folder.iterdir()) == FILES_OF_A_RUN
 
 
 def test_a_script_without_a_main_guard_is_told_in_a_sentence(tmp_path):

@@ -179,7 +179,7 @@ class Recipe:
             raise ValueError(f"{path} is not a recipe ({error})") from error
 
     def differences(self, other: "Recipe") -> str:
-        """Return as text in what `other` departs from this recipe; None asks for nothing where it is filled in.
+        """Return as text in what `other` departs from this recipe; None in either says nothing where it is filled in.
 
         Two paths to the same data are no difference.
         """
@@ -191,5 +191,5 @@ class Recipe:
         return ", ".join(
             f"{name}={mine!r} where it has {theirs!r}"
             for name, mine, theirs in pairs
-            if mine != theirs and not (mine is None and name in _FILLED_IN)
+            if mine != theirs and not (None in (mine, theirs) and name in _FILLED_IN)
         )
