@@ -6,8 +6,19 @@ from rendered import AXE, NARROW, PAGES, WIDE, theme_of
 
 @pytest.mark.browser
 @pytest.mark.parametrize("page_name", PAGES)
-@pytest.mark.parametrize(("origin", "theme", "viewport"), [("http", "light", WIDE), ("file", "dark", NARROW)])
-def test_page_is_sound(visit, page_name, origin, theme, viewport):
+class TestFromAServer:  # a class each: two workers share the work
+    def test_page_is_sound(self, visit, page_name):
+        check_page(visit, page_name, "http", "light", WIDE)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page_name", PAGES)
+class TestFromDisk:
+    def test_page_is_sound(self, visit, page_name):
+        check_page(visit, page_name, "file", "dark", NARROW)
+
+
+def check_page(visit, page_name, origin, theme, viewport):
     """Each page is loaded twice, and seen in both themes and both widths; by axe light and wide, dark and narrow."""
     page, wrong = visit(page_name, origin, theme, viewport)
     assert theme_of(page) == theme
