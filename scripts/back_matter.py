@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import nbformat
@@ -86,10 +86,11 @@ class Chapter:
         return found
 
 
-def chapters() -> list[Chapter]:
-    """Return the numbered notebooks of _toc.yml."""
+@cache
+def chapters() -> tuple[Chapter, ...]:
+    """Return the numbered notebooks of _toc.yml; each is read once."""
     paths = [BOOK / f"{Path(name).name}.ipynb" for name in contents()]
-    return [Chapter(path) for path in paths if re.match(r"\d\d_", path.name)]
+    return tuple(Chapter(path) for path in paths if re.match(r"\d\d_", path.name))
 
 
 def glossary() -> dict[str, str]:
