@@ -97,7 +97,7 @@ def test_an_explained_term_is_told_from_one_in_passing():
 
 @functools.cache
 def names_of_the_library() -> set[str]:
-    """Every name that the library, the studies and the pad define: functions, classes, parameters, fields and variables."""
+    """Every name that library, studies and pad define: functions, classes, parameters, fields and variables."""
     names = set()
     for path in (path for room in (ROOT / "mglib", BOOK / "studies", BOOK / "pad") for path in room.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
