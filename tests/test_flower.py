@@ -1,6 +1,7 @@
 """Flower: the same recipe on nodes that are other processes gives the same bits, and says why when it cannot."""
 
 import json
+import re
 import signal
 import time
 from contextlib import redirect_stdout
@@ -452,7 +453,8 @@ def test_nodes_that_never_come_end_the_training_with_the_reason(federation, reci
     training = federation.train(*options)
     said, _ = training.communicate(timeout=200)
     assert training.returncode == 1, said
-    assert "of 5 nodes were there after 8 s: alphabet0, alphabet1" in said
+    # Who has introduced itself by then depends on the machine; that they are named is held on a grid that is made up.
+    assert re.search(r"stopped: [012] of 5 nodes were there after 8 s: (none|alphabet[01])", said)
     assert not (tmp_path / "run" / "params.safetensors").exists()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
+from mglib.params import whole_number
 from mglib.tasks.assembly import LEAST_CLASSES, Images, Split, assemble, make_node
 from mglib.tasks.cache import cache_folder
 from mglib.tasks.class_splits import CLASS_SPLITS, ClassSplit
@@ -10,6 +11,7 @@ from mglib.tasks.dealing import Dealing, deal
 from mglib.tasks.episodes import Federation, Node
 from mglib.tasks.folders import read_folder
 from mglib.tasks.glyphs import GlyphSettings, glyph_federation
+from mglib.tasks.images import LARGEST
 from mglib.tasks.published import labelled_images, omniglot_folders
 from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
 
@@ -68,8 +70,7 @@ def load_federation(
     """
     if channels not in (None, 1, 3):
         raise ValueError(f"channels must be 1 (grey), 3 (colour) or None (as the images are), got {channels}")
-    if image_size < 8:
-        raise ValueError(f"image_size must be at least 8 pixels, got {image_size}")
+    image_size = whole_number("image_size", image_size, 8, LARGEST)
     split, dealing, root = Split(held_out, validation, seed), dealing or Dealing(), Path(root or cache_folder())
     if data in ("glyphs", "omniglot"):
         _check_undealt(data, dealing)

@@ -11,6 +11,9 @@ import torch
 from PIL import ExifTags, Image
 from torch import Tensor
 
+from mglib.params import whole_number
+
+LARGEST = 4096  # pixels a side
 EXTENSIONS = {
     ".jpg",
     ".jpeg",
@@ -70,8 +73,7 @@ def read_images(paths: Sequence[Path | str], image_size: int, channels: int | No
     """Return what `load_images` does, not inverted, and whether any of the images has colour."""
     if channels not in (None, 1, 3):
         raise ValueError(f"channels must be 1 (grey), 3 (colour) or None (as the images are), got {channels}")
-    if image_size < 8:
-        raise ValueError(f"image_size must be at least 8 pixels, got {image_size}")
+    image_size = whole_number("image_size", image_size, 8, LARGEST)
     if not paths:
         raise ValueError("there must be at least one image to read, got none")
 
