@@ -11,6 +11,7 @@ import tyro
 
 import mglib.__main__
 from mglib.experiments import Recipe, Run, evaluate_run, train, with_provenance
+from mglib.params import write_new
 from pad.drawings import federation_of
 from pad.export import SOURCE, export_live
 
@@ -51,9 +52,9 @@ def export_command(run: Positional[Path], out: Path) -> None:
         run: folder that `train` wrote.
         out: the file.
     """
-    content = json.dumps(export_live(Run(run)))
-    out.write_text(content + "\n")
-    print(f"{out}: {len(content) + 1:,} bytes, for {SOURCE.name}")
+    content = (json.dumps(export_live(Run(run))) + "\n").encode()
+    write_new(out, content)
+    print(f"{out}: {len(content):,} bytes, for {SOURCE.name}")
 
 
 COMMANDS = {"train": train_command, "evaluate": evaluate_command, "export": export_command}

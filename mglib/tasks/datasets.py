@@ -69,7 +69,7 @@ def load_federation(
     too few nodes or classes; DataUnavailableError, a ValueError, for a download without a network.
     """
     if channels not in (None, 1, 3):
-        raise ValueError(f"channels must be 1 (grey), 3 (colour) or None (as the images are), got {channels}")
+        raise ValueError(f"`channels` (={channels}) must be 1 (grey), 3 (colour) or None (as the images are)")
     image_size = whole_number("image_size", image_size, 8, LARGEST)
     split, dealing, root = Split(held_out, validation, seed), dealing or Dealing(), Path(root or cache_folder())
     if data in ("glyphs", "omniglot"):

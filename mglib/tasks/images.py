@@ -72,7 +72,7 @@ def load_images(
 def read_images(paths: Sequence[Path | str], image_size: int, channels: int | None = None) -> tuple[Tensor, bool]:
     """Return what `load_images` does, not inverted, and whether any of the images has colour."""
     if channels not in (None, 1, 3):
-        raise ValueError(f"channels must be 1 (grey), 3 (colour) or None (as the images are), got {channels}")
+        raise ValueError(f"`channels` (={channels}) must be 1 (grey), 3 (colour) or None (as the images are)")
     image_size = whole_number("image_size", image_size, 8, LARGEST)
     if not paths:
         raise ValueError("there must be at least one image to read, got none")
