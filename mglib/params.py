@@ -154,6 +154,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
     Raises:
         ValueError: if `folder` is a file, or holds something already.
+        OSError: naming `folder`, if the disk refuses (full, read-only).
     """
     there = folder.exists()
     if there and (not folder.is_dir() or any(path.suffix != PART for path in folder.iterdir())):
@@ -169,6 +170,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
                 os.replace(path, folder / path.name)
         else:
             os.replace(temporary, folder)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(folder)) from error  # not the temporary one
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -322,7 +322,7 @@ def test_a_disk_that_fills_up_leaves_no_half_network(glyph_nodes, tmp_path, full
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "empty", tmp_path / "new"):
         before = sorted(tmp_path.rglob("*"))
-        with full_disk(10_000), pytest.raises(OSError, match="too large"):
+        with full_disk(10_000), pytest.raises(OSError, match=f"too large: '{folder}'"):
             network.save(folder)
         assert sorted(tmp_path.rglob("*")) == before
         network.save(folder)

@@ -73,7 +73,7 @@ def adapt(loss_fn: LossFn, params: Params, support: Any, stages: Sequence[Stage]
 
     Each step is `p[A] ← p[A] − learning_rate · ∂L_S(p)/∂p[A]` for the stage's parameters A, taken at the
     point reached so far. For MetaGater: `θ' = θ − α ∇_θ L_S(θ, φ)`, then `φ' = φ − β ∇_φ L_S(θ', φ)`.
-    Nothing but `support` comes in, so no query label can leak. It may be called under `torch.no_grad()`.
+    Nothing but `support` comes in, so no query label can leak. It works under `torch.no_grad()` and in inference mode.
 
     Raises:
         TypeError, ValueError: naming the stage, the parameter or the loss function that does not fit; see

@@ -43,7 +43,7 @@ class SkippingNet:
             raise ValueError(f"`net` is a {type(net).__name__}: need a GatedConvNet or a GatedResidualNet")
         check_numbers(net, params, statistics)
         self.net, self.statistics = net, statistics
-        self._made_from = params, compiled
+        self._made_from = dict(params), compiled
         head = net.costs[-1]
         with torch.inference_mode():
             self._layers = [
