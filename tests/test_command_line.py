@@ -255,11 +255,7 @@ def test_what_is_in_the_way_of_a_command_is_not_overwritten(run, folder, tmp_pat
 def test_a_disk_that_is_full_leaves_nothing_half_written(folder, tmp_path, capsys, full_disk):
     data = ["--data", f"folder:{folder}", "--held-out", "alphabet3", "--validation", "alphabet2", *TINY]
     with full_disk(bytes_left=5000):
-        adapted = refused(
-            capsys, "adapt", GLYPH_RUN, "--support", str(folder / "alphabet3"), "--out", str(tmp_path / "mine")
-        )
         trained = refused(capsys, "train", *data, "--out", str(tmp_path / "run"), "--workers", "1")
-    assert "network.safetensors'" in adapted
     assert f"checkpoint.safetensors'; no checkpoint yet: remove {tmp_path / 'run'} to begin again\n" in trained
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
     assert left == ["run", "run/metrics.jsonl", "run/recipe.json"]
