@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from small_data import write_alphabets
 
+import pad.__main__
 import studies.__main__
 from mglib.__main__ import main
 from mglib.tasks import load_federation
@@ -246,7 +247,9 @@ def test_what_is_in_the_way_of_a_command_is_not_overwritten(run, folder, tmp_pat
     for name in ("character0", "character2"):
         (support / name).mkdir(parents=True)
         (support / name / "1.png").write_bytes((folder / "alphabet3" / name / "1.png").read_bytes())
-    commands = [["export-live", GLYPH_RUN], ["adapt", str(run), "--support", str(support)], ["train"]]
+    assert pad.__main__.main(["export", GLYPH_RUN, "--out", str(file)]) == 2
+    assert str(file) in capsys.readouterr().err
+    commands = [["adapt", str(run), "--support", str(support)], ["train"]]
     for command in commands:
         assert str(file) in refused(capsys, *command, "--out", str(file)), command
         assert file.read_text() == "do not lose me"
