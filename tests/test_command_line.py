@@ -165,7 +165,7 @@ def test_images_dark_on_light_are_turned_if_told_and_stay_so(run, folder, tmp_pa
         for character in ("character0", "character2"):
             pixels = Image.open(folder / "alphabet3" / character / "1.png").convert("L")
             pixels.point(lambda value: 255 - value if turn else value).save(tmp_path / name / f"{character}.png")  # noqa: B023
-        told = ["--invert"] if turn else []
+        told = ["--invert", "True"] if turn else []
         out = ["--out", str(tmp_path / f"{name}-net")]
         assert main(["adapt", str(run), "--support", str(tmp_path / name), *out, *told]) == 0
     capsys.readouterr()
@@ -261,7 +261,7 @@ def test_a_disk_that_is_full_leaves_nothing_half_written(folder, tmp_path, capsy
         trained = refused(capsys, "train", *data, "--out", str(tmp_path / "run"), "--workers", "1")
     assert f"checkpoint.safetensors'; no checkpoint yet: remove {tmp_path / 'run'} to begin again\n" in trained
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
-    assert left == ["run", "run/metrics.jsonl", "run/recipe.json"]
+    assert left == ["run", "run/federation.json", "run/metrics.jsonl", "run/recipe.json"]
 
 
 @pytest.fixture
