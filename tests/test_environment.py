@@ -111,11 +111,10 @@ def test_versions_agree_across_the_project():
 
 # Where the packages of an extra are imported; everything else must do with the dependencies that all users get.
 OPTIONAL = {
-    "bench": "bench/",
-    "drawings": "tasks/strokes.py",
     "export": "experiments/export.py",
     "flower": "flower/",
     "privacy": "federated/privacy.py",
+    "show": "show.py",
 }
 
 
