@@ -183,7 +183,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("MGLIB_CACHE") or platformdirs.user_cache_dir("mglib"))
 
 
-def whole_number(name: str, value: Any, least: int, most: float = math.inf) -> int:
+def whole_number(name: str, value: Any, least: float = -math.inf, most: float = math.inf) -> int:
     """Return a whole number of anybody's type, NumPy's or torch's, as Python's own.
 
     Raises:
@@ -194,6 +194,7 @@ def whole_number(name: str, value: Any, least: int, most: float = math.inf) -> i
     except TypeError:
         number = None
     if number is None or not least <= number <= most:
-        allowed = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-        raise ValueError(f"`{name}` (={value!r}) must be a whole number {allowed}")
+        least_alone = f" of at least {least}" if least > -math.inf else ""
+        allowed = f" from {least} to {most}" if most < math.inf else least_alone
+        raise ValueError(f"`{name}` (={value!r}) must be a whole number{allowed}")
     return number

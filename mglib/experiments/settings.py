@@ -159,7 +159,7 @@ def as_declared(name: str, declared: Any, value: Any) -> Any:
             raise ValueError(f"`{name}` (={value!r}) must be a tuple, such as {(value,)!r}")
         return tuple(as_declared(name, get_args(kind)[0], each) for each in value)
     if kind is int:
-        return whole_number(name, value, 0)
+        return whole_number(name, value)
     convert = {float: _finite, bool: _yes_or_no}.get(kind)
     return convert(name, value) if convert else value
 
