@@ -471,14 +471,14 @@ def wait_for(path, lines, training, seconds=400):
 def test_a_node_that_is_killed_is_refused_and_the_others_go_on(federation, recipe, folder, tmp_path):
     """Kill -9 in the middle of a round; and the node that comes back is a newcomer with a place of its own."""
     out = tmp_path / "run"
-    long = replace(recipe, rounds=5)
-    training = federation.train(*options_of(long, out, deadline=30))
+    long = replace(recipe, rounds=3)
+    training = federation.train(*options_of(long, out, deadline=90))  # ample for a slow machine's first round
     wait_for(out / "metrics.jsonl", 1, training)
     federation.end(federation.nodes["alphabet1"], signal.SIGKILL)
-    said, _ = training.communicate(timeout=300)
+    said, _ = training.communicate(timeout=500)
     assert training.returncode == 0, said
     metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert len(metrics) == 5
+    assert len(metrics) == 3
     assert metrics[0]["nodes"] == ["alphabet0", "alphabet1"]
     assert metrics[-1]["nodes"] == ["alphabet0"]
     assert list(metrics[-1]["refused"]) == ["alphabet1"]
@@ -531,7 +531,7 @@ def test_a_node_that_joins_late_takes_part_from_then_on(federation, recipe, fold
 
 def test_a_node_that_is_slow_is_refused_for_the_round_and_is_back_when_it_is_not(federation, recipe, tmp_path):
     out, stopped = tmp_path / "run", []
-    training = federation.train(*options_of(replace(recipe, rounds=40), out, deadline=30))
+    training = federation.train(*options_of(replace(recipe, rounds=40), out, deadline=60))
     wait_for(out / "metrics.jsonl", 1, training)
     slow = psutil.Process(federation.nodes["alphabet1"].pid)
     try:
@@ -543,7 +543,7 @@ def test_a_node_that_is_slow_is_refused_for_the_round_and_is_back_when_it_is_not
         for process in stopped:
             process.resume()
     (refused, *_) = [metrics for metrics in metrics_of(out) if metrics.get("refused")]
-    assert refused["refused"]["alphabet1"] == "no answer within 30 s"
+    assert refused["refused"]["alphabet1"] == "no answer within 60 s"
     assert refused["nodes"] == ["alphabet0"]
     wait_until(lambda: "alphabet1" in metrics_of(out)[-1]["nodes"], training)
     federation.end(training)
