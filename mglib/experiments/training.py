@@ -114,7 +114,7 @@ def _check_tasks(recipe: Recipe, federation: Federation) -> None:
     needed, small = recipe.shots + recipe.queries, []
     for split in SPLITS:
         nodes = getattr(federation, split)
-        for node in (*at_hand(nodes), *nodes[:1]):
+        for node in (*at_hand(nodes), *([nodes[0]] if len(nodes) else [])):
             try:
                 node.large_classes(recipe.ways, recipe.shots, recipe.queries)
             except ValueError as error:
