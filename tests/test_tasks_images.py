@@ -93,17 +93,17 @@ def test_white_on_transparent_is_told_to_be_lost(tmp_path):
         load_images([tmp_path / "icon.png"], 12)
 
 
-def exif(orientation, *broken):
-    """EXIF bytes with an orientation and further entries, each (tag, type, count, value)."""
-    entries = sorted([(ExifTags.Base.Orientation, 3, 1, struct.pack(">HH", orientation, 0)), *broken])
-    packed = b"".join(struct.pack(">HHL4s", *entry) for entry in entries)
-    return b"Exif\0\0MM\0*" + struct.pack(">LH", 8, len(entries)) + packed + b"\0\0\0\0"
+def exif(tag, kind, count, value):
+    """EXIF bytes with the orientation 6, a quarter turn, and one entry about GPS."""
+    pointers = struct.pack(">HHLHH", ExifTags.Base.Orientation, 3, 1, 6, 0) + struct.pack(">HHLL", 0x8825, 4, 1, 38)
+    gps = struct.pack(">HHHL4sL", 1, tag, kind, count, value, 0)
+    return b"Exif\0\0MM\0*" + struct.pack(">LH", 8, 2) + pointers + bytes(4) + gps
 
 
-BROKEN_EXIF = {  # what Pillow reads and cannot write again, and what it cannot even read
-    "a text of no bytes for a number": exif(6, (0x8769, 4, 1, struct.pack(">L", 8))),
-    "GPS far outside": exif(6, (0x8825, 4, 1, struct.pack(">L", 10**6))),
-    "a fraction outside": exif(6, (0x829A, 5, 1, struct.pack(">L", 10**6))),
+BROKEN_EXIF = {  # by what Pillow raises where it writes them again, which it does where it turns an image
+    "TypeError": exif(5, 2, 2, b"N\0\0\0"),
+    "AttributeError": exif(1, 5, 1, struct.pack(">L", 8)),
+    "struct.error": exif(2, 8, 2, b"\xff\xff\0\3"),
 }
 
 
