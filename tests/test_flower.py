@@ -108,7 +108,7 @@ def introduced(recipe, folder):
     return client_app.introduce(as_received(question), context_of(folder)).content
 
 
-def test_an_introduction_says_a_name_and_four_numbers_and_nothing_else(recipe, folder):
+def test_an_introduction_says_a_name_and_four_numbers_only(recipe, folder):
     said = dict(introduced(recipe, folder / "alphabet1")["introduction"])
     assert 0 < said.pop("bright") < 48 * 14 * 14 // 2
     assert said == {"name": "alphabet1", "weight": 48.0, "channels": 1, "pixels": 48 * 14 * 14}

@@ -56,7 +56,7 @@ def support_of(node, target, **options):
 # --- polarity ------------------------------------------------------------------------------------------------------
 
 
-def test_bright_photos_adapted_to_a_run_on_photos_keep_their_pixels(photos, tmp_path):
+def test_bright_photos_adapted_to_a_photo_run_keep_their_pixels(photos, tmp_path):
     run = trained(photos, tmp_path / "run")
     own = turn(support_of(photos / "alphabet3", tmp_path / "own"))
     network, support = adapt_to_folder(run, own)
@@ -199,7 +199,7 @@ def test_a_copied_node_is_told_and_neither_trained_nor_held_out(eight):
     assert sorted(run.nodes["train"] | run.nodes["test"]) == [f"alphabet{number}" for number in range(8)]
 
 
-def test_held_out_nodes_that_are_gone_or_changed_are_refused_by_name(eight):
+def test_held_out_nodes_gone_or_changed_are_refused_by_name(eight):
     folder, recipe, run = eight
     train(recipe, run.folder, resume=True)
     gone, changed = sorted(run.nodes["test"])
@@ -276,7 +276,7 @@ def test_own_tensors_bring_their_size(size):
     assert len(list(evaluate(experiment.objective, last.params, federation.test, experiment.stages, **tasks))) == 2
 
 
-def test_nodes_that_are_no_tensors_or_of_two_sizes_are_refused_by_name():
+def test_nodes_without_tensors_or_of_two_sizes_are_refused():
     with pytest.raises(ValueError, match=r"node 'b' has \(1, 24, 24\)"):
         Federation("own", [node_of("a"), node_of("b", 24)], (), [node_of("c")], image_size=20, channels=1)
     with pytest.raises(ValueError, match="node 'd': images and labels must be tensors, not list, Tensor"):
