@@ -22,17 +22,17 @@ import sys
 import mglib
 from mglib.__main__ import main
 
-data, sizes = sys.argv[1], "--image-size 16 --width 4 --depth 2 --ways 3 --queries 4 --rounds 2 --nodes-per-round 2"
-image = f"{data}/alphabet3/character0/0.png"
-print(mglib.__file__)
-for command in (
-    f"train --data folder:{data} {sizes} --out run",
-    "evaluate run --tasks 2 --json",
-    f"adapt run --support support --out mine",
-    f"predict mine {image} --json",
-    "export mine --out mine.onnx",
-):
-    assert main(command.split()) == 0, command
+if __name__ == "__main__":  # the worker processes read this file too
+    data, sizes = sys.argv[1], "--image-size 16 --width 4 --depth 2 --ways 3 --queries 4 --rounds 2 --nodes-per-round 2"
+    print(mglib.__file__)
+    for command in (
+        f"train --data folder:{data} {sizes} --out run --workers 2",
+        "evaluate run --tasks 2 --json",
+        "adapt run --support support --out mine",
+        f"predict mine {data}/alphabet3/character0/0.png --json",
+        "export mine --out mine.onnx",
+    ):
+        assert main(command.split()) == 0, command
 """
 
 

@@ -129,7 +129,10 @@ def plain_text(text: object) -> str:
 
 def no_update(answer: object) -> str:
     """Return what is wrong with an answer that is no `Update`."""
-    return f"it answered with {_kind(answer)}, not with an Update"
+    kind = _kind(answer)
+    if type(answer).__name__ == Update.__name__:
+        kind = f"an {Update.__name__} of {type(answer).__module__}"
+    return f"it answered with {kind}, not with an mglib.{Update.__name__}"
 
 
 def _is_number(value: object) -> bool:
