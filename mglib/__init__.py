@@ -1,27 +1,13 @@
 """mglib: federated meta-learning of networks that choose their filters, as the MetaGater book builds it.
 
 The folders are the parts of the book: `nets` (a network that chooses), `tasks` (what is learnt), `meta` (learning to
-learn), `federated` (many nodes), `experiments` (where the parts meet) and `show` (pictures).
+learn), `federated` (many nodes), `training` (where the parts meet) and `show` (pictures).
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mglib.experiments import (
-        Experiment,
-        NodeNetwork,
-        Recipe,
-        Run,
-        adapt_to_folder,
-        evaluate,
-        evaluate_run,
-        export_network,
-        fast_meta_gradient,
-        set_up,
-        summarise,
-        train,
-    )
     from mglib.federated import FedAdam, LocalEngine, Round, Update, average, run_rounds
     from mglib.meta import Stage, adapt, meta_gradient
     from mglib.nets import (
@@ -40,6 +26,20 @@ if TYPE_CHECKING:
     )
     from mglib.params import Params
     from mglib.tasks import Batch, Federation, Node, Task, load_federation
+    from mglib.training import (
+        Experiment,
+        NodeNetwork,
+        Recipe,
+        Run,
+        adapt_to_folder,
+        evaluate,
+        evaluate_run,
+        export_network,
+        fast_meta_gradient,
+        set_up,
+        summarise,
+        train,
+    )
 
 __all__ = [
     "Batch",
@@ -84,7 +84,7 @@ __all__ = [
 ]
 
 
-_PARTS = ("experiments", "federated", "nets", "params", "tasks", "meta")  # the first that has a name gives it
+_PARTS = ("training", "federated", "nets", "params", "tasks", "meta")  # the first that has a name gives it
 
 
 def __getattr__(name: str) -> Any:

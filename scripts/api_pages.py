@@ -18,7 +18,7 @@ FOLDERS = {
     "tasks": "Tasks",
     "meta": "Learning to learn",
     "federated": "Many nodes",
-    "experiments": "Experiments",
+    "training": "Training",
     "show": "Pictures",
     "params": "Parameters",
 }

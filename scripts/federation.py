@@ -20,12 +20,12 @@ from flwr.supercore.task_identity import TaskIdentity
 from PIL import Image
 
 from mglib import Recipe, Run, adapt_to_folder, load_federation
-from mglib.experiments import with_provenance
-from mglib.experiments.algorithms import client_update, network_of, stages_of
 from mglib.federated import Round
 from mglib.flower.local import LocalFederation
 from mglib.flower.node import own_node
 from mglib.flower.records import Order, pack_update
+from mglib.training import with_provenance
+from mglib.training.algorithms import client_update, network_of, stages_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "book"))
 from studies.bench.report import machine

@@ -100,7 +100,7 @@ def main() -> int:
     name = parser.parse_args().name
     if not re.fullmatch(r"\d\d(_[a-z0-9]+)+", name):
         parser.error(f"{name!r} is not two digits and lower-case words joined by _, such as 08_what_it_is_about")
-    chapter, test = ROOT / "book" / f"{name}.ipynb", ROOT / "tests" / f"test_chapter_{name[:2]}.py"
+    chapter, test = ROOT / "book" / f"{name}.ipynb", ROOT / "tests" / "book" / f"test_chapter_{name[:2]}.py"
     for path in (chapter, test):
         if path.exists():
             parser.error(f"{path.relative_to(ROOT)} is there already")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mglib.experiments.recipes import Recipe
+from mglib.training.recipes import Recipe
 
 
 def write_alphabets(

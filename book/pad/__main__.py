@@ -10,8 +10,8 @@ from typing import Annotated
 import tyro
 
 import mglib.__main__
-from mglib.experiments import Recipe, Run, evaluate_run, train, with_provenance
 from mglib.params import write_new
+from mglib.training import Recipe, Run, evaluate_run, train, with_provenance
 from pad.drawings import federation_of
 from pad.export import SOURCE, export_live
 

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mglib.experiments import Recipe
 from mglib.tasks import fonts, glyphs, scripts
 from mglib.tasks.assembly import LEAST_CLASSES, Split, assemble, check_names
 from mglib.tasks.cache import cache_folder, read_or_make
 from mglib.tasks.episodes import Federation
 from mglib.tasks.glyphs import kept_characters
 from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
+from mglib.training import Recipe
 from pad.strokes import PEN, Stroke, centre_lines, centred, rasterise
 
 

@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from mglib.experiments import Run
+from mglib.training import Run
 
 SOURCE = Path(__file__).parent / "gated_net.js"
 

@@ -19,10 +19,10 @@ from playwright.sync_api import sync_playwright
 from tqdm import tqdm
 
 from mglib import Batch, Run, adapt, set_up
-from mglib.experiments import with_provenance
 from mglib.tasks import fonts
 from mglib.tasks.glyphs import kept_characters
 from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
+from mglib.training import with_provenance
 from pad import DrawingPad, export_live
 from pad.drawings import DrawingSettings, character_lines, federation_of, shake
 from pad.strokes import centred, rasterise

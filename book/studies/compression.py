@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 
-from mglib.experiments.recipes import Recipe
-from mglib.experiments.results import with_provenance
-from mglib.experiments.training import set_up
+from mglib.training.experiment import set_up
+from mglib.training.recipes import Recipe
+from mglib.training.results import with_provenance
 from studies.counting import counted, told
 from studies.measure import commit, federation_of
 from studies.statistics import estimate_means

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mglib.experiments import Recipe, fast_meta_gradient, set_up, with_provenance
-from mglib.experiments.algorithms import MetaUpdate, final_objective
 from mglib.federated import LocalEngine, Round, Update, average, run_rounds
 from mglib.federated.process import one_thread
 from mglib.meta import Stage
@@ -18,6 +16,8 @@ from mglib.meta.adapt import LossFn
 from mglib.params import Params
 from mglib.tasks import Federation, Node, Task, load_federation
 from mglib.tasks.assembly import make_node
+from mglib.training import Recipe, fast_meta_gradient, set_up, with_provenance
+from mglib.training.algorithms import MetaUpdate, final_objective
 
 Dealing = Literal["mixed", "scripts", "five"]
 PARTS = {

@@ -7,10 +7,10 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from mglib.experiments.algorithms import ALGORITHMS, stages_of
-from mglib.experiments.training import Experiment
 from mglib.federated.rounds import ServerState
 from mglib.params import Params, merge, under_prefix, with_prefix
+from mglib.training.algorithms import ALGORITHMS, stages_of
+from mglib.training.experiment import Experiment
 from studies.counting import counted, macs_share
 from studies.methods import width_within
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mglib.experiments import Experiment, Recipe, Run, set_up, with_provenance
 from mglib.federated import clip, with_noise
 from mglib.params import Params
 from mglib.tasks import Node, Task
+from mglib.training import Experiment, Recipe, Run, set_up, with_provenance
 from studies.inversion import Attack, ToldBy, batch_tells, likeness, peak_ratio, task_tells
 from studies.measure import commit
 

@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mglib.experiments.algorithms import ALGORITHMS
-from mglib.experiments.evaluation import ci95
-from mglib.experiments.recipes import Recipe
-from mglib.experiments.results import with_provenance
-from mglib.experiments.training import Experiment, data_of, set_up
 from mglib.params import Params
 from mglib.tasks import Federation, load_federation
+from mglib.training.algorithms import ALGORITHMS
+from mglib.training.evaluation import ci95
+from mglib.training.experiment import Experiment, data_of, set_up
+from mglib.training.recipes import Recipe
+from mglib.training.results import with_provenance
 from studies.cells import Cell
 from studies.counting import counted, macs_of, right_share
 from studies.equal_macs import Intervention, intervention_of, trained

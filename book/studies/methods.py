@@ -6,9 +6,9 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-from mglib.experiments import Recipe
-from mglib.experiments.algorithms import ALGORITHMS
 from mglib.nets import dense_macs, make_net
+from mglib.training import Recipe
+from mglib.training.algorithms import ALGORITHMS
 
 ROUNDS = 600
 REFERENCE_WIDTH = 32  # filters a layer of the dense network whose MACs are the measure

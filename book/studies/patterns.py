@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mglib.experiments import Experiment
 from mglib.federated.process import one_thread
 from mglib.meta import adapt
 from mglib.params import Params
 from mglib.tasks import Task
+from mglib.training import Experiment
 from studies.choices import Gates, View, open_top
 
 LAYOUT = 4  # cells a side, where the ink lies

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mglib.experiments import Experiment, Recipe, set_up, with_provenance
 from mglib.federated import Round, privacy_spent
 from mglib.federated.process import one_thread
 from mglib.meta import adapt
 from mglib.params import Params
+from mglib.training import Experiment, Recipe, set_up, with_provenance
 from studies.choices import View
 from studies.counting import counted, told
 from studies.measure import commit, federation_of

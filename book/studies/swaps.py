@@ -12,12 +12,12 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-from mglib.experiments import Experiment, Recipe, set_up, with_provenance
 from mglib.federated.process import one_thread
 from mglib.meta import adapt
 from mglib.nets import macs_ratio
 from mglib.params import Params
 from mglib.tasks import Node, Task
+from mglib.training import Experiment, Recipe, set_up, with_provenance
 from studies import choices
 from studies.choices import Gates, Rule, View
 from studies.patterns import LAYOUT, mask_of, measure_patterns, rounded, script_of

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from mglib.experiments import NodeNetwork, Run, adapt_to_folder, export_network
 from mglib.nets import macs_ratio
+from mglib.training import NodeNetwork, Run, adapt_to_folder, export_network
 
 Positional = tyro.conf.Positional
 

@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from mglib.experiments import Recipe, Run, evaluate_run, train, with_provenance
 from mglib.federated import RoundFailed
 from mglib.tasks import resolve_data
 from mglib.tasks.cache import cache_folder
+from mglib.training import Recipe, Run, evaluate_run, train, with_provenance
 
 Positional = tyro.conf.Positional
 

@@ -6,13 +6,13 @@ from functools import lru_cache
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from mglib.experiments.algorithms import client_update, network_of, stages_of
-from mglib.experiments.recipes import Recipe
 from mglib.federated.process import keep_freed_memory, one_thread
 from mglib.flower.node import own_node
 from mglib.flower.records import Order, pack_update
 from mglib.tasks import Node
 from mglib.tasks.images import bright_pixels
+from mglib.training.algorithms import client_update, network_of, stages_of
+from mglib.training.recipes import Recipe
 
 app = ClientApp()
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from flwr.app import Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
-from mglib.experiments.recipes import Recipe
 from mglib.federated import Answer, Refusal, Round
 from mglib.flower.records import Order, unpack_update
 from mglib.params import Params
+from mglib.training.recipes import Recipe
 
 POLL = 0.5  # seconds between two looks for replies
 

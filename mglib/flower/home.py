@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mglib.experiments.algorithms import network_of
-from mglib.experiments.recipes import Recipe
-from mglib.experiments.runs import Run
-from mglib.experiments.training import own_params
 from mglib.federated import RoundFailed
 from mglib.flower import telling
 from mglib.flower.connection import Connection, environment, program
 from mglib.params import Params
+from mglib.training.algorithms import network_of
+from mglib.training.experiment import own_params
+from mglib.training.recipes import Recipe
+from mglib.training.runs import Run
 
 APP = '''"""What Flower loads: the link's part and the node's, both from mglib."""
 

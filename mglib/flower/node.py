@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from mglib.experiments.recipes import Recipe
 from mglib.flower.connection import Connection, program
 from mglib.tasks import Node, load_nodes
+from mglib.training.recipes import Recipe
 
 
 def own_node(config: Mapping[str, str], recipe: Recipe) -> Node:

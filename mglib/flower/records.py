@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
-from mglib.experiments.recipes import Recipe
 from mglib.federated import Round, Update
 from mglib.params import Params
+from mglib.training.recipes import Recipe
 
 LONGEST_NAME = 200  # characters
 

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from flwr.app import ConfigRecord, Context, MessageType, RecordDict
 from flwr.serverapp import Grid, ServerApp
 
-from mglib.experiments.algorithms import held_names, network_of, server_update
-from mglib.experiments.recipes import Recipe
-from mglib.experiments.training import ROUNDS_PER_CHECKPOINT, round_metrics
 from mglib.federated import RoundFailed, run_rounds
 from mglib.federated.admission import plain_text
 from mglib.flower import telling
 from mglib.flower.engine import FlowerEngine, Member, receive, records_of, said_of, send
 from mglib.flower.records import unpack_introduction
+from mglib.training.algorithms import held_names, network_of, server_update
+from mglib.training.experiment import ROUNDS_PER_CHECKPOINT, round_metrics
+from mglib.training.recipes import Recipe
 
 app = ServerApp()
 PAUSE = 1.0  # seconds between two looks for nodes

@@ -11,10 +11,10 @@ import torch
 from torch.func import functional_call
 
 import mglib
-from mglib.experiments import Run
 from mglib.meta import adapt
 from mglib.nets import Objective, macs_ratio
 from mglib.tasks import fonts
+from mglib.training import Run
 from pad import SOURCE, export_live
 from pad.__main__ import main
 from pad.drawings import DrawingSettings, character_lines, shake

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import mglib
-from mglib.experiments import Run
 from mglib.tasks import fonts
+from mglib.training import Run
 from pad import DrawingPad, export_live
 from pad.drawings import character_lines
 from pad.measure import DRAW, draw_task

@@ -7,8 +7,8 @@ import pytest
 from small_data import write_alphabets
 from test_federated import START, Descend
 
-from mglib.experiments import Recipe, set_up
 from mglib.federated import LocalEngine, Update, average, run_rounds
+from mglib.training import Recipe, set_up
 from studies.bench import rounds
 from studies.bench.rounds import Measured, digest_of, measure, report_of, timed_rounds
 from studies.bench.virtual import VirtualNodes, virtual_federation

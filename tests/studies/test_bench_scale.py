@@ -3,7 +3,7 @@
 import pytest
 from small_data import write_alphabets
 
-from mglib.experiments import Recipe
+from mglib.training import Recipe
 from studies.bench.scale import Costs, measure, report_of
 
 COSTS = Costs(sampling=0.01, making=0.001, computing=0.02, step=0.005, adding=0.0005, packing=0.002, message=1000)

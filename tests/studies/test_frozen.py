@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from mglib.experiments import Run, evaluate
-from mglib.experiments.algorithms import final_objective, stages_of
 from mglib.nets import make_net
 from mglib.tasks import load_federation
+from mglib.training import Run, evaluate
+from mglib.training.algorithms import final_objective, stages_of
 from studies.frozen import score_frozen
 from studies.leaks import RUNS
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from small_data import write_alphabets
 
-from mglib.experiments.algorithms import network_of
-from mglib.experiments.training import set_up
 from mglib.nets import dense_macs, make_net
 from mglib.tasks import Node
+from mglib.training.algorithms import network_of
+from mglib.training.experiment import set_up
 from studies import Cell, counting, equal_macs, measure, methods
 from studies.equal_macs import prune, strongest_filters
 from studies.methods import METHODS, REFERENCE_WIDTH, Source, recipe_of, reference_macs, width_within

@@ -17,14 +17,14 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mglib.experiments import Recipe
-from mglib.experiments.algorithms import network_of, stages_of
-from mglib.experiments.fast_gradient import fast_meta_gradient
 from mglib.federated.process import keep_freed_memory
 from mglib.meta import Stage, meta_gradient
 from mglib.nets import Objective
 from mglib.params import Params
 from mglib.tasks import Batch, Task
+from mglib.training import Recipe
+from mglib.training.algorithms import network_of, stages_of
+from mglib.training.fast_gradient import fast_meta_gradient
 from studies.bench import (
     Goal,
     Report,

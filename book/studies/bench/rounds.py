@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 
 import safetensors.torch
 
-from mglib.experiments import Recipe, set_up
-from mglib.experiments.training import load_data
-from mglib.experiments.updates import MetaUpdate
 from mglib.federated import FedAdam, LocalEngine, Round, RoundResult, Update, run_rounds
 from mglib.federated.engines import ClientUpdate
 from mglib.federated.process import one_thread
 from mglib.params import Params
 from mglib.tasks import Node
+from mglib.training import Recipe, set_up
+from mglib.training.experiment import load_data
+from mglib.training.updates import MetaUpdate
 from studies.bench.report import Goal, Report, Row, interleaved
 from studies.bench.virtual import virtual_federation
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import safetensors.torch
 
-from mglib.experiments import Recipe, set_up
-from mglib.experiments.training import load_data
-from mglib.experiments.updates import MetaUpdate
 from mglib.federated import FedAdam, Round
 from mglib.federated.process import one_thread
+from mglib.training import Recipe, set_up
+from mglib.training.experiment import load_data
+from mglib.training.updates import MetaUpdate
 from studies.bench.report import Goal, Report, Row, interleaved
 from studies.bench.rounds import federation_process, parts_of
 

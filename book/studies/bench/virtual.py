@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from mglib.experiments import Recipe
-from mglib.experiments.training import load_data
 from mglib.tasks import Federation, Node
 from mglib.tasks.dealing import CLASSES_PER_NODE
+from mglib.training import Recipe
+from mglib.training.experiment import load_data
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,206 @@
+"""Evaluation: one-step adaptation on nodes that training never saw."""
+
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+
+from mglib.federated.process import one_thread
+from mglib.meta import Stage, adapt
+from mglib.nets import Objective, dense_macs
+from mglib.params import Params, whole_number
+from mglib.tasks import Batch, Federation, Node, Task, load_nodes, resolve_data
+from mglib.tasks.datasets import of_files
+from mglib.tasks.episodes import SPLITS
+from mglib.training.algorithms import final_objective, stages_of
+from mglib.training.experiment import check_device, load_data
+from mglib.training.recipes import Recipe
+from mglib.training.runs import Run, nodes_of
+from mglib.training.settings import LARGEST_SEED
+
+Score = TypeVar("Score")
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """How one task went; accuracies and MACs are shares, 0 to 1, over the task's queries."""
+
+    node: str
+    accuracy: float  # after adaptation
+    accuracy_zero_step: float  # before it
+    accuracy_transductive: float  # after it, normalised by all queries together, as the literature often does
+    macs_ratio: float  # MACs of the adapted network over the dense one, gate heads included
+
+
+def evaluate(
+    objective: Objective,
+    params: Params,
+    nodes: Sequence[Node],
+    stages: Sequence[Stage],
+    *,
+    tasks: int,
+    ways: int = 5,
+    shots: int = 1,
+    queries: int = 15,
+    seed: int = 0,
+    device: str = "cpu",
+    scored_by: Callable[[Objective, Params, Task, Sequence[Stage]], Score] | None = None,
+) -> Iterator[Score]:
+    """Yield the score of each of `tasks` tasks, task t drawn by (seed, t) from node t modulo their number.
+
+    A prediction sees the support set and its own image, never another query.
+
+    scored_by: adapts to a task and says how it went; None: `score`.
+
+    Raises:
+        ValueError: if there are no nodes, or one is too small for such tasks.
+    """
+    if not nodes:
+        raise ValueError("there are no nodes to evaluate on")
+    if tasks < 1:
+        raise ValueError(f"`tasks` (={tasks}) must be at least 1")
+    params = {name: value.to(device) for name, value in params.items()}
+    for index in range(tasks):
+        node = nodes[index % len(nodes)]
+        task = node.sample_task(ways, shots, queries, np.random.default_rng([seed, index])).to(device)
+        with one_thread():
+            scored = (scored_by or score)(objective, params, task, stages)
+        yield scored  # outside: what the caller does between tasks keeps its threads
+
+
+def score(objective: Objective, params: Params, task: Task, stages: Sequence[Stage]) -> TaskScore:
+    """Adapt to one task and return how its queries went."""
+    adapted = adapt(objective, params, task.support, stages)
+    alone = Batch(task.query.images, task.query.labels)
+    with torch.no_grad():
+        _, before = objective(params, task.query)
+        _, after = objective(adapted, task.query)
+        _, together = objective(adapted, alone)
+    return TaskScore(
+        task.node,
+        accuracy=float(after["accuracy"]),
+        accuracy_zero_step=float(before["accuracy"]),
+        accuracy_transductive=float(together["accuracy"]),
+        macs_ratio=float(after["macs_ratio"]),
+    )
+
+
+def summarise(scores: Sequence[TaskScore]) -> dict[str, float]:
+    """Return the means over tasks, and the half width of the accuracy's 95 % interval (normal, over tasks).
+
+    Raises:
+        ValueError: if there are fewer than two tasks.
+    """
+    if len(scores) < 2:
+        raise ValueError(f"{len(scores)} tasks have no spread: an interval needs at least 2")
+    accuracies = [score.accuracy for score in scores]
+    return {
+        "accuracy": float(np.mean(accuracies)),
+        "ci95": ci95(accuracies),
+        "macs_ratio": float(np.mean([score.macs_ratio for score in scores])),
+        "accuracy_zero_step": float(np.mean([score.accuracy_zero_step for score in scores])),
+        "accuracy_transductive": float(np.mean([score.accuracy_transductive for score in scores])),
+    }
+
+
+def ci95(accuracies: Sequence[float]) -> float:
+    """Return the half width of the 95 % interval of a mean over tasks (normal)."""
+    return float(1.96 * np.std(accuracies, ddof=1) / len(accuracies) ** 0.5)
+
+
+def evaluate_run(
+    run: Run,
+    *,
+    data: str | None = None,
+    nodes: Sequence[str] = (),
+    split: Literal["test", "validation"] = "test",
+    tasks: int = 400,
+    ways: int | None = None,
+    shots: int | None = None,
+    queries: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    federation: Federation | None = None,
+    progress: Callable[[Iterator[TaskScore]], Iterable[TaskScore]] = iter,
+) -> dict:
+    """Evaluate a finished run on nodes that it never trained on; return the record that the book's tables read.
+
+    data: another data set, every node of which is new; None: the run's own, and its held-out nodes.
+    nodes: names of the nodes to draw tasks from, of those; none: all.
+    split: which of the run's own held-out nodes; validation ones choose settings, test ones are reported.
+    ways, shots, queries: None: as trained.
+    federation: whose held-out nodes are meant; None: that of the data that the run's recipe names.
+
+    Raises:
+        ValueError: if the run is not finished, or the nodes cannot give such tasks.
+    """
+    if tasks < 2:
+        raise ValueError(f"`tasks` (={tasks}) must be at least 2: one has no spread and gives no interval")
+    recipe, net, params = run.load()
+    check_device(device)
+    if data is None or resolve_data(data) == resolve_data(recipe.data):
+        chosen = _held_out(run, federation or load_data(recipe), split, nodes)
+    else:
+        chosen = _new_nodes(run, recipe, data, nodes)
+    ways = recipe.ways if ways is None else ways
+    if ways > recipe.ways:
+        raise ValueError(f"`ways` (={ways}) is more than the {recipe.ways} classes that the network can name")
+    setting = {
+        "tasks": tasks,
+        "ways": ways,
+        "shots": recipe.shots if shots is None else shots,
+        "queries": recipe.queries if queries is None else queries,
+        "seed": seed,
+    }
+    setting = {name: whole_number(name, value, 0, LARGEST_SEED) for name, value in setting.items()}
+    objective, stages = final_objective(recipe, net), stages_of(recipe, net)
+    scores = evaluate(objective, params, chosen, stages, device=device, **setting)
+    record, dense = summarise(list(progress(scores))), dense_macs(net.costs)
+    return {
+        **record,
+        **setting,
+        "macs": record["macs_ratio"] * dense,
+        "dense_macs": dense,
+        "budget": recipe.budget,
+        "method": recipe.method,
+        "data": data or recipe.data,
+        "nodes": [node.name for node in chosen],
+    }
+
+
+def _held_out(run: Run, federation: Federation, split: str, names: Sequence[str]) -> list[Node]:
+    """The nodes that the run held out in training, whatever else the data hold today."""
+    chosen = _among((run.nodes or nodes_of(federation))[split], names)
+    changed = run.changes(federation)
+    if wrong := [f"{name} {changed[name]}" for name in chosen if name in changed]:
+        raise ValueError(
+            f"{federation.name} does not have what the run in {run.folder} held out: {', '.join(wrong)}; undo that"
+        )
+    if changed:
+        told = ", ".join(f"{name} {what}" for name, what in changed.items())
+        warnings.warn(f"since the run in {run.folder} was trained: {told}; none of them is evaluated on", stacklevel=3)
+    here = {node.name: node for each in SPLITS for node in getattr(federation, each)}
+    return [here[name] for name in chosen]
+
+
+def _new_nodes(run: Run, recipe: Recipe, data: str, names: Sequence[str]) -> list[Node]:
+    """The nodes of other data than the run's; their polarity is the run's, or their own where its images were drawn."""
+    invert = recipe.invert if of_files(recipe.data) else None
+    nodes = load_nodes(data, image_size=recipe.image_size, channels=recipe.channels, invert=invert)
+    here = {node.name: node for node in nodes}
+    trained = {mark: name for name, mark in (run.nodes or {"train": {}})["train"].items()}
+    chosen = [here[name] for name in _among(here, names)]
+    if seen := [f"{node.name} ({trained[node.fingerprint]})" for node in chosen if node.fingerprint in trained]:
+        raise ValueError(
+            f"{data} holds nodes that the run in {run.folder} was trained on: {', '.join(seen)}; name others"
+        )
+    return chosen
+
+
+def _among(known: Collection[str], names: Sequence[str]) -> list[str]:
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no held-out nodes {unknown}; there are {', '.join(known)}")
+    return list(names or known)

@@ -1,0 +1,188 @@
+"""NodeNetwork: what a node owns once it has adapted, on disk and at work."""
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from mglib.meta import adapt
+from mglib.nets import Prediction, SkippingNet, Statistics, freeze
+from mglib.nets.checks import check_numbers
+from mglib.params import Params, load, new_folder, save, under_prefix, with_prefix
+from mglib.tasks import Batch, load_images, read_support
+from mglib.tasks.datasets import of_files
+from mglib.tasks.images import has_bright_background, has_colour
+from mglib.training.algorithms import final_objective, network_of, stages_of
+from mglib.training.recipes import Recipe
+from mglib.training.runs import Run, check_fit
+
+
+@dataclass(frozen=True)
+class NodeNetwork:
+    """A network adapted to a few images: it names their classes, and opens the filters that an image needs."""
+
+    recipe: Recipe  # of the run it came from, `channels` filled in
+    net: nn.Module
+    params: Params
+    statistics: Statistics  # of the support images, by which every later image is normalised
+    classes: tuple[str, ...]  # name of each label
+    inverted: bool = False  # whether the support images were dark on light and had to be turned
+    kept: tuple[int, ...] | None = None  # filters left in each layer that may lose some; None: all of them
+
+    def __post_init__(self):
+        """Raise ValueError unless parameters and statistics are those of the network."""
+        check_numbers(self.net, self.params, self.statistics)
+
+    def __getstate__(self) -> dict:
+        """Return the fields alone: what was made of them for speed is made anew by a copy."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def adapted(
+        cls,
+        recipe: Recipe,
+        net: nn.Module,
+        params: Params,
+        support: Batch,
+        classes: tuple[str, ...],
+        inverted: bool = False,
+        *,
+        frozen: bool = True,
+    ) -> "NodeNetwork":
+        """Adapt `params` to a support batch, (ways · shots, channel, height, width) with labels 0 to ways - 1.
+
+        frozen: whether to remove the filters that no support image opens; see `without_unopened`.
+
+        Raises:
+            ValueError: if there are more classes than the network can name, or a pixel is not a finite number.
+        """
+        if not 2 <= len(classes) <= recipe.ways:
+            raise ValueError(
+                f"{len(classes)} classes {list(classes)}: the network was trained to tell 2 to {recipe.ways}"
+            )
+        if not torch.isfinite(support.images).all():
+            raise ValueError("the support images hold pixels that are not finite numbers")
+        own = adapt(final_objective(recipe, net), params, support, stages_of(recipe, net))
+        with torch.no_grad():
+            statistics = functional_call(net, own, (support.images,)).statistics
+        whole = cls(recipe, net, own, statistics, classes, inverted)
+        return whole.without_unopened(support.images) if frozen else whole
+
+    def without_unopened(self, images: Tensor) -> "NodeNetwork":
+        """Return a smaller network, without the filters that none of these images opens; see `freeze`.
+
+        On these images it answers the same; another image may have opened a filter that is gone. A dense network
+        is returned as it is.
+        """
+        small = freeze(self.net, self.params, self(images))
+        kept = tuple(len(positions) for positions in small.kept.values()) or None
+        return replace(self, net=small.net, params=small.params, statistics=small.statistics, kept=kept)
+
+    @property
+    def parameter_bytes(self) -> int:
+        """What the parameters take, without the support set's statistics and the names in the file."""
+        return sum(value.nbytes for value in self.params.values())
+
+    def read(self, paths: Sequence[str | Path]) -> Tensor:
+        """Return image files as this network takes them: (image, channel, height, width), 0 to 1.
+
+        Raises:
+            ValueError: naming the file that is missing, truncated or no image.
+        """
+        pixels = load_images(
+            [Path(path) for path in paths], self.recipe.image_size, self.recipe.channels, invert=self.inverted
+        )
+        return pixels.float() / 255
+
+    def __call__(self, images: Tensor) -> Prediction:
+        """Answer for images (batch, channel, height, width), float32 from 0 (background) to 1 (ink).
+
+        Raises:
+            TypeError, ValueError: if the images are not what the network takes.
+        """
+        with torch.no_grad():
+            return functional_call(self.net, self.params, (images, self.statistics))
+
+    @cached_property
+    def skipping(self) -> SkippingNet:
+        """The same answers from inference that really skips; one thread at a time."""
+        return SkippingNet(self.net, self.params, self.statistics)
+
+    def save(self, folder: str | Path) -> None:
+        """Write `network.safetensors` and `recipe.json` to a new or empty folder, both or neither.
+
+        Raises:
+            ValueError: if the folder holds something already.
+            OSError: if the disk refuses (full, read-only).
+        """
+        tensors = with_prefix("params/", self.params)
+        for index, (mean, variance) in enumerate(self.statistics):
+            tensors |= {f"statistics/{index}/mean": mean, f"statistics/{index}/variance": variance}
+        facts = {"classes": self.classes, "inverted": self.inverted, "kept": self.kept}
+        with new_folder(Path(folder)) as new:
+            self.recipe.save(new / "recipe.json")
+            save(new / "network.safetensors", tensors, {name: json.dumps(fact) for name, fact in facts.items()})
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "NodeNetwork":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: if a file is missing, not whole, or does not fit the recipe's network.
+        """
+        recipe = Recipe.load(Path(folder) / "recipe.json")
+        file = Path(folder) / "network.safetensors"
+        tensors, metadata = load(file)
+        try:
+            classes, inverted = tuple(json.loads(metadata["classes"])), json.loads(metadata["inverted"])
+            kept = json.loads(metadata.get("kept", "null"))  # files from before networks were frozen do not say
+            net, expected = network_of(recipe, kept)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{file} is not a network that `adapt` wrote ({error})") from error
+        expected = with_prefix("params/", expected)
+        names = [(f"statistics/{i}/mean", f"statistics/{i}/variance") for i in range(len(net.convolutions()))]
+        for (mean, variance), layer in zip(names, net.convolutions().values(), strict=True):
+            expected |= {mean: layer.shift, variance: layer.shift}
+        check_fit(tensors, expected, file)
+        statistics = tuple((tensors[mean], tensors[variance]) for mean, variance in names)
+        kept = None if kept is None else tuple(kept)
+        try:
+            return cls(recipe, net, under_prefix("params/", tensors), statistics, classes, inverted, kept)
+        except ValueError as error:
+            raise ValueError(f"{file} is not a network that `adapt` wrote ({error})") from error
+
+
+def adapt_to_folder(
+    run: Run, folder: str | Path, *, invert: bool | None = None, frozen: bool = True
+) -> tuple[NodeNetwork, Batch]:
+    """Adapt a finished run to the images in `folder`; return the network and the support batch it was made from.
+
+    folder: one sub-folder of images a class, or one image a class, named after it.
+    invert: whether to turn dark on light into light on dark; None: as the images that the run was trained on. Where
+        those were drawn, or the run does not say, if the median pixel is bright and no image has colour.
+    frozen: whether to remove the filters that none of the images opens.
+
+    Raises:
+        ValueError: if the run is not finished, or the images cannot be read or are not a task for it.
+    """
+    recipe, net, params = run.load()
+    images, labels, classes = read_support(folder, recipe.image_size, recipe.channels)
+    if invert is None and of_files(recipe.data):
+        invert = recipe.invert
+    if invert is None:
+        invert = has_bright_background(images) and not has_colour(images)
+    images = 255 - images if invert else images
+    if recipe.channels == 1 and has_bright_background(images):
+        warnings.warn(
+            f"most pixels of {folder} are bright{' once they are inverted' if invert else ''}: if they are dark ink on "
+            f"light paper{' then' if invert else ''}, pass {'--no-invert' if invert else '--invert'}",
+            stacklevel=2,
+        )
+    support = Batch(images.float() / 255, labels)
+    return NodeNetwork.adapted(recipe, net, params, support, classes, invert, frozen=frozen), support

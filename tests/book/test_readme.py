@@ -1,0 +1,64 @@
+"""What the README says is what the files say: its table, its goals, its commands, its picture."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import mglib.__main__
+import studies.readme
+from studies.__main__ import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def results():
+    return studies.readme
+
+
+def test_the_tables_are_made_of_the_result_files(results):
+    for page, tables in results.TABLES_OF_PAGES.items():
+        for name, made in tables.items():
+            assert f"<!-- {name} -->\n\n{made()}\n\n<!-- /{name} -->" in page.read_text()
+
+
+@pytest.mark.parametrize("name", ["glyphs/gated-50", "omniglot/gated-50"])
+def test_the_goals_of_the_first_landing_are_met_by_the_result_files(name):
+    record = json.loads((ROOT / "results" / f"{name}.json").read_text())
+    assert record["accuracy"] >= 0.78
+    assert record["macs_ratio"] <= 0.50
+    assert abs(record["accuracy_zero_step"] - 0.2) < 0.02
+    assert record["training_seconds"] <= 600
+    assert (record["tasks"], record["ways"], record["shots"], record["budget"]) == (400, 5, 1, 0.5)
+
+
+def test_a_result_file_says_how_it_was_made(results):
+    for name in results.RUNS:
+        record = json.loads((ROOT / "results" / f"{name}.json").read_text())
+        assert {"recipe", "versions", "date", "commands", "seed"} <= record.keys()
+        assert not re.search(r"(?<![\w.])/\w+/", json.dumps(record["commands"])), "a path of somebody's machine"
+
+
+def test_every_command_and_file_in_the_readme_exists():
+    pages = README + "".join((ROOT / "book" / f"{name}.md").read_text() for name in ("several_machines", "results"))
+    assert set(re.findall(r"python -m mglib ([\w-]+)", pages)) == set(mglib.__main__.COMMANDS)
+    assert set(re.findall(r"python -m studies ([\w-]+)", pages)) <= set(COMMANDS)
+    for target in re.findall(r"\]\(<?([^)>#]+)>?\)", README):
+        assert target.startswith("http") or (ROOT / target).exists(), target
+    targets = set(re.findall(r"^make (\w+)", pages, re.MULTILINE))
+    assert targets <= set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_the_readme_is_short_and_names_no_test():
+    assert len(README.splitlines()) <= 120
+    assert "test_" not in README
+
+
+def test_the_first_screen_shows_a_gate_map_and_the_two_commands():
+    first_screen = "\n".join(README.splitlines()[:10])
+    assert "](assets/gate-map.svg)" in first_screen
+    assert "make book" in first_screen
+    assert "make test" in first_screen
