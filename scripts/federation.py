@@ -25,7 +25,7 @@ from mglib.flower.local import LocalFederation
 from mglib.flower.node import own_node
 from mglib.flower.records import Order, pack_update
 from mglib.training import with_provenance
-from mglib.training.algorithms import client_update, network_of, stages_of
+from mglib.training.algorithms import client_update, network_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "book"))
 from studies.bench.report import machine
@@ -102,7 +102,7 @@ def record(run: Run, nodes: list[Path], times: list[float], options: argparse.Na
     recipe, net, params = run.load()
     order = Order(params, recipe, Round(1, recipe.rounds, recipe.seed), 0)
     own = own_node({"data": f"folder:{nodes[0]}"}, recipe)
-    answer = client_update(recipe, net, stages_of(recipe, net), ())(params, own, 0, order.round)
+    answer = client_update(recipe, net)(params, own, 0, order.round)
     wire = {
         "down": described(order.pack()),
         "up": described(pack_update(answer)),

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from mglib.training.experiment import set_up
-from mglib.training.recipes import Recipe
 from mglib.training.results import with_provenance
 from studies.counting import counted, told
 from studies.measure import federation_of
+from studies.recipes import Recipe, set_up
 from studies.statistics import estimate_means
 
 BASE = {
@@ -19,14 +18,19 @@ BASE = {
     "width": 16,
     "queries": 5,
     "server_learning_rate": 1e-2,
-    "clip_norm": 0.1,  # of 0.2, 0.1 and 0.05, chosen on validation nodes
-    "suspected": 0.45,  # of 0.32, 0.4 and 0.45, chosen on validation nodes
 }
+_NORM = {"clip_norm": 0.1}  # of 0.2, 0.1 and 0.05, chosen on validation nodes
+_SUSPECTED = {"suspected": 0.45}  # of 0.32, 0.4 and 0.45, chosen on validation nodes
 TASKS, QUICK = 300, {"rounds": 10, "tasks": 10}
 ATTACKS = ("none", "sign-flip", "noise", "label-flip", "drift")
 DEFENCES = {
-    **{name: {"aggregation": name} for name in ("mean", "clipped", "median", "trimmed", "krum")},
-    "bounded-krum": {"aggregation": "krum", "privacy": "node", "noise": 0.0},  # honest nodes shorten their own moves
+    "mean": {"aggregation": "mean"},
+    "clipped": {"aggregation": "clipped", **_NORM},
+    "median": {"aggregation": "median"},
+    "trimmed": {"aggregation": "trimmed", **_SUSPECTED},
+    "krum": {"aggregation": "krum", **_SUSPECTED},
+    # honest nodes shorten their own moves
+    "bounded-krum": {"aggregation": "krum", "privacy": "node", "noise": 0.0, **_NORM, **_SUSPECTED},
 }
 PARTS = {  # the first seed of all before the second of any
     f"{attack}-{defence}-seed{seed}": {"attack": attack, "seed": seed, **changes}

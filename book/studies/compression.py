@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 
-from mglib.training.experiment import set_up
-from mglib.training.recipes import Recipe
 from mglib.training.results import with_provenance
 from studies.counting import counted, told
 from studies.measure import commit, federation_of
+from studies.recipes import Recipe, set_up
 from studies.statistics import estimate_means
 
 KEPT = (0.3, 0.1, 0.03, 0.01)  # shares of the numbers that top-k sends

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from mglib.federated.rounds import ServerState
 from mglib.params import Params, merge, under_prefix, with_prefix
-from mglib.training.algorithms import ALGORITHMS, stages_of
 from mglib.training.experiment import Experiment
 from studies.counting import counted, macs_share
 from studies.methods import width_within
@@ -56,8 +55,7 @@ def pruned_to(filters: int, experiment: Experiment, params: Params, server_state
         if moments := under_prefix(prefix, server_state):
             state |= with_prefix(prefix, prune(experiment.net, moments, positions))
     params, net = prune(experiment.net, params, positions), experiment.net.thinned(counts)
-    stages = stages_of(experiment.recipe, net)
-    return dataclasses.replace(experiment, net=net, initial=params, stages=stages), params, state
+    return dataclasses.replace(experiment, net=net, initial=params), params, state
 
 
 def strongest_filters(net: nn.Module, params: Params, counts: Sequence[int]) -> list[Tensor]:
@@ -100,8 +98,7 @@ def at_budget(experiment: Experiment, params: Params, server_state: ServerState)
 
     Gates that chance drew open more filters on one network than on another; halving finds the shift.
     """
-    held = ALGORITHMS[experiment.recipe.method].held(experiment.net)
-    biases = {name: params[name] for name in held if name.endswith(".bias")}
+    biases = {name: params[name] for name in experiment.held if name.endswith(".bias")}
 
     def shifted(shift: float) -> Params:
         return merge(params, {name: bias + shift for name, bias in biases.items()})

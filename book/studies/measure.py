@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 from mglib.params import Params
 from mglib.tasks import Federation, load_federation
-from mglib.training.algorithms import ALGORITHMS
 from mglib.training.evaluation import ci95
-from mglib.training.experiment import Experiment, data_of, set_up
+from mglib.training.experiment import Experiment, data_of
 from mglib.training.recipes import Recipe
 from mglib.training.results import with_provenance
 from studies.cells import Cell
 from studies.counting import counted, macs_of, right_share
 from studies.equal_macs import Intervention, intervention_of, trained
 from studies.methods import METHODS, recipe_of, reference_macs
+from studies.recipes import set_up
 
 TASKS, LOOK, LOOKS = 1000, 50, 12  # test tasks; validation tasks in a look on the way; looks
 QUICK = {"rounds_share": 0.1, "tasks": 60, "look": 10}
@@ -127,8 +127,7 @@ def measure_trial(
 
 def bytes_of(experiment: Experiment, params: Params) -> int:
     """Return the bytes of the parameters that a node is sent, and sends back, in a round: those that training moves."""
-    held = ALGORITHMS[experiment.recipe.method].held(experiment.net)
-    return sum(value.nbytes for name, value in params.items() if name not in held)
+    return sum(value.nbytes for name, value in params.items() if name not in experiment.held)
 
 
 def federation_of(recipe: Recipe) -> Federation:

@@ -7,8 +7,8 @@ from itertools import product
 from typing import Any
 
 from mglib.nets import dense_macs, make_net
-from mglib.training import Recipe
-from mglib.training.algorithms import ALGORITHMS
+from studies.baselines import ALGORITHMS
+from studies.recipes import Recipe
 
 ROUNDS = 600
 REFERENCE_WIDTH = 32  # filters a layer of the dense network whose MACs are the measure

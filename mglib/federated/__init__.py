@@ -2,7 +2,6 @@
 
 from mglib.federated.admission import RoundFailed, admit, reason_against
 from mglib.federated.aggregation import FedAdam, Replace, average
-from mglib.federated.compression import Compressed, Half, Rows, TopK
 from mglib.federated.engines import LocalEngine
 from mglib.federated.messages import Answer, Refusal, Round, Update
 from mglib.federated.privacy import PrivateNode, PrivateServer, privacy_spent, with_noise
@@ -12,10 +11,8 @@ from mglib.federated.rounds import Engine, RoundResult, ServerUpdate, run_rounds
 __all__ = [
     "Answer",
     "ClippedMean",
-    "Compressed",
     "Engine",
     "FedAdam",
-    "Half",
     "Krum",
     "LocalEngine",
     "PrivateNode",
@@ -25,9 +22,7 @@ __all__ = [
     "Round",
     "RoundFailed",
     "RoundResult",
-    "Rows",
     "ServerUpdate",
-    "TopK",
     "TrimmedMean",
     "Update",
     "admit",

@@ -11,7 +11,7 @@ from mglib.flower.node import own_node
 from mglib.flower.records import Order, pack_update
 from mglib.tasks import Node
 from mglib.tasks.images import bright_pixels
-from mglib.training.algorithms import client_update, network_of, stages_of
+from mglib.training.algorithms import client_update, network_of
 from mglib.training.recipes import Recipe
 
 app = ClientApp()
@@ -37,7 +37,7 @@ def compute(message: Message, context: Context) -> Message:
     """Take the steps that the recipe asks of a node, on its own images, and answer with what came of the parameters."""
     order = Order.unpack(message.content)
     net, _ = network_of(order.recipe)
-    update = client_update(order.recipe, net, stages_of(order.recipe, net), ())
+    update = client_update(order.recipe, net)
     keep_freed_memory()
     with one_thread():
         answer = update(order.params, _node(context, order.recipe), order.position, order.round)

@@ -38,7 +38,6 @@ clientapp = "training:client"
 
 [tool.flwr.app.config]
 """
-UNKNOWN = ("fedavg", "gated-fedavg", "metagater-named")  # methods that need the names of all nodes' classes
 
 
 def train_on_flower(
@@ -63,10 +62,8 @@ def train_on_flower(
         ValueError: if `out` holds another run, the recipe cannot run on nodes elsewhere, or Flower is not installed.
         RoundFailed: if too few nodes answered, or the link was lost; `resume` goes on from the last checkpoint.
     """
-    if recipe.method in UNKNOWN or recipe.rotate:
-        raise ValueError(f"`method` (={recipe.method}) or `rotate` needs what only one process knows: classes by name")
-    if recipe.attack != "none":
-        raise ValueError(f"`attack` (={recipe.attack!r}) is played by nodes in this process; those elsewhere know none")
+    if recipe.rotate:
+        raise ValueError("`rotate` (=True) makes further nodes of each one, which nodes elsewhere do not know of")
     run = Run(out)
     run.check_free(recipe, resume)
     if run.finished:

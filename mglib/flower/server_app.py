@@ -12,7 +12,7 @@ from mglib.federated.admission import plain_text
 from mglib.flower import telling
 from mglib.flower.engine import FlowerEngine, Member, receive, records_of, said_of, send
 from mglib.flower.records import unpack_introduction
-from mglib.training.algorithms import held_names, network_of, server_update
+from mglib.training.algorithms import ALGORITHMS, network_of, server_update
 from mglib.training.experiment import ROUNDS_PER_CHECKPOINT, round_metrics
 from mglib.training.recipes import Recipe
 
@@ -35,7 +35,7 @@ def main(grid: Grid, context: Context) -> None:
         done, params, server_state = telling.unpack_state(config["state"])
         for result in run_rounds(
             FlowerEngine(grid, members, recipe, deadline), params or initial,
-            server_update(recipe, held_names(recipe, net)), rounds=recipe.rounds,
+            server_update(recipe, ALGORITHMS[recipe.method].held(net)), rounds=recipe.rounds,
             nodes_per_round=recipe.nodes_per_round, seed=recipe.seed, start=done, server_state=server_state,
             quorum=recipe.quorum,
         ):  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 import numpy as np
 import torch
 
+from mglib.config import LARGEST_SEED
 from mglib.federated.process import one_thread
 from mglib.meta import Stage, adapt
 from mglib.nets import Objective, dense_macs
@@ -19,7 +20,6 @@ from mglib.training.algorithms import final_objective, stages_of
 from mglib.training.experiment import check_device, load_data
 from mglib.training.recipes import Recipe
 from mglib.training.runs import Run, nodes_of
-from mglib.training.settings import LARGEST_SEED
 
 Score = TypeVar("Score")
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from mglib.federated import LocalEngine, RoundResult, run_rounds
-from mglib.federated.engines import check_workers
+from mglib.federated.engines import ClientUpdate, check_workers
 from mglib.meta import Stage
 from mglib.nets import Objective
 from mglib.params import Params
@@ -20,16 +20,13 @@ from mglib.tasks import Federation, Node, at_hand, load_federation, resolve_data
 from mglib.tasks.datasets import of_files
 from mglib.tasks.episodes import SPLITS, original_class
 from mglib.training.algorithms import (
-    class_names,
+    ALGORITHMS,
+    Algorithm,
     client_update,
     final_objective,
-    held_names,
     network_of,
     server_update,
-    stages_of,
-    start_of,
 )
-from mglib.training.attacks import attacked
 from mglib.training.recipes import Recipe
 from mglib.training.runs import Run, check_fit
 
@@ -38,18 +35,40 @@ ROUNDS_PER_CHECKPOINT = 10
 
 @dataclass(frozen=True)
 class Experiment:
-    """A recipe with everything it stands for: the data, the network, where it starts, how a node adapts."""
+    """A recipe with everything it stands for: the data, the network, where it starts, how a node adapts.
+
+    wraps: what stands around each node's update, such as a codec or an attack, the innermost first.
+    """
 
     recipe: Recipe
     federation: Federation
     net: nn.Module
     initial: Params
-    stages: tuple[Stage, ...]
+    algorithm: Algorithm
+    wraps: tuple["Wrap", ...] = ()
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages in which a node adapts."""
+        return self.algorithm.stages(self.net, self.recipe)
 
     @property
     def objective(self) -> Objective:
         """The objective at the end of training and ever after."""
         return final_objective(self.recipe, self.net)
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Names of the parameters that training leaves as they start."""
+        return self.algorithm.held(self.net)
+
+    def client_update(self, device: str = "cpu") -> ClientUpdate:
+        """Return what a node does in a round."""
+        classes = class_names(self.federation)
+        update = client_update(self.recipe, self.net, device, algorithm=self.algorithm, classes=classes)
+        for wrap in self.wraps:
+            update = wrap(update, self)
+        return update
 
     def rounds(
         self,
@@ -61,13 +80,11 @@ class Experiment:
         server_state: Params | None = None,
     ) -> Iterator[RoundResult]:
         """Yield the federation's state after each round, from round `start` and its state to the last."""
-        update = client_update(self.recipe, self.net, self.stages, class_names(self.federation), device)
-        update = attacked(update, self.recipe, self.federation.train)
-        with LocalEngine(update, self.federation.train, workers) as engine:
+        with LocalEngine(self.client_update(device), self.federation.train, workers) as engine:
             yield from run_rounds(
                 engine,
                 params or self.initial,
-                server_update(self.recipe, held_names(self.recipe, self.net)),
+                server_update(self.recipe, self.held),
                 rounds=self.recipe.rounds,
                 nodes_per_round=self.recipe.nodes_per_round,
                 seed=self.recipe.seed,
@@ -77,8 +94,20 @@ class Experiment:
             )
 
 
-def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
+Wrap = Callable[[ClientUpdate, Experiment], ClientUpdate]
+
+
+def set_up(
+    recipe: Recipe,
+    federation: Federation | None = None,
+    *,
+    algorithm: Algorithm | None = None,
+    wraps: Sequence[Wrap] = (),
+) -> Experiment:
     """Load what a recipe names (or take `federation` in its place), make the network, check the two against each other.
+
+    algorithm: a method of one's own, in place of the recipe's.
+    wraps: what stands around each node's update, such as a codec or an attack, the innermost first.
 
     The experiment's recipe says what was found out about the data: channels, image size and polarity are the
     federation's, the path is absolute.
@@ -98,9 +127,16 @@ def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
     _check_tasks(recipe, federation)
     found = {"channels": federation.channels, "image_size": federation.image_size, "invert": federation.inverted}
     recipe = dataclasses.replace(recipe, data=resolve_data(recipe.data), **found)
-    net, initial = network_of(recipe)
-    start = start_of(recipe, initial, class_names(federation))
-    return Experiment(recipe, federation, net, start, stages_of(recipe, net))
+    algorithm = algorithm or ALGORITHMS[recipe.method]
+    net, initial = network_of(recipe, algorithm=algorithm)
+    if algorithm.start is not None:
+        initial = algorithm.start(recipe, net, initial, class_names(federation))
+    return Experiment(recipe, federation, net, initial, algorithm, tuple(wraps))
+
+
+def class_names(federation: Federation) -> tuple[str, ...]:
+    """Return the names of the classes on the training nodes, in alphabetical order."""
+    return tuple(sorted({name for node in at_hand(federation.train) for name in node.classes}))
 
 
 def _counted(nodes: Sequence[Node]) -> str:

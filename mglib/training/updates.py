@@ -11,11 +11,9 @@ from mglib.meta import Stage
 from mglib.meta.adapt import Metrics
 from mglib.nets import Objective, annealed_budget
 from mglib.params import Params
-from mglib.tasks import Batch, Node
-from mglib.training.fast_gradient import fast_gradient, fast_meta_gradient, step
+from mglib.tasks import Node
+from mglib.training.fast_gradient import fast_meta_gradient, step
 from mglib.training.recipes import Recipe
-
-CLASSIFIER = "classifier."  # a last layer over the classes of all nodes, by the names of the network's own head
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class LocalUpdate:
 
     stages: how a node adapts to a task.
     held: names of parameters that training leaves as they are.
-    classes: names of the classes of all training nodes; only `ClassifierUpdate` reads them.
+    classes: names of the classes of all training nodes, for an update that learns them.
     """
 
     net: nn.Module
@@ -66,15 +64,6 @@ class LocalUpdate:
         budget = annealed_budget(recipe.budget, progress, recipe.anneal_share)
         return Objective(self.net, budget, recipe.penalty, noise)
 
-    def _batches(self, node: Node, generator: np.random.Generator) -> list[Batch]:
-        """Draw a task and return `recipe.steps` batches of its images, support and query together."""
-        recipe = self.recipe
-        task = node.sample_task(recipe.ways, recipe.shots, recipe.queries, generator).to(self.device)
-        images = torch.cat([task.support.images, task.query.images])
-        labels = torch.cat([task.support.labels, task.query.labels])
-        drawn = [generator.permutation(len(labels))[: recipe.batch] for _ in range(recipe.steps)]
-        return [Batch(images[chosen], labels[chosen]) for chosen in map(torch.from_numpy, drawn)]
-
 
 class MetaUpdate(LocalUpdate):
     """Down the meta-gradient of the node's own tasks: the loss after adaptation, by the parameters before it."""
@@ -86,67 +75,3 @@ class MetaUpdate(LocalUpdate):
         recipe = self.recipe
         task = node.sample_task(recipe.ways, recipe.shots, recipe.queries, generator).to(self.device)
         return fast_meta_gradient(objective, params, task, self.stages, second_order=recipe.second_order)
-
-
-class ReptileUpdate(LocalUpdate):
-    """Towards where plain gradient descent on one task leads (Nichol et al., arXiv 1803.02999)."""
-
-    def direction(
-        self, objective: Objective, params: Params, node: Node, generator: np.random.Generator
-    ) -> tuple[Params, Metrics]:
-        """Return `p − p_k` after `recipe.steps` gradient steps of rate α, each on a batch of the task's images."""
-        inner = params
-        for batch in self._batches(node, generator):
-            gradient, metrics = fast_gradient(objective, inner, batch)
-            inner = step(inner, gradient, self.recipe.backbone_learning_rate)
-        return {name: params[name] - inner[name] for name in params}, metrics
-
-
-class ProximalUpdate(LocalUpdate):
-    """Down the gradient of a Moreau envelope: pFedMe (Dinh et al., arXiv 2006.08848)."""
-
-    def direction(
-        self, objective: Objective, params: Params, node: Node, generator: np.random.Generator
-    ) -> tuple[Params, Metrics]:
-        """Return `λ (p − p̃)`; p̃ is where gradient steps on `loss + λ/2 ‖p̃ − p‖²` end."""
-        pull, personal = self.recipe.proximity, params
-        for batch in self._batches(node, generator):
-            gradient, metrics = fast_gradient(objective, personal, batch)
-            held_back = {name: gradient[name] + pull * (personal[name] - params[name]) for name in gradient}
-            personal = step(personal, held_back, self.recipe.backbone_learning_rate)
-        return {name: pull * (params[name] - personal[name]) for name in params}, metrics
-
-
-class ClassifierUpdate(LocalUpdate):
-    """Down the gradient of an ordinary classifier of all nodes' classes: FedAvg (McMahan et al., arXiv 1602.05629).
-
-    The classifier is a last layer of its own among the parameters; the network's head is left for new nodes.
-    """
-
-    def direction(
-        self, objective: Objective, params: Params, node: Node, generator: np.random.Generator
-    ) -> tuple[Params, Metrics]:
-        """Return the gradient on a batch of the node's images, labelled by the names of their classes."""
-        chosen = torch.from_numpy(generator.permutation(len(node.labels))[: self.recipe.batch])
-        known = torch.tensor([self.classes.index(name) for name in node.classes])
-        images = node.images[chosen].float() / 255
-        batch = Batch(images, known[node.labels[chosen]]).to(self.device)
-        own = {name for name in params if name.startswith(CLASSIFIER)}
-        heads = {name.replace(CLASSIFIER, "head."): name for name in own}
-        seen = {name: params[heads.get(name, name)] for name in params if name not in own}
-        gradient, metrics = fast_gradient(objective, seen, batch)
-        return {heads.get(name, name): slope for name, slope in gradient.items()}, metrics
-
-
-class NamedMetaUpdate(ClassifierUpdate):
-    """Down the meta-gradient and the classifier's gradient together: what the classes are called teaches as well."""
-
-    def direction(
-        self, objective: Objective, params: Params, node: Node, generator: np.random.Generator
-    ) -> tuple[Params, Metrics]:
-        """Return the meta-gradient of one task plus `recipe.naming` times the gradient of the classifier's loss."""
-        own = {name: value for name, value in params.items() if not name.startswith(CLASSIFIER)}
-        meta, metrics = MetaUpdate.direction(self, objective, own, node, generator)
-        named, _ = super().direction(objective, params, node, generator)
-        weighted = {name: self.recipe.naming * slope for name, slope in named.items()}
-        return {name: meta.get(name, 0) + weighted.get(name, 0) for name in params}, metrics

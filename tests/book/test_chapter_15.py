@@ -27,7 +27,7 @@ def test_a_letter_gives_the_bits_of_a_call(post, method):
     recipe = mglib.Recipe(width=8, queries=3, channels=1, depth=4, rounds=3, seed=5, method=method)
     experiment = mglib.set_up(recipe)
     node, round = experiment.federation.train[7], Round(2, 3, 5)
-    update = client_update(recipe, experiment.net, experiment.stages, ())
+    update = client_update(recipe, experiment.net)
     expected = mglib.LocalEngine(update, [node]).run(experiment.initial, [0], round)[0]
     letter = post["write"](experiment.initial, recipe=recipe.dumps(), round=2, position=0)
     torch.set_num_threads(1)

@@ -7,11 +7,11 @@ import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mglib.training.opened import Watched
 
 import mglib
 from mglib.federated import Compressed, Half, Round, Rows, TopK, Update
 from mglib.training.algorithms import class_names, client_update
-from mglib.training.opened import Watched
 
 FIRST = Round(0, 4, 0)
 
@@ -77,7 +77,7 @@ def test_a_compressed_update_answers_with_what_its_message_says():
 def answers_of(**changes):
     recipe = mglib.Recipe(width=8, queries=5, **changes)
     experiment = mglib.set_up(recipe)
-    update = client_update(recipe, experiment.net, experiment.stages, ())
+    update = client_update(recipe, experiment.net)
     return experiment, update(experiment.initial, experiment.federation.train[0], 0, FIRST)
 
 
@@ -92,7 +92,7 @@ def test_filters_that_no_image_opens_are_not_told_of():
     recipe = mglib.Recipe(width=8, queries=5, compression="opened")
     experiment = mglib.set_up(recipe)
     params, node = closing(experiment), experiment.federation.train[0]
-    answer = client_update(recipe, experiment.net, experiment.stages, ())(params, node, 0, FIRST)
+    answer = client_update(recipe, experiment.net)(params, node, 0, FIRST)
     plain = client_update(mglib.Recipe(width=8, queries=5), experiment.net, experiment.stages, ())
     whole = plain(params, node, 0, FIRST)
     for part in ("conv.weight", "scale", "shift"):

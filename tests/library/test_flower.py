@@ -83,7 +83,7 @@ def test_an_order_and_its_answer_arrive_as_they_were_sent(recipe):
 def test_a_node_computes_what_the_engine_in_process_computes_and_its_images_stay(recipe, folder):
     experiment, order = order_of(recipe)
     reply = client_app.compute(as_received(order.pack()), context_of(folder / "alphabet0"))
-    update = client_update(order.recipe, experiment.net, experiment.stages, ())
+    update = client_update(order.recipe, experiment.net)
     expected = update(order.params, experiment.federation.train[0], 0, order.round)
     found = unpack_update(reply.content, "alphabet0")
     assert all(torch.equal(found.params[name], expected.params[name]) for name in expected.params)

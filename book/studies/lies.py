@@ -1,6 +1,6 @@
-"""Attacks: nodes that send something else than what they were asked for, on purpose."""
+"""Lies: nodes that send something else than what they were asked for, on purpose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from mglib.federated import Round, Update, move_length
 from mglib.federated.engines import ClientUpdate
 from mglib.params import Params
 from mglib.tasks import Batch, Node, Task
-from mglib.training.recipes import Recipe
+from mglib.training.experiment import Experiment, Wrap
 
 STRENGTH = 10.0  # times the length of an honest move
 _ATTACKERS = 1_000_003  # the stream of the seed that chooses who lies: no round has it
@@ -96,21 +96,23 @@ class Attacked:
         return update._replace(params=LIES[self.attack](params, update.params, chance))
 
 
-def attacked(update: ClientUpdate, recipe: Recipe, nodes: Sequence[Node]) -> ClientUpdate:
-    """Return the client update under the recipe's attack, itself if there is none.
+def attacked(attack: str, share: float) -> Wrap:
+    """Return what makes some of the training nodes lie.
 
-    Raises:
-        ValueError: if the nodes are so few that none of them lies.
+    share: of the nodes that lie, chosen by the recipe's seed.
     """
-    if recipe.attack == "none":
-        return update
-    lying = liars(recipe, len(nodes))
-    if not lying:
-        raise ValueError(f"`attackers` (={recipe.attackers}) of {len(nodes)} nodes are none: nobody would lie")
-    return Attacked(update, recipe.attack, lying)
+
+    def wrap(update: ClientUpdate, experiment: Experiment) -> ClientUpdate:
+        nodes = len(experiment.federation.train)
+        lying = liars(experiment.recipe.seed, share, nodes)
+        if not lying:
+            raise ValueError(f"`attackers` (={share}) of {nodes} nodes are none: nobody would lie")
+        return Attacked(update, attack, lying)
+
+    return wrap
 
 
-def liars(recipe: Recipe, nodes: int) -> frozenset[int]:
+def liars(seed: int, share: float, nodes: int) -> frozenset[int]:
     """Return the positions of the nodes that lie, chosen by the seed."""
-    generator = np.random.default_rng([recipe.seed, _ATTACKERS])
-    return frozenset(generator.choice(nodes, round(recipe.attackers * nodes), replace=False).tolist())
+    generator = np.random.default_rng([seed, _ATTACKERS])
+    return frozenset(generator.choice(nodes, round(share * nodes), replace=False).tolist())

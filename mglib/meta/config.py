@@ -1,0 +1,34 @@
+"""What of a recipe is about adaptation: a task's size, and the steps that a node takes on it."""
+
+from dataclasses import dataclass
+
+from mglib.config import Config
+from mglib.params import whole_number
+
+
+@dataclass(frozen=True)
+class AdaptationConfig(Config):
+    """A task's size, and the gradient steps of its two stages."""
+
+    ways: int = 5
+    """Classes in a task."""
+    shots: int = 1
+    """Labelled examples a class to adapt on."""
+    queries: int = 15
+    """Examples a class scored after adaptation."""
+    backbone_learning_rate: float = 0.4
+    """α: the one step on the backbone."""
+    gate_learning_rate: float = 0.5
+    """β: the one step on the gates."""
+    steps: int = 1
+    """Gradient steps of every stage of adaptation."""
+    second_order: bool = True
+    """The exact meta-gradient; otherwise its first-order part."""
+
+    def check(self) -> None:
+        """Raise ValueError for tasks or steps that cannot be."""
+        super().check()
+        for name in ("ways", "shots", "queries", "steps"):
+            whole_number(name, getattr(self, name), 1)
+        for name in ("backbone_learning_rate", "gate_learning_rate"):
+            self.refuse_unless(getattr(self, name) >= 0, name, "must not be negative")

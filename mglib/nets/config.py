@@ -1,0 +1,45 @@
+"""What of a recipe is about the network: its shape, its gates, and what it may cost."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mglib.config import Config
+from mglib.nets.gates import Estimator
+from mglib.nets.objective import check_budget
+from mglib.params import whole_number
+
+Architecture = Literal["conv", "residual"]
+
+
+@dataclass(frozen=True)
+class NetworkConfig(Config):
+    """The network's shape, how its gates learn, and the budget that they keep to."""
+
+    architecture: Architecture = "conv"
+    """conv: a stack of stride-2 convolutions; residual: blocks of two convolutions with a stream around them."""
+    width: int = 32
+    """Filters a layer."""
+    depth: int | None = None
+    """Convolutions of the conv net, blocks of the residual one; none: 4 and 2."""
+    budget: float = 0.5
+    """Share of the dense network's MACs that may be spent, gate heads included, in (0, 1]."""
+    penalty: float = 1.0
+    """λ: cross-entropy, in nats, that a whole dense network over budget is worth."""
+    anneal_share: float = 0.5
+    """Share of the rounds over which the budget falls from 1 to its value."""
+    estimator: Estimator = "straight-through"
+    """How the gates get a gradient: straight-through, or gumbel for noise in training."""
+    gate_bias: float | None = None
+    """Logit with which learnt gates start, open if positive; none: 1, and 0.1 for a mask."""
+
+    def check(self) -> None:
+        """Raise ValueError for a network that cannot be."""
+        super().check()
+        check_budget(self.budget)
+        whole_number("width", self.width, 1)
+        if self.depth is not None:
+            whole_number("depth", self.depth, 1)
+        self.refuse_unless(self.penalty >= 0, "penalty", "must not be negative")
+        self.refuse_unless(0 < self.anneal_share <= 1, "anneal_share", "must be in (0, 1]")
+        positive = self.gate_bias is None or self.gate_bias > 0
+        self.refuse_unless(positive, "gate_bias", "must be positive: gates start open")
