@@ -27,8 +27,8 @@ def write_alphabets(
     return root
 
 
-def small_recipe(folder: Path, **changes) -> Recipe:
+def small_recipe(folder: Path, kind: type[Recipe] = Recipe, **changes) -> Recipe:
     """Return a recipe on such a folder that trains in a second: one alphabet to test on, one to choose by."""
     sizes = {"image_size": 14, "width": 8, "depth": 3, "ways": 3, "queries": 4, "rounds": 4, "nodes_per_round": 2}
     data = {"data": f"folder:{folder}", "held_out": ("alphabet3",), "validation": ("alphabet2",)}
-    return Recipe(**{**data, **sizes, **changes})
+    return kind(**{**data, **sizes, **changes})

@@ -13,8 +13,8 @@ from mglib.flower import telling
 from mglib.flower.engine import FlowerEngine, Member, receive, records_of, said_of, send
 from mglib.flower.records import unpack_introduction
 from mglib.training.algorithms import ALGORITHMS, network_of, server_update
-from mglib.training.experiment import ROUNDS_PER_CHECKPOINT, round_metrics
 from mglib.training.recipes import Recipe
+from mglib.training.trainer import ROUNDS_PER_CHECKPOINT, round_metrics
 
 app = ServerApp()
 PAUSE = 1.0  # seconds between two looks for nodes

@@ -17,9 +17,10 @@ from mglib.tasks import Batch, Federation, Node, Task, load_nodes, resolve_data
 from mglib.tasks.datasets import of_files
 from mglib.tasks.episodes import SPLITS
 from mglib.training.algorithms import final_objective, stages_of
-from mglib.training.experiment import check_device, load_data
+from mglib.training.experiment import load_data
 from mglib.training.recipes import Recipe
 from mglib.training.runs import Run, nodes_of
+from mglib.training.trainer import check_device
 
 Score = TypeVar("Score")
 

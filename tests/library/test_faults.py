@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -32,14 +32,12 @@ from mglib.federated import (
     Update,
     admit,
     average,
-    move_length,
     run_rounds,
 )
 from mglib.federated.process import worker_context
 from mglib.params import Params, load
 from mglib.training import Recipe, Run, set_up, train
-from mglib.training.attacks import LabelFlip, attacked, liars
-from mglib.training.experiment import round_metrics
+from mglib.training.trainer import round_metrics
 from mglib.training.updates import MetaUpdate
 
 START = {"p": torch.zeros(3), "q": torch.zeros(2, 2)}
@@ -474,77 +472,3 @@ def test_a_trainer_that_is_killed_at_any_of_fifty_moments_loses_nothing_it_ackno
     assert len(set(moments)) > 5, "they were killed at different moments"
     assert all(torch.equal(again[name], whole[name]) for name in whole)
     assert out.metrics_file.read_text() == (tmp_path / "whole" / "metrics.jsonl").read_text()
-
-
-# --- nodes that lie ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def experiment(folder):
-    return set_up(small_recipe(folder, nodes_per_round=2))
-
-
-def sent_under(experiment, attack):
-    recipe = replace(experiment.recipe, attack=attack, attackers=0.4)
-    nodes = experiment.federation.train
-    honest = lambda params, node, position, round: Update(  # noqa: E731
-        node.name, {name: value + 0.01 for name, value in params.items()}, node.weight, {"loss": 1.0}, round.index
-    )
-    update = attacked(honest, recipe, nodes)
-    everywhere = range(len(nodes))
-    lying = liars(recipe, len(nodes))
-    assert 0 < len(lying) == round(0.4 * len(nodes)) < len(nodes)
-    first = Round(0, 4, recipe.seed)
-    return lying, {p: update(experiment.initial, nodes[p], p, first) for p in everywhere}
-
-
-@pytest.mark.parametrize("attack", ["sign-flip", "noise", "drift"])
-def test_who_lies_sends_ten_times_the_move_somewhere_else_and_it_is_admitted(experiment, attack):
-    start = experiment.initial
-    lying, found = sent_under(experiment, attack)
-    honest = {name: value + 0.01 for name, value in start.items()}
-    for position, update in found.items():
-        if position not in lying:
-            assert all(torch.equal(update.params[name], honest[name]) for name in start)
-            continue
-        length = move_length(start, honest)
-        assert move_length(start, update.params) == pytest.approx(10 * length, rel=1e-3)
-        if attack == "sign-flip":
-            assert all(bool((update.params[name] < start[name]).all()) for name in start)
-    updates, refused = admit(start, list(found.values()), Round(0, 4, 0))
-    assert refused == [], "what is well formed passes: that is what robust means are for"
-    assert len(updates) == len(found)
-
-
-def test_flipped_labels_are_those_of_the_queries_and_nothing_else(experiment):
-    node = experiment.federation.train[0]
-    honest, flipped = (kind.sample_task(3, 1, 4, np.random.default_rng(1)) for kind in (node, LabelFlip(node)))
-    assert torch.equal(flipped.query.labels, (honest.query.labels + 1) % 3)
-    assert torch.equal(flipped.support.labels, honest.support.labels)
-    assert torch.equal(flipped.query.images, honest.query.images)
-    assert torch.equal(LabelFlip(node).labels, (node.labels + 1) % len(node.classes)), "for methods without tasks"
-    assert LabelFlip(node).name == node.name
-
-
-def test_without_an_attack_nothing_stands_between_a_node_and_its_update(experiment):
-    assert attacked(answer, experiment.recipe, experiment.federation.train) is answer
-
-
-@pytest.mark.parametrize(("field", "value"), [("aggregation", "mode"), ("attack", "rude"), ("suspected", 0.5)])
-def test_what_no_recipe_can_have_is_refused(field, value):
-    with pytest.raises(ValueError, match=f"`{field}`"):
-        Recipe(**{field: value})
-
-
-def test_a_quorum_of_more_nodes_than_a_round_has_is_refused():
-    with pytest.raises(ValueError, match=r"`quorum` \(=5\) must be at most the 4"):
-        Recipe(quorum=5)
-
-
-@pytest.mark.parametrize("attack", ["sign-flip", "noise", "drift", "label-flip"])
-def test_an_attacked_training_is_the_same_in_two_processes(folder, tmp_path, attack):
-    recipe = small_recipe(folder, attack=attack, attackers=0.4, aggregation="clipped", rounds=3)
-    alone, spread = (train(recipe, tmp_path / str(workers), workers=workers) for workers in (1, 2))
-    assert all(torch.equal(alone[name], spread[name]) for name in alone)
-    metrics = [json.loads(line) for line in (tmp_path / "1" / "metrics.jsonl").read_text().splitlines()]
-    assert len(metrics) == 3

@@ -2,21 +2,16 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
+from one_round import FIRST, adapted, after_a_round, close, drawn, moved, slope, trained
 from small_data import small_recipe, write_alphabets
 
-from mglib.federated import FedAdam, Round, average
+from mglib.federated import FedAdam, average
 from mglib.meta import adapt
 from mglib.nets import Objective
-from mglib.tasks import Batch
-from mglib.training import Recipe, Run, evaluate, set_up, train
-from mglib.training.algorithms import ALGORITHMS, class_names, client_update
-from mglib.training.experiment import own_params
-from mglib.training.updates import ClassifierUpdate, MetaUpdate
-
-FIRST = Round(0, 4, 3)
+from mglib.training import Run, evaluate, set_up, train
+from mglib.training.algorithms import ALGORITHMS
 
 
 @pytest.fixture(scope="module")
@@ -32,46 +27,6 @@ def experiment_of(folder):
         return set_up(dataclasses.replace(recipe, method=method, **changes))
 
     return make
-
-
-def update_of(experiment):
-    return client_update(experiment.recipe, experiment.net, experiment.stages, class_names(experiment.federation))
-
-
-def after_a_round(experiment, params=None):
-    """The first node's parameters after its part of the first round."""
-    return update_of(experiment)(params or experiment.initial, experiment.federation.train[0], 0, FIRST).params
-
-
-def drawn(experiment):
-    """The task that the first node draws in the first round."""
-    recipe = experiment.recipe
-    return experiment.federation.train[0].sample_task(recipe.ways, recipe.shots, recipe.queries, FIRST.generator(1))
-
-
-def slope(experiment, params, batch):
-    leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
-    loss, _ = Objective(experiment.net, 1.0, experiment.recipe.penalty)(leaves, batch)  # the budget is 1 at the start
-    return dict(zip(leaves, torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True), strict=True))
-
-
-def trained(experiment):
-    *_, last = experiment.rounds()
-    return last.params
-
-
-def moved(before, after):
-    return {name for name in before if not torch.equal(before[name], after[name])}
-
-
-def close(ours, theirs):
-    for name, value in theirs.items():
-        torch.testing.assert_close(ours[name], value, rtol=1e-4, atol=1e-5)
-
-
-def adapted(experiment, params):
-    task = experiment.federation.test[0].sample_task(3, 1, 4, np.random.default_rng(0))
-    return adapt(experiment.objective, params, task.support, experiment.stages)
 
 
 @pytest.mark.parametrize("method", ALGORITHMS)
@@ -108,70 +63,6 @@ def test_gates_first_is_the_other_order(experiment_of):
     assert [stage.name for stage in experiment_of("gates-first").stages] == ["gates", "backbone"]
 
 
-def test_a_static_mask_is_learnt_sees_no_input_and_costs_nothing(experiment_of):
-    experiment = experiment_of("static-mask", penalty=5.0, server_learning_rate=0.1, rounds=12)
-    after = trained(experiment)
-    gates = experiment.net.gate_names()
-    weights = {name for name in gates if name.endswith("weight")}
-    assert moved(experiment.initial, after) & gates
-    assert not moved(experiment.initial, after) & weights
-    images = torch.rand(9, 1, 14, 14)
-    for gate in experiment.net.eval()(images).gates:
-        assert torch.equal(gate, gate[:1].expand_as(gate))
-    prediction = torch.func.functional_call(experiment.net, after, (images,))
-    assert all(torch.equal(gate, gate[:1].expand_as(gate)) for gate in prediction.gates)
-    assert any((gate == 0).any() for gate in prediction.gates), "nothing was closed"
-    assert not any(cost.gate_macs for cost in experiment.net.costs)
-    assert not moved(after, adapted(experiment, after)) & gates
-
-
-def test_random_gates_look_at_the_input_cost_about_the_budget_and_are_never_learnt(experiment_of):
-    experiment = experiment_of("random-gates", width=32)
-    gates = experiment.net.gate_names()
-    images = experiment.federation.train[0].images.float() / 255
-    prediction = torch.func.functional_call(experiment.net, experiment.initial, (images,))
-    assert any(not torch.equal(gate, gate[:1].expand_as(gate)) for gate in prediction.gates)
-    task = drawn(experiment)
-    _, metrics = experiment.objective(experiment.initial, task.query)
-    assert float(metrics["macs_ratio"]) == pytest.approx(experiment.recipe.budget, abs=0.15)
-    after = trained(experiment)
-    assert not moved(experiment.initial, after) & gates
-    assert not moved(after, adapted(experiment, after)) & gates
-    other = experiment_of("random-gates", width=32, seed=1)
-    assert any(not torch.equal(experiment.initial[name], other.initial[name]) for name in gates)
-
-
-def test_gates_start_where_the_recipe_says(experiment_of):
-    for method, bias, expected in (("metagater", None, 1.0), ("metagater", 0.3, 0.3), ("static-mask", None, 0.1)):
-        experiment = experiment_of(method, gate_bias=bias)
-        biases = [experiment.initial[name] for name in experiment.net.gate_names() if name.endswith("bias")]
-        assert biases
-        assert all((value == torch.tensor(expected)).all() for value in biases)
-    with pytest.raises(ValueError, match="gate_bias"):
-        Recipe(gate_bias=0.0)
-
-
-def test_named_metagater_goes_down_the_sum_of_both_gradients(experiment_of):
-    experiment, weight = experiment_of("metagater-named", naming=2.0, batch=10), 2.0
-    update, node, start = update_of(experiment), experiment.federation.train[0], experiment.initial
-    objective = Objective(experiment.net, 1.0, 1.0)
-    both, _ = update.direction(objective, start, node, np.random.default_rng(5))
-    draws = np.random.default_rng(5)
-    own = own_params(experiment.net, start)
-    meta, _ = MetaUpdate.direction(update, objective, own, node, draws)
-    named, _ = ClassifierUpdate.direction(update, objective, start, node, draws)
-    for name in start:
-        torch.testing.assert_close(both[name], meta.get(name, 0) + weight * named.get(name, torch.zeros(())))
-    assert named.keys() - meta.keys() == {"classifier.weight", "classifier.bias"}
-
-
-def test_anil_adapts_the_head_and_trains_everything(experiment_of):
-    experiment = experiment_of("anil")
-    after = trained(experiment)
-    assert moved(experiment.initial, after) == experiment.initial.keys()
-    assert moved(after, adapted(experiment, after)) == {"head.weight", "head.bias"}
-
-
 def test_first_order_is_the_query_gradient_where_the_step_lands(experiment_of):
     experiment = experiment_of("metagater", second_order=False)
     task = drawn(experiment)
@@ -184,35 +75,10 @@ def test_first_order_is_the_query_gradient_where_the_step_lands(experiment_of):
     assert any(not torch.allclose(exact[name], expected[name], atol=1e-4) for name in expected)
 
 
-def batches(experiment):
-    """The batches of `steps` descents on one task, drawn as a node draws them."""
-    recipe, generator = experiment.recipe, FIRST.generator(1)
-    task = experiment.federation.train[0].sample_task(recipe.ways, recipe.shots, recipe.queries, generator)
-    images = torch.cat([task.support.images, task.query.images])
-    labels = torch.cat([task.support.labels, task.query.labels])
-    chosen = [torch.from_numpy(generator.permutation(len(labels))[: recipe.batch]) for _ in range(recipe.steps)]
-    return [Batch(images[rows], labels[rows]) for rows in chosen]
-
-
-@pytest.mark.parametrize("method", ["reptile", "pfedme"])
-def test_reptile_moves_towards_where_descent_leads_and_pfedme_by_its_proximal_step(experiment_of, method):
-    rate, pull, eta = 0.2, 3.0, 0.25
-    changes = dict(steps=3, batch=6, backbone_learning_rate=rate, node_learning_rate=eta)
-    experiment = experiment_of(method, **changes, **({"proximity": pull} if method == "pfedme" else {}))
-    start = inner = experiment.initial
-    for batch in batches(experiment):
-        gradient = slope(experiment, inner, batch)
-        if method == "pfedme":  # of loss + λ/2 ‖p̃ − p‖²
-            gradient = {name: gradient[name] + pull * (inner[name] - start[name]) for name in gradient}
-        inner = {name: inner[name] - rate * gradient[name] for name in inner}
-    factor = eta * (pull if method == "pfedme" else 1.0)
-    close(after_a_round(experiment), {name: start[name] - factor * (start[name] - inner[name]) for name in start})
-
-
 def test_local_steps_are_taken_one_after_the_other_and_averaged_by_weight(experiment_of):
     once, thrice = experiment_of("maml"), experiment_of("maml", local_steps=3)
     nodes, draws = once.federation.train, FIRST.generator(1)
-    params, update = once.initial, update_of(once)
+    params, update = once.initial, once.client_update()
     for _ in range(3):
         direction, _ = update.direction(Objective(once.net, 1.0, 1.0), params, nodes[0], draws)
         params = {name: value - once.recipe.node_learning_rate * direction[name] for name, value in params.items()}
@@ -225,35 +91,3 @@ def client_server(experiment):
     from mglib.training.algorithms import server_update
 
     return server_update(experiment.recipe)
-
-
-@pytest.mark.parametrize("method", ["fedavg", "gated-fedavg"])
-def test_fedavg_trains_a_classifier_of_named_classes_and_leaves_the_head_for_new_nodes(experiment_of, method):
-    experiment = experiment_of(method, batch=10, local_steps=2, rounds=6)
-    names = class_names(experiment.federation)
-    assert experiment.initial["classifier.weight"].shape[0] == len(names) == 12
-    after = trained(experiment)
-    assert {"classifier.weight", "classifier.bias"} <= moved(experiment.initial, after)
-    assert not after["head.weight"].any()
-    assert not after["head.bias"].any()
-    # A node's classes are rows of their own: another node's rows are pushed down and never up.
-    node = experiment.federation.train[0]
-    bias = after_a_round(experiment)["classifier.bias"]
-    others = [place for place, name in enumerate(names) if name not in node.classes]
-    assert (bias[others] <= 0).all()
-    assert (bias > 0).any()
-
-
-def test_after_fedavg_the_first_step_makes_the_head_of_centred_class_means(experiment_of):
-    experiment = experiment_of("fedavg", backbone_learning_rate=1.0)
-    params = own_params(experiment.net, trained(experiment))
-    task = experiment.federation.test[0].sample_task(3, 2, 2, np.random.default_rng(0))
-    after = adapt(experiment.objective, params, task.support, experiment.stages)
-    features = {}
-    hook = experiment.net.head.register_forward_pre_hook(lambda _, inputs: features.update(seen=inputs[0]))
-    experiment.objective(params, task.support)
-    hook.remove()
-    seen = features["seen"].detach()
-    means = torch.stack([seen[task.support.labels == label].mean(0) for label in range(3)])
-    torch.testing.assert_close(after["head.weight"], (means - means.mean(0)) / 3, rtol=1e-4, atol=1e-6)
-    assert moved(params, after) <= {"head.weight", "head.bias"}

@@ -7,11 +7,10 @@ import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mglib.training.opened import Watched
 
-import mglib
-from mglib.federated import Compressed, Half, Round, Rows, TopK, Update
-from mglib.training.algorithms import class_names, client_update
+from mglib.federated import Round, Update
+from studies.codecs import Compressed, Half, Rows, TopK, Watched
+from studies.recipes import Recipe, set_up
 
 FIRST = Round(0, 4, 0)
 
@@ -75,10 +74,8 @@ def test_a_compressed_update_answers_with_what_its_message_says():
 
 
 def answers_of(**changes):
-    recipe = mglib.Recipe(width=8, queries=5, **changes)
-    experiment = mglib.set_up(recipe)
-    update = client_update(recipe, experiment.net)
-    return experiment, update(experiment.initial, experiment.federation.train[0], 0, FIRST)
+    experiment = set_up(Recipe(width=8, queries=5, **changes))
+    return experiment, experiment.client_update()(experiment.initial, experiment.federation.train[0], 0, FIRST)
 
 
 def closing(experiment):
@@ -89,12 +86,10 @@ def closing(experiment):
 
 
 def test_filters_that_no_image_opens_are_not_told_of():
-    recipe = mglib.Recipe(width=8, queries=5, compression="opened")
-    experiment = mglib.set_up(recipe)
+    experiment = set_up(Recipe(width=8, queries=5, compression="opened"))
     params, node = closing(experiment), experiment.federation.train[0]
-    answer = client_update(recipe, experiment.net)(params, node, 0, FIRST)
-    plain = client_update(mglib.Recipe(width=8, queries=5), experiment.net, experiment.stages, ())
-    whole = plain(params, node, 0, FIRST)
+    answer = experiment.client_update()(params, node, 0, FIRST)
+    whole = dataclasses.replace(experiment, wraps=()).client_update()(params, node, 0, FIRST)
     for part in ("conv.weight", "scale", "shift"):
         name = f"layers.0.{part}"
         assert torch.equal(answer.params[name][:4], params[name][:4])
@@ -108,16 +103,13 @@ def test_filters_that_no_image_opens_are_not_told_of():
 
 @pytest.mark.parametrize("changes", [{}, {"estimator": "gumbel"}, {"local_steps": 2}, {"method": "gated-fedavg"}])
 def test_opened_filters_are_those_of_the_images_that_were_read(changes):
-    experiment = mglib.set_up(mglib.Recipe(width=8, queries=2, batch=6, **changes))
-    node, classes = Watched(experiment.federation.train[0]), class_names(experiment.federation)
+    experiment = set_up(Recipe(width=8, queries=2, batch=6, compression="opened", **changes))
+    node = Watched(experiment.federation.train[0])
     generator, params = torch.Generator().manual_seed(0), dict(experiment.initial)
     # Gates that mind what they see, most of them closed, and a classifier that is not at its start of zeros.
     for name in [*experiment.net.gate_names(), *(name for name in params if name.startswith("classifier"))]:
         params[name] = torch.randn(params[name].shape, generator=generator) - 3.0 * name.endswith("bias")
-    update = client_update(
-        dataclasses.replace(experiment.recipe, compression="opened"), experiment.net, experiment.stages, classes
-    )
-    answer = update(params, node, 0, FIRST)
+    answer = experiment.client_update()(params, node, 0, FIRST)
     own = {name: params[name] for name, _ in experiment.net.named_parameters()}
     gates = [torch.func.functional_call(experiment.net, own, (images,)).gates for images in node.read]
     assert len(gates) == experiment.recipe.local_steps, "nothing else was drawn"
@@ -146,4 +138,4 @@ def test_what_is_sent_trains_nearly_as_what_was_meant():
 )
 def test_settings_that_make_no_sense_are_refused(changes):
     with pytest.raises(ValueError, match=r"`(compression|kept)`"):
-        mglib.Recipe(**changes)
+        Recipe(**changes)

@@ -9,23 +9,12 @@ import pytest
 import torch
 from small_data import small_recipe, write_alphabets
 
+from mglib.federated.config import Aggregation, Server
+from mglib.nets.config import Architecture
 from mglib.nets.gates import Estimator
-from mglib.training import Recipe, set_up
-from mglib.training.algorithms import ALGORITHMS, class_names, client_update, held_names
-from mglib.training.attacks import liars
 from mglib.training.experiment import load_data
-from mglib.training.settings import (
-    _DENSE,
-    _DESCENDING,
-    _NAMED,
-    Aggregation,
-    Architecture,
-    Attack,
-    Compression,
-    Method,
-    Server,
-)
-from mglib.training.updates import ClassifierUpdate, MetaUpdate, NamedMetaUpdate
+from studies.lies import liars
+from studies.recipes import Attack, Compression, Method, Recipe, set_up
 
 CHOICES = {  # the first of each is the default
     "method": [{"method": name} for name in get_args(Method)],
@@ -33,10 +22,19 @@ CHOICES = {  # the first of each is the default
     "estimator": [{"estimator": name} for name in get_args(Estimator)],
     "server": [{"server": name} for name in get_args(Server)],
     "aggregation": [
-        {"aggregation": name, **({"nodes_per_round": 5} if name == "krum" else {})} for name in get_args(Aggregation)
+        {"aggregation": "mean"},
+        {"aggregation": "clipped", "clip_norm": 0.01},
+        {"aggregation": "median"},
+        {"aggregation": "trimmed", "suspected": 0.25},
+        {"aggregation": "krum", "suspected": 0.25, "nodes_per_round": 5},
     ],
     "attack": [{}, *({"attack": name, "attackers": 0.4} for name in get_args(Attack)[1:])],
-    "privacy": [{}, {"privacy": "server", "noise": 0.1}, {"privacy": "node", "noise": 0.1}, {"privacy": "node"}],
+    "privacy": [
+        {},
+        {"privacy": "server", "noise": 0.1, "clip_norm": 0.01},
+        {"privacy": "node", "noise": 0.1, "clip_norm": 0.01},
+        {"privacy": "node", "clip_norm": 0.01},
+    ],
     "compression": [{"compression": name} for name in get_args(Compression)],
     "second_order": [{}, {"second_order": False}],
     "rotate": [{}, {"rotate": True}],
@@ -49,7 +47,7 @@ Row = dict[str, int]  # which of its choices each field takes, 0 where it is not
 def base(tmp_path_factory):
     folder = write_alphabets(tmp_path_factory.mktemp("alphabets"), alphabets=7, characters=3, examples=3)
     sizes = {"width": 4, "depth": 2, "ways": 2, "queries": 1, "rounds": 2, "nodes_per_round": 3}
-    return small_recipe(folder, suspected=0.25, clip_norm=0.01, **sizes)
+    return small_recipe(folder, Recipe, **sizes)
 
 
 def made(base: Recipe, row: Row) -> Recipe | None:
@@ -119,7 +117,7 @@ def test_every_pair_of_choices_does_what_it_says_or_is_refused(base):
         start = start_of(experiment)
         rounds = list(experiment.rounds(params=start))
         assert all(result.refused == [] for result in rounds), recipe
-        after, held = rounds[-1].params, held_names(recipe, experiment.net)
+        after, held = rounds[-1].params, experiment.held
         assert same(start, after, held), f"{recipe} moves what it holds"
         assert not same(start, after, start.keys() - held), f"{recipe} learns nothing"
         check_answers(experiment, start, rounds[0])
@@ -127,31 +125,30 @@ def test_every_pair_of_choices_does_what_it_says_or_is_refused(base):
 
 def check_answers(experiment, start, result):
     """Those who lie send something else, and the others what their images open, in a shorter message if it is one."""
-    recipe, nodes, classes = experiment.recipe, experiment.federation.train, class_names(experiment.federation)
+    recipe, nodes = experiment.recipe, experiment.federation.train
     places = {node.name: place for place, node in enumerate(nodes)}
     answers = {places[update.node]: update for update in result.updates}
 
-    def honest(place, **changes):
-        update = client_update(dataclasses.replace(recipe, **changes), experiment.net, experiment.stages, classes)
+    def honest(place, wraps=None):
+        """What a node sends that does not lie, under these wraps, or under the recipe's own."""
+        wraps = experiment.wraps[: recipe.compression != "none"] if wraps is None else wraps
+        update = dataclasses.replace(experiment, wraps=wraps).client_update()
         return update(start, nodes[place], place, result.round)
 
-    lying = answers.keys() & (liars(recipe, len(nodes)) if recipe.attack != "none" else set())
+    lying = answers.keys() & (liars(recipe.seed, recipe.attackers, len(nodes)) if recipe.attack != "none" else set())
     truthful = min(answers.keys() - lying)
     if recipe.attack != "none":
         assert not same(answers[min(lying)].params, honest(min(lying)).params), f"{recipe}: no lie"
     if recipe.compression != "none":
         assert answers[truthful].metrics["bytes"] > 0
     if recipe.compression in ("half", "top-k"):
-        assert not same(answers[truthful].params, honest(truthful, compression="none").params), f"{recipe} is whole"
+        assert not same(answers[truthful].params, honest(truthful, ()).params), f"{recipe} is whole"
     if recipe.compression == "opened":
         for (name, closed), part in product(closed_of(experiment).items(), ("conv.weight", "scale", "shift")):
             sent, told = (params[f"{name}.{part}"][closed] for params in (start, answers[truthful].params))
             assert torch.equal(sent, told), f"{recipe} tells of closed filters"
 
 
-def test_settings_know_what_the_algorithms_do():
-    assert {name for name, algorithm in ALGORITHMS.items() if algorithm.gates == "none"} == set(_DENSE)
-    classifying = {name for name, algorithm in ALGORITHMS.items() if issubclass(algorithm.update, ClassifierUpdate)}
-    assert classifying == set(_NAMED)
-    meta = {name for name, algorithm in ALGORITHMS.items() if algorithm.update in (MetaUpdate, NamedMetaUpdate)}
-    assert ALGORITHMS.keys() - meta == set(_DESCENDING)
+def test_every_choice_of_the_library_is_walked():
+    for name, allowed in (("aggregation", Aggregation), ("attack", Attack)):
+        assert {choice.get(name, "none") for choice in CHOICES[name]} == set(get_args(allowed))
