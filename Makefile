@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= auto
 NBVAL = --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300
-PARALLEL = -n $(WORKERS) --maxprocesses 8 --dist loadscope
+PARALLEL = -n $(WORKERS) --maxprocesses 8 --dist loadgroup
 
 ifeq ($(OS),Windows_NT)
 BIN = $(VENV)/Scripts
@@ -36,8 +36,7 @@ _build/html.stamp: $(VENV)/.book-stamp $(SOURCES)
 
 test: $(VENV)/.test-stamp _build/html.stamp ## run the unit, property, browser and notebook tests, and lint
 	@status=0; \
-	$(BIN)/python -m pytest $(PARALLEL) tests || status=1; \
-	$(BIN)/python -m pytest $(PARALLEL) $(NBVAL) book/ || status=1; \
+	$(BIN)/python -m pytest $(PARALLEL) $(NBVAL) tests book || status=1; \
 	$(MAKE) --no-print-directory lint || status=1; \
 	exit $$status
 

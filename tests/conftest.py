@@ -3,13 +3,14 @@
 import contextlib
 import functools
 import http.server
+import json
 import os
 import shutil
 import threading
 from pathlib import Path
 
 import pytest
-from rendered import CHECKS, DOCUMENTS, HTML, WIDE, settle
+from rendered import CHECKS, DOCUMENTS, HTML, PAGES, WIDE, settle
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_FLAGS = [
@@ -23,12 +24,27 @@ CHROMIUM_FLAGS = [
 ]
 
 
-SLOWEST = ("test_flower.py", "test_book_pages.py", "test_faults.py", "test_flower_keys.py", "test_pad.py")
+# Seconds, roughly, of what takes longest; of the notebooks, results/run_times.json says.
+SECONDS = {
+    "test_flower.py": 300,
+    "test_book_pages.py": 120,
+    "test_faults.py": 110,
+    "test_flower_keys.py": 90,
+    "test_pad.py": 60,
+    "test_reproduce.py": 60,
+}
+TIMES = Path(__file__).resolve().parent.parent / "results" / "run_times.json"
 
 
+@pytest.hookimpl(tryfirst=True)  # before the workers ask for the groups
 def pytest_collection_modifyitems(items):
-    """Begin with the files that take longest: none of them is left to one worker at the end."""
-    items.sort(key=lambda item: SLOWEST.index(item.path.name) if item.path.name in SLOWEST else len(SLOWEST))
+    """Keep a file's tests on one worker, but share the pages out, and begin with what takes longest."""
+    seconds = SECONDS | {f"{name}.ipynb": entry["seconds"] for name, entry in json.loads(TIMES.read_text()).items()}
+    for item in items:
+        page = getattr(item, "callspec", None) and item.callspec.params.get("page_name")
+        part = PAGES.index(page) % 4 if page in PAGES else 0
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {part}"))
+    items.sort(key=lambda item: -seconds.get(item.path.name, 0))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -6,36 +6,32 @@ from rendered import AXE, NARROW, PAGES, WIDE, theme_of
 
 @pytest.mark.browser
 @pytest.mark.parametrize("page_name", PAGES)
-class TestFromAServer:  # a class each: two workers share the work
-    def test_page_is_sound(self, visit, page_name):
-        check_page(visit, page_name, "http", "light", WIDE)
+def test_page_is_sound_in_both_themes_and_both_widths(visit, page_name):
+    """From a server; by axe it is looked at light and wide, dark and narrow."""
+    page, wrong = visit(page_name, "http", "light", WIDE)
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    wrong += page.evaluate("pageChecks.content()")
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_function("theme => document.documentElement.dataset.theme == theme", arg=theme)
+        for size in (WIDE, NARROW):
+            page.set_viewport_size(size)
+            found = page.evaluate("[...pageChecks.layout(), ...pageChecks.contrast()]")
+            if (theme == "light") == (size is WIDE):
+                page.wait_for_timeout(400)  # the theme moves its columns and looks for boxes that scroll
+                found += page.evaluate("pageChecks.accessibility()")
+            wrong += [f"{theme}, {size['width']} px: {problem}" for problem in found]
+    assert not wrong, "\n".join([f"{page_name} from a server:", *wrong])
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("page_name", PAGES)
-class TestFromDisk:
-    def test_page_is_sound(self, visit, page_name):
-        check_page(visit, page_name, "file", "dark", NARROW)
-
-
-def check_page(visit, page_name, origin, theme, viewport):
-    """Each page is loaded twice, and seen in both themes and both widths; by axe light and wide, dark and narrow."""
-    page, wrong = visit(page_name, origin, theme, viewport)
-    assert theme_of(page) == theme
-    if with_axe := origin == "http":
-        page.evaluate(AXE.read_text(encoding="utf-8"))
-    wrong += page.evaluate("pageChecks.content()")
-    for theme_now in (theme, "dark" if theme == "light" else "light"):
-        page.emulate_media(color_scheme=theme_now)
-        page.wait_for_function("theme => document.documentElement.dataset.theme == theme", arg=theme_now)
-        for size in (viewport, NARROW if viewport is WIDE else WIDE):
-            page.set_viewport_size(size)
-            found = page.evaluate("[...pageChecks.layout(), ...pageChecks.contrast()]")
-            if with_axe and (theme_now == "light") == (size is WIDE):
-                page.wait_for_timeout(400)  # the theme moves its columns and looks for boxes that scroll
-                found += page.evaluate("pageChecks.accessibility()")
-            wrong += [f"{theme_now}, {size['width']} px: {problem}" for problem in found]
-    assert not wrong, "\n".join([f"{page_name} from {origin}:", *wrong])
+def test_page_is_as_sound_from_disk(visit, page_name):
+    """Opened dark and narrow, where nothing was laid out before."""
+    page, wrong = visit(page_name, "file", "dark", NARROW)
+    assert theme_of(page) == "dark"
+    wrong += page.evaluate("[...pageChecks.content(), ...pageChecks.layout(), ...pageChecks.contrast()]")
+    assert not wrong, "\n".join([f"{page_name} from disk:", *wrong])
 
 
 @pytest.mark.browser
