@@ -20,7 +20,7 @@ BASE = {
     "server_learning_rate": 1e-2,
 }
 _NORM = {"clip_norm": 0.1}  # of 0.2, 0.1 and 0.05, chosen on validation nodes
-_SUSPECTED = {"suspected": 0.45}  # of 0.32, 0.4 and 0.45, chosen on validation nodes
+_SUSPECTED = {"trim_fraction": 0.45}  # of 0.32, 0.4 and 0.45, chosen on validation nodes
 TASKS, QUICK = 300, {"rounds": 10, "tasks": 10}
 ATTACKS = ("none", "sign-flip", "noise", "label-flip", "drift")
 DEFENCES = {

@@ -55,7 +55,7 @@ class ProximalUpdate(DescentUpdate):
         self, objective: Objective, params: Params, node: Node, generator: np.random.Generator
     ) -> tuple[Params, Metrics]:
         """Return `λ (p − p̃)`; p̃ is where gradient steps on `loss + λ/2 ‖p̃ − p‖²` end."""
-        pull, personal = self.recipe.proximity, params
+        pull, personal = self.recipe.proximal_weight, params
         for batch in self._batches(node, generator):
             gradient, metrics = fast_gradient(objective, personal, batch)
             held_back = {name: gradient[name] + pull * (personal[name] - params[name]) for name in gradient}
@@ -90,11 +90,11 @@ class NamedMetaUpdate(ClassifierUpdate):
     def direction(
         self, objective: Objective, params: Params, node: Node, generator: np.random.Generator
     ) -> tuple[Params, Metrics]:
-        """Return the meta-gradient of one task plus `recipe.naming` times the gradient of the classifier's loss."""
+        """Return the meta-gradient of one task and, weighted, the gradient of the classifier's loss."""
         own = {name: value for name, value in params.items() if not name.startswith(CLASSIFIER)}
         meta, metrics = MetaUpdate.direction(self, objective, own, node, generator)
         named, _ = super().direction(objective, params, node, generator)
-        weighted = {name: self.recipe.naming * slope for name, slope in named.items()}
+        weighted = {name: self.recipe.classifier_weight * slope for name, slope in named.items()}
         return {name: meta.get(name, 0) + weighted.get(name, 0) for name in params}, metrics
 
 

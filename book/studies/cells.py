@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mglib.params import write_atomically
+from studies.recipes import Recipe
 
 FIELDS = ("correct", "queries", "macs_ratio", "bytes_sent", "rounds_to_target", "curve", "seconds")
 """What `measure` must say of a cell, beside whatever else it says: recipe, versions, commit, date, further `steps`."""
@@ -71,7 +72,7 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file, None if there is no file.
+    """Return the JSON object in a file, None if there is no file; settings have today's names.
 
     Raises:
         ValueError: if the file holds something else.
@@ -84,4 +85,6 @@ def read_record(path: Path) -> dict[str, Any] | None:
         raise ValueError(f"{path} is not a record ({error})") from error
     if not isinstance(record, dict):
         raise ValueError(f"{path} is not a record: it holds no JSON object")
+    for place in (record, *record.get("trials", ())):
+        place |= {name: Recipe.of_today(place[name]) for name in ("recipe", "settings") if name in place}
     return record

@@ -21,7 +21,7 @@ def compression_parts(seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
     """Return what is trained, by name: every number in full, in half precision, opened filters, the largest."""
     settings: dict[str, dict[str, Any]] = {"full": {}}
     settings |= {name: {"compression": name} for name in ("half", "opened")}
-    settings |= {f"top-{kept:g}": {"compression": "top-k", "kept": kept} for kept in KEPT}
+    settings |= {f"top-{kept:g}": {"compression": "top-k", "top_k_fraction": kept} for kept in KEPT}
     return {f"{name}-seed{seed}": {**changes, "seed": seed} for seed in seeds for name, changes in settings.items()}
 
 

@@ -106,7 +106,7 @@ def attacked(attack: str, share: float) -> Wrap:
         nodes = len(experiment.federation.train)
         lying = liars(experiment.recipe.seed, share, nodes)
         if not lying:
-            raise ValueError(f"`attackers` (={share}) of {nodes} nodes are none: nobody would lie")
+            raise ValueError(f"`byzantine_fraction` (={share}) of {nodes} nodes are none: nobody would lie")
         return Attacked(update, attack, lying)
 
     return wrap

@@ -64,11 +64,11 @@ def _grid(**choices: tuple) -> tuple[Changes, ...]:
 
 _RATES = _grid(backbone_learning_rate=(0.1, 0.4), server_learning_rate=(2e-3, 6e-3))
 _HEAD_RATES = _grid(backbone_learning_rate=(0.4, 1.2), server_learning_rate=(2e-3, 6e-3))
-_DESCENT = {"steps": 5, "node_learning_rate": 1.0}
+_DESCENT = {"steps": 5, "client_learning_rate": 1.0}
 _NAMED = {"local_steps": 2, "batch": 50}
-_NAMED_RATES = _grid(node_learning_rate=(0.1, 0.4), server_learning_rate=(2e-3, 6e-3))
+_NAMED_RATES = _grid(client_learning_rate=(0.1, 0.4), server_learning_rate=(2e-3, 6e-3))
 _TEN = _grid(backbone_learning_rate=(0.03, 0.1), server_learning_rate=(2e-3, 6e-3))
-_PROXIMAL = _grid(backbone_learning_rate=(0.05, 0.2), proximity=(0.1, 1.0))
+_PROXIMAL = _grid(backbone_learning_rate=(0.05, 0.2), proximal_weight=(0.1, 1.0))
 
 
 def _gated(label: str, search: tuple[Changes, ...] = _RATES, like: str | None = None, **changes: Any) -> Method:
@@ -79,7 +79,7 @@ METHODS = {
     "metagater": _gated("MetaGater, two stages"),
     "metagater-named": _gated(
         "MetaGater beside a classifier of named classes",
-        _grid(naming=(1.0, 3.0), local_steps=(1, 2)),
+        _grid(classifier_weight=(1.0, 3.0), local_steps=(1, 2)),
         method="metagater-named",
         batch=50,
         backbone_learning_rate=0.4,
@@ -120,7 +120,7 @@ METHODS = {
     "far-from-closing": _gated("gates start at logit 3", like="metagater", gate_bias=3.0),
     "gumbel": _gated("Gumbel noise in training", like="metagater", estimator="gumbel"),
 }
-LEVERS = tuple(name for name, method in METHODS.items() if method.like == "metagater")
+ABLATIONS = tuple(name for name, method in METHODS.items() if method.like == "metagater")
 
 
 def recipe_of(

@@ -110,7 +110,7 @@ def runs_table() -> str:
 
 def methods_table(methods: Collection[str] = ()) -> str:
     """Return the table of methods side by side, made of the cells' files alone; methods: which, all if empty."""
-    of = {(row["data"], row["method"]): row for row in table_rows(TABLES["relatives"], EVIDENCE)}
+    of = {(row["data"], row["method"]): row for row in table_rows(TABLES["baselines"], EVIDENCE)}
     of = {(data, method): row for (data, method), row in of.items() if not methods or method in methods}
     data = list(dict.fromkeys(name for name, _ in of))
     lines = [f"| method | {' | '.join(data)} |", "|---" * (1 + len(data)) + "|"]

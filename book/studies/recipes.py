@@ -1,8 +1,8 @@
 """Recipes of the studies: what mglib's have, and the methods, codecs and attacks that only the studies train."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import mglib
 from mglib.params import whole_number
@@ -24,30 +24,41 @@ Attack = Literal["none", "sign-flip", "noise", "label-flip", "drift"]
 class Recipe(mglib.Recipe):
     """Everything that decides a training of the studies."""
 
+    RENAMED: ClassVar[Mapping[str, str]] = {
+        **mglib.Recipe.RENAMED,
+        "attackers": "byzantine_fraction",
+        "kept": "top_k_fraction",
+        "proximity": "proximal_weight",
+        "naming": "classifier_weight",
+    }
+    """What settings were called in older files."""
+
     method: Method = "metagater"
     """Of `studies.baselines.ALGORITHMS`."""
     batch: int = 25
     """Images in a gradient step of the methods that descend without meta-gradients."""
-    naming: float = 1.0
+    classifier_weight: float = 1.0
     """Weight of the classifier of named classes, in nats, beside the meta-objective, for the method that has both."""
-    proximity: float = 1.0
+    proximal_weight: float = 1.0
     """How strongly pFedMe's personal parameters are held to the common ones."""
     compression: Compression = "none"
     """How a node writes its move: in half precision, the largest numbers only, or what its images open only."""
-    kept: float = 0.1
+    top_k_fraction: float = 0.1
     """Share of the numbers that top-k sends."""
     attack: Attack = "none"
     """What the nodes that lie send: `studies.lies`; none: no node lies."""
-    attackers: float = 0.3
+    byzantine_fraction: float = 0.3
     """Share of the training nodes that lie if there is an attack, chosen by the seed."""
 
     def check(self) -> None:
         """Raise ValueError for settings that cannot be, or that others leave without effect."""
         whole_number("batch", self.batch, 1)
-        for name in ("proximity", "naming"):
+        for name in ("proximal_weight", "classifier_weight"):
             self.refuse_unless(getattr(self, name) >= 0, name, "must not be negative")
-        self.refuse_unless(0 < self.kept <= 1, "kept", "must be in (0, 1]: a share of the numbers")
-        self.refuse_unless(0 <= self.attackers < 0.5, "attackers", "must be in [0, 0.5): half of the nodes decide")
+        self.refuse_unless(0 < self.top_k_fraction <= 1, "top_k_fraction", "must be in (0, 1]: a share of the numbers")
+        self.refuse_unless(
+            0 <= self.byzantine_fraction < 0.5, "byzantine_fraction", "must be in [0, 0.5): half of the nodes decide"
+        )
         super().check()
 
     def _conflicts(self) -> Iterator[tuple[str, str]]:
@@ -66,13 +77,13 @@ class Recipe(mglib.Recipe):
             yield "compression", "tells which filters a node's images open, noise or not"
         if self.privacy != "none" and issubclass(update, ClassifierUpdate):
             yield "privacy", f"is not to be had: {method!r} has a row for each class of each node, noise or not"
-        if self.attack != "none" and not self.attackers:
-            yield "attackers", f"is nobody, to play {self.attack!r}"
+        if self.attack != "none" and not self.byzantine_fraction:
+            yield "byzantine_fraction", f"is nobody, to play {self.attack!r}"
         for name, used, where in (
-            ("kept", self.compression == "top-k", "compression 'top-k'"),
-            ("attackers", self.attack != "none", "an attack"),
-            ("proximity", method == "pfedme", "method 'pfedme'"),
-            ("naming", method == "metagater-named", "method 'metagater-named'"),
+            ("top_k_fraction", self.compression == "top-k", "compression 'top-k'"),
+            ("byzantine_fraction", self.attack != "none", "an attack"),
+            ("proximal_weight", method == "pfedme", "method 'pfedme'"),
+            ("classifier_weight", method == "metagater-named", "method 'metagater-named'"),
         ):
             if not used and self.changed(name):
                 yield name, f"is for {where}"
@@ -86,7 +97,7 @@ def set_up(recipe: mglib.Recipe, federation: Federation | None = None) -> Experi
     """
     wraps = []
     if isinstance(recipe, Recipe) and recipe.compression != "none":
-        wraps.append(compressed(recipe.compression, recipe.kept))
+        wraps.append(compressed(recipe.compression, recipe.top_k_fraction))
     if isinstance(recipe, Recipe) and recipe.attack != "none":
-        wraps.append(attacked(recipe.attack, recipe.attackers))
+        wraps.append(attacked(recipe.attack, recipe.byzantine_fraction))
     return mglib.set_up(recipe, federation, algorithm=ALGORITHMS[recipe.method], wraps=wraps)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from studies.cells import Cell
-from studies.methods import LEVERS
+from studies.methods import ABLATIONS
 from studies.statistics import Estimate, estimate_means, holm
 
 SEEDS = range(5)
@@ -100,7 +100,7 @@ TABLES = {
     table.name: table
     for table in (
         Table(
-            "relatives",
+            "baselines",
             "MetaGater and its relatives, half of the dense MACs, one example a class",
             (DENSE, *map(Row, SAME_MACS)),
             METAGATER,
@@ -132,9 +132,9 @@ TABLES = {
             DENSE,
         ),
         Table(
-            "levers",
+            "ablations",
             "What each change to the method brings",
-            tuple(map(Row, LEVERS)),
+            tuple(map(Row, ABLATIONS)),
             METAGATER,
             data=("glyphs",),
         ),

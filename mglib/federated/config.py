@@ -24,7 +24,7 @@ class FederationConfig(Config):
     """Meta-steps that a node takes before it answers."""
     tasks_per_step: int = 1
     """Tasks averaged in a meta-step."""
-    node_learning_rate: float = 0.1
+    client_learning_rate: float = 0.1
     """Rate of a node's meta-steps."""
     server: Server = "adam"
     """What the server makes of the nodes' parameters: a step of Adam towards their mean, or the mean itself."""
@@ -35,7 +35,7 @@ class FederationConfig(Config):
     clip_norm: float = 0.1
     """To which the moves of the nodes are shortened, by the clipped mean and for privacy: Euclidean, over all
     parameters."""
-    suspected: float = 0.3
+    trim_fraction: float = 0.3
     """Share of a round's nodes that the trimmed mean cuts at each end, and that Krum leaves out."""
     privacy: Privacy = "none"
     """Who shortens the moves and adds noise to them: the server to their sum, or each node to its own."""
@@ -49,9 +49,11 @@ class FederationConfig(Config):
         super().check()
         for name in ("rounds", "nodes_per_round", "local_steps", "tasks_per_step", "quorum"):
             whole_number(name, getattr(self, name), 1)
-        for name in ("node_learning_rate", "server_learning_rate", "clip_norm"):
+        for name in ("client_learning_rate", "server_learning_rate", "clip_norm"):
             self.refuse_unless(getattr(self, name) > 0, name, "must be positive")
-        self.refuse_unless(0 <= self.suspected < 0.5, "suspected", "must be in [0, 0.5): half of the nodes decide")
+        self.refuse_unless(
+            0 <= self.trim_fraction < 0.5, "trim_fraction", "must be in [0, 0.5): half of the nodes decide"
+        )
         self.refuse_unless(self.noise >= 0, "noise", "must not be negative")
         of_a_round = f"must be at most the {self.nodes_per_round} nodes of a round"
         self.refuse_unless(self.quorum <= self.nodes_per_round, "quorum", of_a_round)
@@ -60,18 +62,18 @@ class FederationConfig(Config):
 
     def _conflicts(self) -> Iterator[tuple[str, str]]:
         """Yield settings that others leave without effect, each with the reason."""
-        lying = round(self.suspected * self.nodes_per_round)
+        lying = round(self.trim_fraction * self.nodes_per_round)
         if self.privacy == "none" and self.noise:
             yield "noise", "is for privacy, at the server or at the node"
         if self.privacy == "server" and self.aggregation != "mean":
             yield "aggregation", "is not to be had of a private server, which sees no update by itself"
-        if self.changed("suspected") and self.aggregation not in ("trimmed", "krum"):
-            yield "suspected", "is for the aggregations 'trimmed' and 'krum'"
+        if self.changed("trim_fraction") and self.aggregation not in ("trimmed", "krum"):
+            yield "trim_fraction", "is for the aggregations 'trimmed' and 'krum'"
         if self.changed("clip_norm") and self.aggregation != "clipped" and self.privacy == "none":
             yield "clip_norm", "is for the aggregation 'clipped', and for privacy"
         if self.aggregation in ("trimmed", "krum") and not lying:
             yield (
-                "suspected",
+                "trim_fraction",
                 f"is none of {self.nodes_per_round} nodes; {self.aggregation!r} would leave none out",
             )
         least = {"median": 3, "trimmed": 2 * lying + 1, "krum": 2 * lying + 3}.get(self.aggregation, 1)

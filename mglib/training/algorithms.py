@@ -160,8 +160,8 @@ def server_update(recipe: FederationConfig, held: frozenset[str] = frozenset()) 
         "mean": mean,
         "clipped": ClippedMean(recipe.clip_norm),
         "median": median,
-        "trimmed": TrimmedMean(recipe.suspected),
-        "krum": Krum(recipe.suspected),
+        "trimmed": TrimmedMean(recipe.trim_fraction),
+        "krum": Krum(recipe.trim_fraction),
     }
     aggregate = aggregates[recipe.aggregation]
     adam = recipe.server == "adam"

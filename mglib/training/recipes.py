@@ -3,10 +3,10 @@
 import dataclasses
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from mglib.config import LARGEST_SEED
 from mglib.federated.config import FederationConfig
@@ -18,7 +18,7 @@ from mglib.tasks.config import DataConfig
 
 Method = Literal["metagater", "joint", "gates-first", "gates-fixed", "maml"]
 _FILLED_IN = ("channels", "depth", "invert")  # by the data and the architecture, where a recipe says None
-# What recipes of older files say too: settings that only studies have now, and nothing else is what they said.
+# What recipes of older files say too: settings that only the studies have now.
 _OF_STUDIES = {"attack": "none", "compression": "none"}
 _KNOBS_OF_STUDIES = ("attackers", "kept", "batch", "naming", "proximity")
 
@@ -29,6 +29,9 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
 
     A recipe is the settings of the four rooms together: of the data, the network, adaptation and the federation.
     """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"node_learning_rate": "client_learning_rate", "suspected": "trim_fraction"}
+    """What settings were called in older files."""
 
     method: Method = "metagater"
     """metagater: backbone, then gates; joint: both in one stage; gates-first: the other order; gates-fixed: the
@@ -67,12 +70,12 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
             ValueError: if it is no JSON, or holds settings or values that a recipe cannot have.
         """
         try:
-            return cls(**cls._of_today(json.loads(text)))
+            return cls(**cls.of_today(json.loads(text)))
         except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"no recipe ({error})") from error
 
     @classmethod
-    def _of_today(cls, settings: dict[str, Any]) -> dict[str, Any]:
+    def of_today(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what an older file says in today's settings.
 
         Raises:
@@ -84,8 +87,8 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
                 raise ValueError(
                     f"`{name}` (={settings[name]!r}) is no setting of a recipe; the book's studies have it"
                 )
-        gone = {*_OF_STUDIES, *_KNOBS_OF_STUDIES} - known
-        return {name: value for name, value in settings.items() if name not in gone}
+        gone = {*_OF_STUDIES, *_KNOBS_OF_STUDIES} - {*known, *cls.RENAMED}
+        return {cls.RENAMED.get(name, name): value for name, value in settings.items() if name not in gone}
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the recipe as JSON, whole or not at all."""

@@ -18,7 +18,7 @@ from mglib.training.recipes import Recipe
 
 @dataclass(frozen=True)
 class LocalUpdate:
-    """A node's part of a round: `local_steps` steps of `node_learning_rate` against a direction of its own.
+    """A node's part of a round: `local_steps` steps of `client_learning_rate` against a direction of its own.
 
     stages: how a node adapts to a task.
     held: names of parameters that training leaves as they are.
@@ -37,7 +37,7 @@ class LocalUpdate:
         recipe, generator = self.recipe, round.generator(1 + position)
         objective = self.objective(round.progress, generator)
         params = {name: value.to(self.device) for name, value in params.items()}
-        rate, history = recipe.node_learning_rate / recipe.tasks_per_step, []
+        rate, history = recipe.client_learning_rate / recipe.tasks_per_step, []
         for _ in range(recipe.local_steps):
             start = params
             for _ in range(recipe.tasks_per_step):

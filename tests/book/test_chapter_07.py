@@ -102,7 +102,7 @@ def test_without_stages_a_meta_update_is_federated_averaging():
     loss, _ = mglib.Objective(net)(leaves, task.query)
     gradients = torch.autograd.grad(loss, list(leaves.values()))
     for (name, value), gradient in zip(params.items(), gradients, strict=True):
-        torch.testing.assert_close(update.params[name], value - recipe.node_learning_rate * gradient)
+        torch.testing.assert_close(update.params[name], value - recipe.client_learning_rate * gradient)
 
 
 GROUPS = {"Greek": ["g1", "g2"], "Lao": ["l1", "l2"]}

@@ -95,7 +95,7 @@ def test_every_method_of_the_table_has_its_traits():
     held = defined_in(CHAPTER, "traits_of", "DIRECTIONS", "GATES")
     named = {"fedavg", "fedavg-10", "gated-fedavg", "metagater-named"}
     two = {"metagater", "metagater-named", "first-order"}
-    for name in {each.method for each in TABLES["relatives"].compared} | {"metagater"}:
+    for name in {each.method for each in TABLES["baselines"].compared} | {"metagater"}:
         gates, stages, second_order, names = held["traits_of"](METHODS[name])
         assert (names, stages) == (name in named, name in two), name
         assert gates is not False or not METHODS[name].gated

@@ -346,7 +346,7 @@ def test_evaluate_refuses_a_seed_that_nothing_takes(run, capsys, seed):
 
 def test_a_table_shown_away_from_its_records_says_where_it_looked(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for table in ("levers", "gates"):
+    for table in ("ablations", "gates"):
         assert studies.__main__.main(["reproduce", table, "--show", "--out", "nowhere"]) == 2
         said = capsys.readouterr().err
         assert f"no records in {tmp_path / 'nowhere'}: name their folder with --out" in said

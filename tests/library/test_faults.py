@@ -339,7 +339,7 @@ def test_a_second_answer_under_a_name_is_refused():
 
 
 def test_learning_rates_that_overflow_are_named_as_the_cause(folder):
-    for rate in ("backbone_learning_rate", "node_learning_rate"):
+    for rate in ("backbone_learning_rate", "client_learning_rate"):
         recipe = small_recipe(folder, **{rate: 1e38})
         with pytest.raises(RoundFailed, match=r"round 0: 0 of 1 .* not finite.*after 0 rounds, learning rates .*small"):
             list(set_up(recipe).rounds())

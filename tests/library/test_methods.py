@@ -68,7 +68,7 @@ def test_first_order_is_the_query_gradient_where_the_step_lands(experiment_of):
     task = drawn(experiment)
     there = adapt(Objective(experiment.net, 1.0, 1.0), experiment.initial, task.support, experiment.stages)
     gradient = slope(experiment, there, task.query)
-    rate = experiment.recipe.node_learning_rate
+    rate = experiment.recipe.client_learning_rate
     expected = {name: value - rate * gradient[name] for name, value in experiment.initial.items()}
     close(after_a_round(experiment), expected)
     exact = after_a_round(experiment_of("metagater"))
@@ -81,7 +81,7 @@ def test_local_steps_are_taken_one_after_the_other_and_averaged_by_weight(experi
     params, update = once.initial, once.client_update()
     for _ in range(3):
         direction, _ = update.direction(Objective(once.net, 1.0, 1.0), params, nodes[0], draws)
-        params = {name: value - once.recipe.node_learning_rate * direction[name] for name, value in params.items()}
+        params = {name: value - once.recipe.client_learning_rate * direction[name] for name, value in params.items()}
     close(after_a_round(thrice), params)
     assert isinstance(client_server(experiment_of("maml")), FedAdam)
     assert client_server(experiment_of("maml", server="average")) == average

@@ -138,8 +138,8 @@ def test_the_largest_seed_makes_a_network_and_draws_nodes():
     [
         ({"aggregation": "mode"}, "`aggregation` (='mode') must be one of mean, clipped"),
         ({"method": "fedavg"}, "`method` (='fedavg') must be one of metagater, joint"),
-        ({"suspected": 0.5}, "`suspected` (=0.5) must be in [0, 0.5)"),
-        ({"suspected": 0.2}, "`suspected` (=0.2) is for the aggregations"),
+        ({"trim_fraction": 0.5}, "`trim_fraction` (=0.5) must be in [0, 0.5)"),
+        ({"trim_fraction": 0.2}, "`trim_fraction` (=0.2) is for the aggregations"),
         ({"clip_norm": 0.2}, "`clip_norm` (=0.2) is for the aggregation 'clipped', and for privacy"),
         ({"noise": 0.1}, "`noise` (=0.1) is for privacy"),
         ({"quorum": 5}, "`quorum` (=5) must be at most the 4 nodes of a round"),

@@ -86,7 +86,7 @@ def test_gates_start_where_the_recipe_says(experiment_of):
 
 
 def test_named_metagater_goes_down_the_sum_of_both_gradients(experiment_of):
-    experiment, weight = experiment_of("metagater-named", naming=2.0, batch=10), 2.0
+    experiment, weight = experiment_of("metagater-named", classifier_weight=2.0, batch=10), 2.0
     update, node, start = experiment.client_update(), experiment.federation.train[0], experiment.initial
     objective = Objective(experiment.net, 1.0, 1.0)
     both, _ = update.direction(objective, start, node, np.random.default_rng(5))
@@ -119,8 +119,8 @@ def batches(experiment):
 @pytest.mark.parametrize("method", ["reptile", "pfedme"])
 def test_reptile_moves_towards_where_descent_leads_and_pfedme_by_its_proximal_step(experiment_of, method):
     rate, pull, eta = 0.2, 3.0, 0.25
-    changes = dict(steps=3, batch=6, backbone_learning_rate=rate, node_learning_rate=eta)
-    experiment = experiment_of(method, **changes, **({"proximity": pull} if method == "pfedme" else {}))
+    changes = dict(steps=3, batch=6, backbone_learning_rate=rate, client_learning_rate=eta)
+    experiment = experiment_of(method, **changes, **({"proximal_weight": pull} if method == "pfedme" else {}))
     start = inner = experiment.initial
     for batch in batches(experiment):
         gradient = slope(experiment, inner, batch)

@@ -127,15 +127,21 @@ def test_opened_filters_are_those_of_the_images_that_were_read(changes):
 
 def test_what_is_sent_trains_nearly_as_what_was_meant():
     _, plain = answers_of()
-    for changes in ({"compression": "half"}, {"compression": "top-k", "kept": 1.0}):
+    for changes in ({"compression": "half"}, {"compression": "top-k", "top_k_fraction": 1.0}):
         _, answer = answers_of(**changes)
         for name, value in plain.params.items():
             torch.testing.assert_close(answer.params[name], value, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(
-    "changes", [{"compression": "zip"}, {"kept": 0.0}, {"kept": 1.5}, {"compression": "opened", "privacy": "node"}]
+    "changes",
+    [
+        {"compression": "zip"},
+        {"top_k_fraction": 0.0},
+        {"top_k_fraction": 1.5},
+        {"compression": "opened", "privacy": "node"},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(changes):
-    with pytest.raises(ValueError, match=r"`(compression|kept)`"):
+    with pytest.raises(ValueError, match=r"`(compression|top_k_fraction)`"):
         Recipe(**changes)

@@ -25,10 +25,10 @@ CHOICES = {  # the first of each is the default
         {"aggregation": "mean"},
         {"aggregation": "clipped", "clip_norm": 0.01},
         {"aggregation": "median"},
-        {"aggregation": "trimmed", "suspected": 0.25},
-        {"aggregation": "krum", "suspected": 0.25, "nodes_per_round": 5},
+        {"aggregation": "trimmed", "trim_fraction": 0.25},
+        {"aggregation": "krum", "trim_fraction": 0.25, "nodes_per_round": 5},
     ],
-    "attack": [{}, *({"attack": name, "attackers": 0.4} for name in get_args(Attack)[1:])],
+    "attack": [{}, *({"attack": name, "byzantine_fraction": 0.4} for name in get_args(Attack)[1:])],
     "privacy": [
         {},
         {"privacy": "server", "noise": 0.1, "clip_norm": 0.01},
@@ -135,7 +135,9 @@ def check_answers(experiment, start, result):
         update = dataclasses.replace(experiment, wraps=wraps).client_update()
         return update(start, nodes[place], place, result.round)
 
-    lying = answers.keys() & (liars(recipe.seed, recipe.attackers, len(nodes)) if recipe.attack != "none" else set())
+    lying = answers.keys() & (
+        liars(recipe.seed, recipe.byzantine_fraction, len(nodes)) if recipe.attack != "none" else set()
+    )
     truthful = min(answers.keys() - lying)
     if recipe.attack != "none":
         assert not same(answers[min(lying)].params, honest(min(lying)).params), f"{recipe}: no lie"

@@ -63,12 +63,12 @@ def test_flipped_labels_are_those_of_the_queries_and_nothing_else(experiment):
 
 @pytest.mark.parametrize("attack", ["sign-flip", "noise", "drift", "label-flip"])
 def test_an_attacked_training_is_the_same_in_two_processes(folder, attack):
-    recipe = small_recipe(folder, Recipe, attack=attack, attackers=0.4, aggregation="clipped", rounds=3)
+    recipe = small_recipe(folder, Recipe, attack=attack, byzantine_fraction=0.4, aggregation="clipped", rounds=3)
     alone, spread = (list(set_up(recipe).rounds(workers=workers)) for workers in (1, 2))
     assert all(torch.equal(alone[-1].params[name], spread[-1].params[name]) for name in alone[-1].params)
     assert len(alone) == 3
 
 
 def test_an_attack_that_nobody_would_play_is_refused(experiment):
-    with pytest.raises(ValueError, match=r"`attackers` \(=0.01\) of 2 nodes are none"):
+    with pytest.raises(ValueError, match=r"`byzantine_fraction` \(=0.01\) of 2 nodes are none"):
         attacked("drift", 0.01)(experiment.client_update(), experiment)
