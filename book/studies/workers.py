@@ -8,7 +8,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from mglib.federated.engines import check_workers
-from mglib.federated.process import become_worker, worker_context
+from mglib.federated.process import become_worker, interrupts_held, worker_context
 
 Job = TypeVar("Job")
 
@@ -59,7 +59,8 @@ def _start(function: Callable[[Job], Any], started: dict[Connection, BaseProcess
     context = worker_context("mglib.training")
     ours, theirs = context.Pipe()
     started[ours] = context.Process(target=_work, args=(theirs, function))
-    started[ours].start()
+    with interrupts_held():
+        started[ours].start()
     theirs.close()  # so that the connection ends with the process
     return ours
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mglib.params import write_atomically
+from mglib.params import write_new
 from mglib.training.node import NodeNetwork
 
 NEEDED = ("onnx", "onnxscript")
@@ -54,8 +54,7 @@ def export_network(network: NodeNetwork, path: str | Path) -> tuple[int, list[st
     for name, fact in {"classes": network.classes, "inverted": network.inverted}.items():
         model.metadata_props.add(key=name, value=json.dumps(fact))
     content = model.SerializeToString()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, content)
+    write_new(path, content)
     return len(content), outputs
 
 
