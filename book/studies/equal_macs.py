@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mglib.federated.rounds import ServerState
+from mglib.nets.freezing import resized
 from mglib.params import Params, merge, under_prefix, with_prefix
 from mglib.training.algorithms import ALGORITHMS, stages_of
 from mglib.training.experiment import Experiment
@@ -55,7 +56,8 @@ def pruned_to(filters: int, experiment: Experiment, params: Params, server_state
     for prefix in ("first.", "second."):
         if moments := under_prefix(prefix, server_state):
             state |= with_prefix(prefix, prune(experiment.net, moments, positions))
-    params, net = prune(experiment.net, params, positions), experiment.net.thinned(counts)
+    params = prune(experiment.net, params, positions)
+    net = resized(experiment.net, params)
     stages = stages_of(experiment.recipe, net)
     return dataclasses.replace(experiment, net=net, initial=params, stages=stages), params, state
 

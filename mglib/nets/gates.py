@@ -44,18 +44,16 @@ class GateHead(nn.Module):
     training gives it a reason to close.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, grid: int = 1, open_bias: float = 1.0, absent: int = 0):
+    def __init__(self, in_channels: int, out_channels: int, grid: int = 1, open_bias: float = 1.0):
         """Make a head for a layer with `out_channels` filters that reads `in_channels` maps.
 
         grid: cells a side to which each input map is averaged; 1 is the global average.
         open_bias: the logit every gate starts with; must be positive, or the layer would start closed.
-        absent: input maps that were always zero and are gone; the others are normalised as if they were there.
         """
         super().__init__()
         if not open_bias > 0:
             raise ValueError(f"`open_bias` (={open_bias}) must be positive: gates start open")
         self.grid = grid
-        self.absent = absent * grid * grid
         self.linear = nn.Linear(in_channels * grid * grid, out_channels)
         nn.init.zeros_(self.linear.weight)
         nn.init.constant_(self.linear.bias, open_bias)
@@ -63,10 +61,11 @@ class GateHead(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits (batch, filter) for inputs (batch, channel, height, width)."""
         pooled = inputs.mean((2, 3)) if self.grid == 1 else F.adaptive_avg_pool2d(inputs, self.grid).flatten(1)
-        if not self.absent:
-            return self.linear(F.layer_norm(pooled, pooled.shape[1:]))
-        whole = F.pad(pooled, (0, self.absent))
-        return self.linear(F.layer_norm(whole, whole.shape[1:])[:, : pooled.shape[1]])
+        return self.linear(self.normalise(pooled))
+
+    def normalise(self, pooled: Tensor) -> Tensor:
+        """Return the pooled values of each example, (batch, value), normalised among themselves."""
+        return F.layer_norm(pooled, pooled.shape[1:])
 
 
 def check_estimator(name: str) -> None:

@@ -23,23 +23,17 @@ class GatedConv(nn.Module):
         grid: int = 1,
         relu: bool = True,
         constant: bool = False,
-        thinned_from: tuple[int, int] | None = None,
     ):
         """Make a 3×3 convolution, its normalisation and, if `gated`, the head that opens its filters.
 
         constant: the head decides by its bias alone, the same for every input, and so costs nothing for one more.
-
-        thinned_from: input maps and filters of the layer that this one is the rest of, by which its gate normalises
-            and against which its cost is measured; None: it is whole.
         """
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
         self.scale = nn.Parameter(torch.ones(out_channels))
         self.shift = nn.Parameter(torch.zeros(out_channels))
-        self.thinned_from = thinned_from or (in_channels, out_channels)
-        absent = self.thinned_from[0] - in_channels
-        self.gate = GateHead(in_channels, out_channels, grid, absent=absent) if gated else None
+        self.gate = GateHead(in_channels, out_channels, grid) if gated else None
         self.relu, self.constant = relu, constant
 
     def forward(
@@ -72,4 +66,4 @@ class GatedConv(nn.Module):
             reads=reads,
             writes=writes if self.gate is not None else None,
             gate_macs=0 if self.gate is None or self.constant else self.gate.linear.weight.numel(),
-        ).against(*self.thinned_from)
+        )

@@ -124,20 +124,12 @@ ALGORITHMS = {
 }
 
 
-def network_of(recipe: Recipe, kept: Sequence[int] | None = None) -> tuple[nn.Module, Params]:
-    """Return a recipe's network and its initial parameters; `recipe.channels` must be known.
-
-    kept: filters that freezing left in each layer; None: all.
-
-    Raises:
-        ValueError: if the recipe's network never had so many filters.
-    """
+def network_of(recipe: Recipe) -> tuple[nn.Module, Params]:
+    """Return a recipe's network and its initial parameters; `recipe.channels` must be known."""
     sizes = {name: getattr(recipe, name) for name in ("ways", "width", "depth", "image_size", "channels")}
     sizes = {name: size for name, size in sizes.items() if size is not None}
     kind = ALGORITHMS[recipe.method].gates
-    net, params = make_net(
-        recipe.architecture, recipe.seed, gated=kind != "none", constant=kind == "constant", kept=kept, **sizes
-    )
+    net, params = make_net(recipe.architecture, recipe.seed, gated=kind != "none", constant=kind == "constant", **sizes)
     if kind == "random":
         params |= random_gates(net, params, recipe.budget, recipe.seed)
     bias = MASK_BIAS if recipe.gate_bias is None and kind == "constant" else recipe.gate_bias

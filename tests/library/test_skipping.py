@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mglib.nets import Prediction, SkippingNet, compiled, freeze, macs_per_layer, make_net, skipping, slicing
+from mglib.fast import SkippingNet, compiled, skipping, slicing
+from mglib.nets import Prediction, freeze, macs_per_layer, make_net
+from mglib.nets.freezing import absent_inputs
 from mglib.training import NodeNetwork, Recipe
 
 ARCHITECTURES = st.sampled_from(["conv", "residual"])
@@ -241,7 +243,7 @@ def test_skipping_a_frozen_network_equals_masking_it(architecture, width, seed, 
         if name.endswith("bias"):  # some filters never open, the others hang on what the head sees
             params[name] = torch.linspace(-20, 1, width, dtype=torch.double)
     frozen = freeze(net, params, functional_call(net, params, (images_for(net, 3, seed),)))
-    assert any(layer.gate and layer.gate.absent for layer in frozen.net.convolutions().values())
+    assert any(layer.gate and absent_inputs(layer.gate) for layer in frozen.net.convolutions().values())
     images = images_for(net, 50, seed + 1)
     masked = functional_call(frozen.net, frozen.params, (images, frozen.statistics))
     assert_same(SkippingNet(frozen.net, frozen.params, frozen.statistics, compiled=path)(images), masked)

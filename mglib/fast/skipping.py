@@ -12,10 +12,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from mglib.fast.compiled import CompiledNet, library
+from mglib.fast.slicing import Group, SlicedLayer, sliced_block
 from mglib.nets.checks import check_images, check_numbers
-from mglib.nets.compiled import CompiledNet, library
 from mglib.nets.models import GatedConvNet, GatedResidualNet, Prediction, Statistics
-from mglib.nets.slicing import Group, SlicedLayer, sliced_block
 from mglib.params import Params, detach, under_prefix
 
 

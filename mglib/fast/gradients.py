@@ -2,30 +2,29 @@
 
 from collections.abc import Collection, Sequence
 
+from mglib.fast.derivatives import Derivatives, has_closed_form
 from mglib.meta import Stage, adapt, meta_gradient
 from mglib.meta.adapt import LossFn, Metrics, Task, check_stages, differentiate
-from mglib.nets.derivatives import Derivatives, written_out
 from mglib.params import Params, detach, merge
-from mglib.tasks import Batch
 
 
 def fast_gradient(
-    loss_fn: LossFn, params: Params, batch: Batch, names: Collection[str] | None = None
+    loss_fn: LossFn, params: Params, batch, names: Collection[str] | None = None
 ) -> tuple[Params, Metrics]:
     """Return `∂L/∂p` for the parameters in `names` (None: all), and what the loss reports.
 
     By `Derivatives` where they know the loss, by autograd elsewhere; equal to rounding.
     """
-    if written_out(loss_fn):
+    if has_closed_form(loss_fn):
         there = Derivatives(loss_fn, params, batch, names)
         return there.gradient, there.metrics
     _, gradient, metrics = differentiate(loss_fn, params, batch, names)
     return gradient, metrics
 
 
-def fast_adapt(loss_fn: LossFn, params: Params, support: Batch, stages: Sequence[Stage]) -> Params:
+def fast_adapt(loss_fn: LossFn, params: Params, support, stages: Sequence[Stage]) -> Params:
     """Return what `adapt` returns, to rounding, sooner."""
-    if not written_out(loss_fn):
+    if not has_closed_form(loss_fn):
         return adapt(loss_fn, params, support, stages)
     check_stages(stages, params)
     for stage in stages:
@@ -43,7 +42,7 @@ def fast_meta_gradient(
     The walk is the same: forward from point to point, then back with one Hessian-vector product a step. Gradients and
     products come from `Derivatives` in place of autograd; for a loss that they do not know, `meta_gradient` is called.
     """
-    if not written_out(loss_fn) or task.support.context is not None:
+    if not has_closed_form(loss_fn) or task.support.context is not None:
         return meta_gradient(loss_fn, params, task, stages, second_order=second_order)
     check_stages(stages, params)
     walk = []

@@ -1,4 +1,4 @@
-/* One image through a gated conv net, closed filters left out: what mglib/nets/skipping.py calls where it can be built.
+/* One image through a gated conv net, closed filters left out: what mglib/fast/skipping.py calls where it can be built.
 
    Nothing is sliced. A filter's weights are read where they lie, one number for a whole row of pixels, so that an open
    filter beside a closed one costs what it would cost alone. The pixels of the open maps are packed in panels, which a

@@ -13,22 +13,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mglib.fast.layer_passes import Layer, NormalisedByContext, channels_last
+from mglib.fast.passes import Maybe, total
 from mglib.nets.checks import check_images
-from mglib.nets.layer_passes import Layer, NormalisedByContext, channels_last
+from mglib.nets.freezing import absent_inputs
 from mglib.nets.macs import dense_macs, macs_ratio
 from mglib.nets.models import GatedConvNet
 from mglib.nets.objective import Objective
-from mglib.nets.passes import Maybe, total
 from mglib.params import Params, split
 
 PIXELS_AT_ONCE = 2**18  # of the first layer's maps: queries go through in pieces that the processor's cache can hold
 
 
-def written_out(objective: object) -> bool:
+def has_closed_form(objective: object) -> bool:
     """Return whether `Derivatives` knows this loss: an objective on a whole `GatedConvNet`, its gates without noise."""
     if not isinstance(objective, Objective) or type(objective.net) is not GatedConvNet or objective.noise is not None:
         return False
-    return not any(layer.gate is not None and layer.gate.absent for layer in objective.net.layers)
+    return not any(absent_inputs(layer.gate) for layer in objective.net.layers)
 
 
 class _Piece:
@@ -69,7 +70,7 @@ class Derivatives:
             ValueError: if the derivatives of this objective are not written out, the network does not take the images,
                 or a name is not among the parameters.
         """
-        if not written_out(objective):
+        if not has_closed_form(objective):
             raise ValueError(f"derivatives are written out for a GatedConvNet without noise, not for {objective}")
         for images in (batch.images, batch.context):
             if images is not None:

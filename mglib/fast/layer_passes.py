@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mglib.nets.passes import EPSILON, Gate, Maybe, add, total
+from mglib.fast.passes import EPSILON, Gate, Maybe, add, total
 from mglib.params import Params
 
 MAPS = (0, 2, 3)  # the dimensions over which a layer's maps are normalised

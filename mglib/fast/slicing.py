@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mglib.nets.freezing import absent_inputs
 from mglib.nets.layers import GatedConv, MapStatistics
 from mglib.params import Params
 
@@ -57,7 +58,7 @@ class SlicedLayer:
         # (filter, 3, 3, channel): a filter is a row, and the channels of a tap lie side by side.
         self.weight = weight.permute(0, 2, 3, 1).contiguous()
         self.gate = (params["gate.linear.weight"], params["gate.linear.bias"]) if module.gate else None
-        self.absent = module.gate.absent if module.gate else 0
+        self.absent = absent_inputs(module.gate)
         if self.absent:  # inputs that freezing removed count as zeros in the normalisation, and weigh nothing
             self.gate = (F.pad(self.gate[0], (0, self.absent)), self.gate[1])
         self.grid = module.gate.grid if module.gate else 1
