@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mglib.nets.freezing import absent_inputs
-from mglib.nets.layers import GatedConv, MapStatistics
+from mglib.nets.gates import GatedConv, MapStatistics
 from mglib.params import Params
 
 # What a group has to spare to go its own way, in multiply-accumulates. Measured on one thread with batches of 16 inputs
@@ -32,21 +32,17 @@ class Group(NamedTuple):
     """Examples that are computed together, and the channels that are open for them."""
 
     maps: Tensor  # (example, open channel, height, width)
+    places: Tensor  # of the examples in the batch
     open: Tensor | None = None  # indices of those channels, None: all
     key: bytes | None = None  # the same as bytes
-    places: list[int] | None = None  # of the examples in the batch, None: all of it
     gates: tuple[Tensor, ...] = ()  # of the layers so far, (example, filter), positive where open and 0 where closed
     stream: Tensor | None = None  # inputs of the residual block under way
 
     def part(self, rows: list[int]) -> "Group":
         """Return the group of some of its examples."""
-        index = torch.tensor(rows, device=self.maps.device)
-        return self._replace(
-            maps=self.maps.index_select(0, index),
-            places=rows if self.places is None else [self.places[row] for row in rows],
-            gates=tuple(gate.index_select(0, index) for gate in self.gates),
-            stream=None if self.stream is None else self.stream.index_select(0, index),
-        )
+        stream = None if self.stream is None else self.stream[rows]
+        gates = tuple(gate[rows] for gate in self.gates)
+        return self._replace(maps=self.maps[rows], places=self.places[rows], gates=gates, stream=stream)
 
 
 class SlicedLayer:
@@ -119,7 +115,8 @@ class SlicedLayer:
         if self.used != (group.key, key):
             self.used, self.slices = (group.key, key), self.sliced(group.open, filters)
         maps = self.convolve(group.maps, *self.slices)
-        return Group(maps, filters, None if filters is None else key, group.places, (*group.gates, gates), group.stream)
+        key = None if filters is None else key
+        return group._replace(maps=maps, open=filters, key=key, gates=(*group.gates, gates))
 
     def sliced(self, channels: Tensor | None, filters: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the weights (open filter, open channel, 3, 3) and biases of the open filters."""

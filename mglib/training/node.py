@@ -14,8 +14,8 @@ from torch.func import functional_call
 from mglib.fast import SkippingNet
 from mglib.meta import adapt
 from mglib.nets import Prediction, Statistics, freeze
-from mglib.nets.checks import check_numbers
 from mglib.nets.freezing import filters_left, thinned
+from mglib.nets.models import check_numbers
 from mglib.params import Params, load, new_folder, save, under_prefix, with_prefix
 from mglib.tasks import Batch, load_images, read_support
 from mglib.tasks.datasets import of_files

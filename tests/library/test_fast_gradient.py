@@ -116,7 +116,7 @@ def test_what_has_no_closed_form_takes_the_clear_path():
     objective, params, task, stages = problem()
     noisy = dataclasses.replace(objective, noise=torch.Generator().manual_seed(1))
     assert not has_closed_form(noisy)
-    with pytest.raises(ValueError, match="written out"):
+    with pytest.raises(ValueError, match="closed forms"):
         Derivatives(noisy, params, task.support)
     ours, _ = fast_meta_gradient(noisy, params, task, stages)
     again = dataclasses.replace(objective, noise=torch.Generator().manual_seed(1))
