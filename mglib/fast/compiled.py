@@ -46,7 +46,7 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     if compiler is None or dtype not in DEFINES or os.name != "posix":
         return None
     try:
-        # The macros tell compilers apart, and processors of different instructions: code for one may not run on another.
+        # The macros tell compilers apart, and processors: what was compiled for one may not run on another.
         asked = [compiler, "-march=native", "-dM", "-E", "-xc", os.devnull]
         macros = subprocess.run(asked, check=True, capture_output=True, timeout=120).stdout
         about = b"".join(sorted(macros.splitlines())) + SOURCE.read_bytes() + repr((FLAGS, dtype)).encode()

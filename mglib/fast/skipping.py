@@ -52,13 +52,10 @@ class SkippingNet:
         self._made_from = dict(params), compiled
         head = net.costs[-1]
         with torch.inference_mode():
+            layers = zip(net.convolutions().items(), statistics, net.costs[:-1], net.costs[1:], strict=True)
             self._layers = [
-                SlicedLayer(
-                    layer, under_prefix(f"{name}.", params), of_layer, cost.taps, after.taps * after.out_channels
-                )
-                for (name, layer), of_layer, cost, after in zip(
-                    net.convolutions().items(), statistics, net.costs[:-1], net.costs[1:], strict=True
-                )
+                SlicedLayer(layer, under_prefix(f"{name}.", params), of_layer, cost, after)
+                for (name, layer), of_layer, cost, after in layers
             ]
             weight = params["head.weight"].reshape(head.out_channels, head.in_channels, head.taps)
             self._head_weight = weight.permute(1, 2, 0).contiguous()  # (channel, pixel, way): an open channel is a row

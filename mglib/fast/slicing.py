@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from mglib.nets.freezing import absent_inputs
 from mglib.nets.gates import GatedConv, MapStatistics
+from mglib.nets.macs import LayerCost
 from mglib.params import Params
 
 # What a group has to spare to go its own way, in multiply-accumulates. Measured on one thread with batches of 16 inputs
@@ -48,18 +49,15 @@ class Group(NamedTuple):
 class SlicedLayer:
     """A folded convolution, its gate head if it has one, and the slices it used last."""
 
-    def __init__(self, module: GatedConv, params: Params, statistics: MapStatistics, taps: int, read_macs: int):
-        """Fold the normalisation; read_macs: those of the next layer for each channel it reads."""
+    def __init__(self, module: GatedConv, params: Params, statistics: MapStatistics, cost: LayerCost, after: LayerCost):
+        """Fold the normalisation; cost, after: of this layer and of the one that reads it."""
         weight, self.bias = folded(params, statistics)
         # (filter, 3, 3, channel): a filter is a row, and the channels of a tap lie side by side.
         self.weight = weight.permute(0, 2, 3, 1).contiguous()
         self.gate = (params["gate.linear.weight"], params["gate.linear.bias"]) if module.gate else None
-        self.absent = absent_inputs(module.gate)
-        if self.absent:  # inputs that freezing removed count as zeros in the normalisation, and weigh nothing
-            self.gate = (F.pad(self.gate[0], (0, self.absent)), self.gate[1])
-        self.grid = module.gate.grid if module.gate else 1
+        self.grid, self.absent = module.gate.grid if module.gate else 1, absent_inputs(module.gate)
         self.stride, self.relu = module.conv.stride[0], module.relu
-        self.taps, self.read_macs = taps, read_macs
+        self.taps, self.read_macs = cost.taps, after.taps * after.out_channels  # read_macs: for each channel it reads
         # New memory for each slice would cost more than the copying.
         self.rows, self.room = self.weight.new_empty(self.weight.numel()), self.weight.new_empty(self.weight.numel())
         self.used: tuple[bytes | None, bytes] | None = None  # the patterns of channels and filters that `slices` is for
@@ -69,7 +67,7 @@ class SlicedLayer:
         """Return the sizes and tensors of the layer, whose input is `size` pixels a side, as `CompiledNet` takes it."""
         tensors = [self.weight.permute(0, 3, 1, 2), self.bias]
         if self.gate is not None:
-            tensors += [self.gate[0][:, : self.gate[0].shape[1] - self.absent].T, self.gate[1]]
+            tensors += [self.gate[0].T, self.gate[1]]
         return (self.weight.shape[3], len(self.bias), size, self.grid, self.gate is not None, self.absent), tensors
 
     def __call__(self, group: Group) -> list[Group]:
@@ -102,9 +100,10 @@ class SlicedLayer:
             pooled = F.adaptive_avg_pool2d(maps, self.grid).flatten(1)
         if group.open is not None:  # the head normalises among all channels, of which the closed ones are zero
             pooled = pooled.new_zeros(len(maps), self.weight.shape[3]).index_copy_(1, group.open, pooled)
-        if self.absent:
+        if self.absent:  # what freezing removed counts as zeros in the normalisation, and weighs nothing
             pooled = F.pad(pooled, (0, self.absent))
-        return F.linear(torch.layer_norm(pooled, pooled.shape[1:], None, None, eps), *self.gate).relu_()
+        normalised = torch.layer_norm(pooled, pooled.shape[1:], None, None, eps)
+        return F.linear(normalised[:, : self.gate[0].shape[1]], *self.gate).relu_()
 
     def opened(self, group: Group, gates: Tensor, gate: Tensor) -> Group:
         """Return the group after the filters that are open in `gate`, of shape (filter,) or (1, filter)."""
