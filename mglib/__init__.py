@@ -1,20 +1,21 @@
 """mglib: federated meta-learning of networks that choose their filters, as the MetaGater book builds it.
 
 The folders are the parts of the book: `nets` (a network that chooses), `tasks` (what is learnt), `meta` (learning to
-learn), `federated` (many nodes), `training` (where the parts meet) and `show` (pictures).
+learn), `federated` (many nodes), `training` (where the parts meet) and `show` (pictures). `fast` computes the same
+sooner.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mglib.fast import SkippingNet, fast_meta_gradient
     from mglib.federated import FedAdam, LocalEngine, Round, Update, average, run_rounds
     from mglib.meta import Stage, adapt, meta_gradient
     from mglib.nets import (
         GatedConvNet,
         GatedResidualNet,
         Objective,
-        SkippingNet,
         annealed_budget,
         dense_macs,
         freeze,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
         evaluate,
         evaluate_run,
         export_network,
-        fast_meta_gradient,
         set_up,
         summarise,
         train,
@@ -84,7 +84,7 @@ __all__ = [
 ]
 
 
-_PARTS = ("training", "federated", "nets", "params", "tasks", "meta")  # the first that has a name gives it
+_PARTS = ("training", "federated", "fast", "nets", "params", "tasks", "meta")  # the first that has a name gives it
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ FOLDERS = {
     "meta": "Learning to learn",
     "federated": "Many nodes",
     "training": "Training",
+    "fast": "The same, sooner",
     "show": "Pictures",
     "params": "Parameters",
 }

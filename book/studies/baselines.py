@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from mglib.fast.gradients import fast_gradient, step
 from mglib.meta.adapt import Metrics
 from mglib.nets import Objective, macs_ratio
 from mglib.params import Params
 from mglib.tasks import Batch, Node
 from mglib.training import algorithms
 from mglib.training.algorithms import Algorithm, all_names, backbone, gate_weights, gates, one_stage
-from mglib.training.fast_gradient import fast_gradient, step
 from mglib.training.recipes import Recipe
 from mglib.training.updates import LocalUpdate, MetaUpdate
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mglib.fast import fast_meta_gradient
 from mglib.federated import LocalEngine, Round, Update, average, run_rounds
 from mglib.federated.process import one_thread
 from mglib.meta import Stage
@@ -16,7 +17,7 @@ from mglib.meta.adapt import LossFn
 from mglib.params import Params
 from mglib.tasks import Federation, Node, Task, load_federation
 from mglib.tasks.assembly import make_node
-from mglib.training import Recipe, fast_meta_gradient, set_up, with_provenance
+from mglib.training import Recipe, set_up, with_provenance
 from mglib.training.algorithms import MetaUpdate, final_objective
 
 Dealing = Literal["mixed", "scripts", "five"]

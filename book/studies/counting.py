@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import torch
 
+from mglib.fast import fast_adapt
 from mglib.meta import Stage
 from mglib.nets import Objective, dense_macs
 from mglib.params import Params
 from mglib.tasks import Node, Task
 from mglib.training.evaluation import evaluate
 from mglib.training.experiment import Experiment, own_params
-from mglib.training.fast_gradient import fast_adapt
 
 QUERIES = 15  # scored examples a class
 

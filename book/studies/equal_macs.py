@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mglib.federated.rounds import ServerState
+from mglib.nets.freezing import resized
 from mglib.params import Params, merge, under_prefix, with_prefix
 from mglib.training.experiment import Experiment
 from studies.counting import counted, macs_share
@@ -54,8 +55,8 @@ def pruned_to(filters: int, experiment: Experiment, params: Params, server_state
     for prefix in ("first.", "second."):
         if moments := under_prefix(prefix, server_state):
             state |= with_prefix(prefix, prune(experiment.net, moments, positions))
-    params, net = prune(experiment.net, params, positions), experiment.net.thinned(counts)
-    return dataclasses.replace(experiment, net=net, initial=params), params, state
+    params = prune(experiment.net, params, positions)
+    return dataclasses.replace(experiment, net=resized(experiment.net, params), initial=params), params, state
 
 
 def strongest_filters(net: nn.Module, params: Params, counts: Sequence[int]) -> list[Tensor]:

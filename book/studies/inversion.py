@@ -12,30 +12,31 @@ from mglib.meta.adapt import LossFn
 from mglib.params import Params
 from mglib.tasks import Batch
 
-Told = dict[str, Tensor]  # a gradient by the names of the parameters
-ToldBy = Callable[[Tensor], Told]  # what images (image, channel, height, width) would tell, differentiable in them
+GradientFunction = Callable[[Tensor], Params]  # of images (image, channel, height, width), differentiable in them
 
 
-def batch_tells(loss_fn: LossFn, params: Params, labels: Tensor) -> ToldBy:
-    """Return how images of these labels make the gradient of one plain step on all parameters."""
+def batch_gradient(loss_fn: LossFn, params: Params, labels: Tensor) -> GradientFunction:
+    """Return the function from images of these labels to the gradient of one plain step on all parameters."""
     point = {name: value.detach().requires_grad_() for name, value in params.items()}
 
-    def told_by(images: Tensor) -> Told:
+    def gradient_of(images: Tensor) -> Params:
         loss, _ = loss_fn(point, Batch(images, labels))
         return _gradient(loss, point)
 
-    return told_by
+    return gradient_of
 
 
-def task_tells(loss_fn: LossFn, params: Params, labels: tuple[Tensor, Tensor], stages: Sequence[Stage]) -> ToldBy:
-    """Return how a task's images, the support set's before the queries', make the exact meta-gradient.
+def task_gradient(
+    loss_fn: LossFn, params: Params, labels: tuple[Tensor, Tensor], stages: Sequence[Stage]
+) -> GradientFunction:
+    """Return the function from a task's images, the support set's before the queries', to the exact meta-gradient.
 
     labels: of the support set and of the queries. The nested form of `mglib.meta_gradient`: an attacker has to
     differentiate it once more.
     """
     point = {name: value.detach().requires_grad_() for name, value in params.items()}
 
-    def told_by(images: Tensor) -> Told:
+    def gradient_of(images: Tensor) -> Params:
         support, query = images.split([len(each) for each in labels])
         now = dict(point)
         for stage in stages:
@@ -48,7 +49,7 @@ def task_tells(loss_fn: LossFn, params: Params, labels: tuple[Tensor, Tensor], s
         loss, _ = loss_fn(now, Batch(query, labels[1], support))
         return _gradient(loss, point)
 
-    return told_by
+    return gradient_of
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Attack:
     smoothness: float = 0.15
     seed: int = 0
 
-    def __call__(self, told_by: ToldBy, told: Told, shape: Sequence[int]) -> Tensor:
-        """Return images of this shape, values 0 to 1, whose gradient points where `told` does.
+    def __call__(self, gradient_of: GradientFunction, gradient: Params, shape: Sequence[int]) -> Tensor:
+        """Return images of this shape, values 0 to 1, whose gradient points where `gradient` does.
 
         The angle does not change if the gradient is scaled, so neither learning rate nor clipping need be known.
         """
@@ -74,7 +75,7 @@ class Attack:
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.steps)
         with one_thread():
             for _ in range(self.steps):
-                loss = angle(told_by(images), told) + self.smoothness * roughness(images)
+                loss = angle(gradient_of(images), gradient) + self.smoothness * roughness(images)
                 (images.grad,) = torch.autograd.grad(loss, images)
                 adam.step()
                 falling.step()
@@ -82,7 +83,7 @@ class Attack:
         return images.detach()
 
 
-def angle(ours: Told, theirs: Told) -> Tensor:
+def angle(ours: Params, theirs: Params) -> Tensor:
     """Return one minus the cosine of the angle between two gradients, 0 to 2."""
     pairs = [(ours[name], theirs[name]) for name in theirs]
     product = sum((a * b).sum() for a, b in pairs)
@@ -116,7 +117,7 @@ def peak_ratio(likeness: Tensor, true: Tensor) -> Tensor:
     return -10 * torch.log10(error.clamp(min=1e-10))
 
 
-def _gradient(loss: Tensor, params: Params) -> Told:
+def _gradient(loss: Tensor, params: Params) -> Params:
     """Return the gradient with its graph."""
     slopes = torch.autograd.grad(loss, list(params.values()), create_graph=True, materialize_grads=True)
     return dict(zip(params, slopes, strict=True))

@@ -13,7 +13,7 @@ from mglib.federated import clip, with_noise
 from mglib.params import Params
 from mglib.tasks import Node, Task
 from mglib.training import Experiment, Recipe, Run, set_up, with_provenance
-from studies.inversion import Attack, ToldBy, batch_tells, likeness, peak_ratio, task_tells
+from studies.inversion import Attack, GradientFunction, batch_gradient, likeness, peak_ratio, task_gradient
 from studies.measure import commit
 
 RUNS = Path(__file__).parents[2] / "results" / "runs" / "glyphs"
@@ -39,19 +39,19 @@ def measure_inversion(kind: str, seed: int, *, quick: bool = False) -> dict[str,
         node = experiment.federation.train[seed * 7 % len(experiment.federation.train)]
         if kind == "step":
             task = drawn(node, seed, queries=1)
-            tells = batch_tells(experiment.objective, params, task.support.labels)
-            changed = changes(tells, task.support.images, seed) if name == "gated, trained" else {"": None}
-            for change, told in changed.items():
-                told = own(tells, task.support.images) if told is None else told
-                images = attack(tells, told, task.support.images.shape)
+            gradient_of = batch_gradient(experiment.objective, params, task.support.labels)
+            changed = changes(gradient_of, task.support.images, seed) if name == "gated, trained" else {"": None}
+            for change, gradient in changed.items():
+                gradient = own(gradient_of, task.support.images) if gradient is None else gradient
+                images = attack(gradient_of, gradient, task.support.images.shape)
                 found[f"{name}{change}"] = score(images, task, node)
         elif name.endswith(", trained"):
             for queries in (1, 15) if name.startswith("gated") else (1,):
                 task = drawn(node, seed, queries=queries)
                 labels = (task.support.labels, task.query.labels)
-                tells = task_tells(experiment.objective, params, labels, experiment.stages)
+                gradient_of = task_gradient(experiment.objective, params, labels, experiment.stages)
                 true = torch.cat([task.support.images, task.query.images])
-                images = attack(tells, own(tells, true), true.shape)
+                images = attack(gradient_of, own(gradient_of, true), true.shape)
                 few = "one query a class" if queries == 1 else f"{queries} queries a class"
                 found[f"{name}, {few}"] = score(images[: len(task.support.images)], task, node)
     record = {
@@ -86,16 +86,16 @@ def drawn(node: Node, seed: int, queries: int) -> Task:
     return replace(whole, query=query)
 
 
-def own(tells: ToldBy, images: Tensor) -> Params:
+def own(gradient_of: GradientFunction, images: Tensor) -> Params:
     """Return what the true images tell, as plain numbers."""
-    return {name: value.detach() for name, value in tells(images).items()}
+    return {name: value.detach() for name, value in gradient_of(images).items()}
 
 
-def changes(tells: ToldBy, images: Tensor, seed: int) -> dict[str, Params | None]:
+def changes(gradient_of: GradientFunction, images: Tensor, seed: int) -> dict[str, Params | None]:
     """Return the gradient as it would leave a node with clipping, and with noise of each level."""
-    told = own(tells, images)
-    still = {name: torch.zeros_like(value) for name, value in told.items()}
-    clipped = clip(still, told, CLIP)
+    gradient = own(gradient_of, images)
+    still = {name: torch.zeros_like(value) for name, value in gradient.items()}
+    clipped = clip(still, gradient, CLIP)
     noisy = {
         f", noise {noise:g}": with_noise(clipped, noise * CLIP, np.random.default_rng([seed, index]))
         for index, noise in enumerate(NOISE)

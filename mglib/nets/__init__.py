@@ -1,9 +1,8 @@
 """A network that chooses: gates, gated networks, what they cost, and the objective that asks them to save."""
 
 from mglib.nets.freezing import Frozen, freeze
-from mglib.nets.gates import GateHead, gumbel, straight_through
-from mglib.nets.layers import GatedConv
-from mglib.nets.macs import LayerCost, ThinnedCost, dense_macs, macs_per_layer, macs_ratio
+from mglib.nets.gates import GatedConv, GateHead, gumbel, straight_through
+from mglib.nets.macs import LayerCost, dense_macs, macs_per_layer, macs_ratio
 from mglib.nets.models import (
     ARCHITECTURES,
     GatedConvNet,
@@ -13,7 +12,6 @@ from mglib.nets.models import (
     make_net,
 )
 from mglib.nets.objective import Objective, annealed_budget
-from mglib.nets.skipping import SkippingNet
 
 __all__ = [
     "ARCHITECTURES",
@@ -25,9 +23,7 @@ __all__ = [
     "LayerCost",
     "Objective",
     "Prediction",
-    "SkippingNet",
     "Statistics",
-    "ThinnedCost",
     "annealed_budget",
     "dense_macs",
     "freeze",

@@ -1,12 +1,50 @@
-"""Freezing: a network of its own for one task, without the filters that the task never opens."""
+"""Freezing: a network of its own for one task, without the filters that the task never opens.
 
+All that is special about a frozen network is here. Its gates normalise as if the maps that are gone were still there,
+and its cost is measured against the whole network.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from mglib.nets.gates import GateHead
+from mglib.nets.macs import LayerCost
 from mglib.nets.models import Prediction, Statistics
-from mglib.params import Params
+from mglib.params import Params, whole_number
+
+
+class FrozenGate(GateHead):
+    """A gate head that has lost inputs: they were always zero, and the others are normalised as if they were there."""
+
+    def __init__(self, head: GateHead, absent: int):
+        """Take over the parts of a head.
+
+        absent: how many pooled values are gone.
+        """
+        nn.Module.__init__(self)
+        self.grid, self.linear, self.absent = head.grid, head.linear, absent
+
+    def normalise(self, pooled: Tensor) -> Tensor:
+        """Return the pooled values, (batch, value), normalised among themselves and the absent zeros."""
+        return super().normalise(F.pad(pooled, (0, self.absent)))[:, : pooled.shape[1]]
+
+
+@dataclass(frozen=True)
+class FrozenCost(LayerCost):
+    """What a layer costs that may have lost filters or inputs; its dense MACs are those it had before."""
+
+    whole: int = 0  # MACs of the layer before, with everything open and no gate
+
+    @property
+    def dense(self) -> int:
+        """MACs of the layer before freezing, with everything open and no gate."""
+        return self.whole
 
 
 class Frozen(NamedTuple):
@@ -29,38 +67,103 @@ def freeze(net: nn.Module, params: Params, prediction: Prediction) -> Frozen:
 
     prediction: the answer of `net` with `params` to the batch, the node's support set.
     """
+    kept = {}
+    for gate in _removable(net):
+        opened = prediction.gates[gate].any(0)
+        kept[gate] = opened.nonzero()[:, 0] if opened.any() else opened.new_zeros(1, dtype=torch.long)
+    statistics = tuple(
+        tuple(statistic[kept[cost.writes]] for statistic in of_layer) if cost.writes in kept else of_layer
+        for cost, of_layer in zip(net.costs, prediction.statistics, strict=False)  # the head, the last cost, has none
+    )
+    small = _without(net, params, kept)
+    return Frozen(resized(net, small) if kept else net, small, statistics, kept)
+
+
+def thinned(net: nn.Module, kept: Sequence[int]) -> nn.Module:
+    """Return the network that `freeze` leaves where so many filters of each layer that may lose some are kept.
+
+    Raises:
+        ValueError: if there are not as many numbers as such layers, or more filters are kept than there are.
+    """
+    layers = [cost for cost in net.costs if cost.writes in _removable(net)]
+    if len(kept) != len(layers):
+        raise ValueError(f"`kept` (={kept}) must be {len(layers)} numbers: the filters left in each layer")
+    rows = {
+        cost.writes: torch.arange(whole_number("kept", count, 1, cost.out_channels))
+        for count, cost in zip(kept, layers, strict=True)
+    }
+    return resized(net, _without(net, dict(net.named_parameters()), rows))
+
+
+def filters_left(net: nn.Module) -> tuple[int, ...] | None:
+    """Return how many filters a frozen network keeps of each layer that may lose some; None: it is not frozen."""
+    layers = tuple(cost.out_channels for cost in net.costs if cost.writes in _removable(net))
+    return layers if isinstance(net.costs[-1], FrozenCost) else None
+
+
+def resized(net: nn.Module, params: Params) -> nn.Module:
+    """Return a copy of a network with the numbers of `params` and their shapes; its dense MACs stay those of `net`."""
+    small = copy.deepcopy(net)
+    for name, value in params.items():
+        module, _, own = name.rpartition(".")
+        setattr(small.get_submodule(module), own, nn.Parameter(value.detach().clone()))
+    for module in small.modules():
+        if isinstance(module, nn.Conv2d):
+            module.out_channels, module.in_channels = module.weight.shape[:2]
+        elif isinstance(module, nn.Linear):
+            module.out_features, module.in_features = module.weight.shape
+    costs = []
+    for cost, before, layer in zip(net.costs, net.convolutions().values(), small.convolutions().values(), strict=False):
+        if layer.gate is not None and (gone := before.gate.linear.in_features - layer.gate.linear.in_features):
+            layer.gate = FrozenGate(layer.gate, absent_inputs(before.gate) + gone)
+        gate_macs = cost.gate_macs and layer.gate.linear.weight.numel()
+        costs.append(_against(cost, layer.conv.in_channels, layer.conv.out_channels, gate_macs))
+    head = net.costs[-1]
+    small.costs = (*costs, _against(head, small.head.in_features // head.taps, small.head.out_features, 0))
+    return small
+
+
+def absent_inputs(gate: GateHead | None) -> int:
+    """Return how many pooled values a gate head has lost to freezing, if there is one."""
+    return gate.absent if isinstance(gate, FrozenGate) else 0
+
+
+def _against(cost: LayerCost, in_channels: int, out_channels: int, gate_macs: int) -> FrozenCost:
+    """Return the cost of what is left of a layer, measured against all of it."""
+    left = dict(in_channels=in_channels, out_channels=out_channels, gate_macs=gate_macs, whole=cost.dense)
+    return FrozenCost(**vars(cost) | left)
+
+
+def _removable(net: nn.Module) -> dict[int, tuple[str, str]]:
+    """Return the gates whose filters may go, by position, with the names of their layer and of its reader."""
     names = [*net.convolutions(), "head"]
     readers = {cost.reads: name for cost, name in zip(net.costs, names, strict=True) if cost.reads is not None}
-    params, statistics, kept = dict(params), list(prediction.statistics), {}
-    for index, (cost, name) in enumerate(zip(net.costs, names, strict=True)):
-        if cost.writes not in readers:
-            continue
-        opened = prediction.gates[cost.writes].any(0)
-        stay = opened.nonzero()[:, 0] if opened.any() else torch.zeros(1, dtype=torch.long, device=opened.device)
+    writers = {cost.writes: name for cost, name in zip(net.costs, names, strict=True)}
+    return {gate: (name, readers[gate]) for gate, name in writers.items() if gate in readers}
+
+
+def _without(net: nn.Module, params: Params, kept: Mapping[int, Tensor]) -> Params:
+    """Return the parameters without the filters that are not kept, and without what reads their maps."""
+    params = dict(params)
+    for gate, (layer, reader) in _removable(net).items():
+        stay, channels = kept[gate], len(params[f"{layer}.scale"])
         for part in ("conv.weight", "scale", "shift", "gate.linear.weight", "gate.linear.bias"):
-            params[f"{name}.{part}"] = params[f"{name}.{part}"][stay]
-        statistics[index] = tuple(statistic[stay] for statistic in statistics[index])
-        _keep_inputs(net, params, readers[cost.writes], stay, len(opened))
-        kept[cost.writes] = stay
-    small = net.thinned([len(stay) for stay in kept.values()]) if kept else net
-    return Frozen(small, params, tuple(statistics), kept)
-
-
-def _keep_inputs(net: nn.Module, params: Params, reader: str, stay: Tensor, channels: int) -> None:
-    """Take from `params` all that the layer `reader` holds for those of its `channels` input maps that do not stay."""
-    if reader == "head":
-        params["head.weight"] = _columns(params["head.weight"], channels)[:, stay].flatten(1)
-        return
-    params[f"{reader}.conv.weight"] = params[f"{reader}.conv.weight"][:, stay]
-    # The normalised values of an image sum to zero, so a number taken from all of a row's weights changes no logit.
-    # This one makes the weights of the absent maps, whose normalised values are all the same, sum to zero: they may go.
-    name, head = f"{reader}.gate.linear.weight", net.convolutions()[reader].gate
-    weight = _columns(params[name], channels)
-    rest = weight[:, stay].flatten(1)
-    absent = head.absent + weight[0].numel() - rest.shape[1]
-    if absent:
-        rest = rest - (weight.sum((1, 2)) - rest.sum(1))[:, None] / absent
-    params[name] = rest
+            params[f"{layer}.{part}"] = params[f"{layer}.{part}"][stay]
+        if reader == "head":
+            params["head.weight"] = _columns(params["head.weight"], channels)[:, stay].flatten(1)
+            continue
+        params[f"{reader}.conv.weight"] = params[f"{reader}.conv.weight"][:, stay]
+        # The normalised values of an image sum to zero, so a number taken from all of a row's weights changes no logit.
+        # This one makes the weights of the absent maps, whose normalised values are all the same, sum to zero: they may
+        # go.
+        name = f"{reader}.gate.linear.weight"
+        weight = _columns(params[name], channels)
+        rest = weight[:, stay].flatten(1)
+        absent = absent_inputs(net.convolutions()[reader].gate) + weight[0].numel() - rest.shape[1]
+        if absent:
+            rest = rest - (weight.sum((1, 2)) - rest.sum(1))[:, None] / absent
+        params[name] = rest
+    return params
 
 
 def _columns(weight: Tensor, channels: int) -> Tensor:

@@ -1,12 +1,15 @@
-"""The binary gate: which filters a layer computes for this input, and how the choice gets a gradient."""
+"""The binary gate, how its choice gets a gradient, and the convolution that asks it which filters to compute."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mglib.nets.macs import LayerCost
+
 Estimator = Literal["straight-through", "gumbel"]
+MapStatistics = tuple[Tensor, Tensor]  # mean and variance of a layer's maps over a batch, (filter,) each
 
 
 def straight_through(logits: Tensor) -> Tensor:
@@ -44,18 +47,16 @@ class GateHead(nn.Module):
     training gives it a reason to close.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, grid: int = 1, open_bias: float = 1.0, absent: int = 0):
+    def __init__(self, in_channels: int, out_channels: int, grid: int = 1, open_bias: float = 1.0):
         """Make a head for a layer with `out_channels` filters that reads `in_channels` maps.
 
         grid: cells a side to which each input map is averaged; 1 is the global average.
         open_bias: the logit every gate starts with; must be positive, or the layer would start closed.
-        absent: input maps that were always zero and are gone; the others are normalised as if they were there.
         """
         super().__init__()
         if not open_bias > 0:
             raise ValueError(f"`open_bias` (={open_bias}) must be positive: gates start open")
         self.grid = grid
-        self.absent = absent * grid * grid
         self.linear = nn.Linear(in_channels * grid * grid, out_channels)
         nn.init.zeros_(self.linear.weight)
         nn.init.constant_(self.linear.bias, open_bias)
@@ -63,13 +64,67 @@ class GateHead(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits (batch, filter) for inputs (batch, channel, height, width)."""
         pooled = inputs.mean((2, 3)) if self.grid == 1 else F.adaptive_avg_pool2d(inputs, self.grid).flatten(1)
-        if not self.absent:
-            return self.linear(F.layer_norm(pooled, pooled.shape[1:]))
-        whole = F.pad(pooled, (0, self.absent))
-        return self.linear(F.layer_norm(whole, whole.shape[1:])[:, : pooled.shape[1]])
+        return self.linear(self.normalise(pooled))
+
+    def normalise(self, pooled: Tensor) -> Tensor:
+        """Return the pooled values of each example, (batch, value), normalised among themselves."""
+        return F.layer_norm(pooled, pooled.shape[1:])
 
 
-def check_estimator(name: str) -> None:
-    """Raise ValueError unless `name` is a known gate estimator."""
-    if name not in get_args(Estimator):
-        raise ValueError(f"gate estimator {name!r} is unknown; choose one of {', '.join(get_args(Estimator))}")
+class GatedConv(nn.Module):
+    """`gate(x) · relu(norm(conv(x)))`, or without the gate, or without the relu."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int = 2,
+        gated: bool,
+        grid: int = 1,
+        relu: bool = True,
+        constant: bool = False,
+    ):
+        """Make a 3×3 convolution, its normalisation and, if `gated`, the head that opens its filters.
+
+        constant: the head decides by its bias alone, the same for every input, and so costs nothing for one more.
+        """
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+        self.scale = nn.Parameter(torch.ones(out_channels))
+        self.shift = nn.Parameter(torch.zeros(out_channels))
+        self.gate = GateHead(in_channels, out_channels, grid) if gated else None
+        self.relu, self.constant = relu, constant
+
+    def forward(
+        self, inputs: Tensor, statistics: MapStatistics | None, noise: torch.Generator | None
+    ) -> tuple[Tensor, Tensor | None, MapStatistics]:
+        """Return the layer's maps, its gate (batch, filter) if it has one, and the statistics it used."""
+        maps = self.conv(inputs)
+        if statistics is None:
+            variance, mean = torch.var_mean(maps, (0, 2, 3), correction=0)
+        else:
+            mean, variance = statistics
+        scale = self.scale * torch.rsqrt(variance + 1e-5)
+        shift = self.shift - mean * scale
+        maps = torch.addcmul(shift[:, None, None], maps, scale[:, None, None])
+        if self.relu:
+            maps = F.relu(maps)
+        if self.gate is None:
+            return maps, None, (mean, variance)
+        logits = self.gate(inputs)
+        gate = straight_through(logits) if noise is None else gumbel(logits, noise)
+        return maps * gate[:, :, None, None], gate, (mean, variance)
+
+    def cost(self, name: str, out_size: int, reads: int | None, writes: int | None) -> LayerCost:
+        """Return what the layer costs at `out_size` pixels a side; see `LayerCost` for `reads`, `writes`."""
+        return LayerCost(
+            name,
+            taps=9 * out_size**2,
+            in_channels=self.conv.in_channels,
+            out_channels=self.conv.out_channels,
+            reads=reads,
+            writes=writes if self.gate is not None else None,
+            gate_macs=0 if self.gate is None or self.constant else self.gate.linear.weight.numel(),
+        )

@@ -28,27 +28,9 @@ class LayerCost:
         """MACs of the layer with everything open and no gate."""
         return self.taps * self.in_channels * self.out_channels
 
-    def against(self, in_channels: int, out_channels: int) -> "LayerCost":
-        """Return the same cost, measured against a dense layer that has more channels than are left of it here."""
-        if (in_channels, out_channels) == (self.in_channels, self.out_channels):
-            return self
-        return ThinnedCost(**vars(self), whole=(in_channels, out_channels))
-
-
-@dataclass(frozen=True)
-class ThinnedCost(LayerCost):
-    """What a layer costs that freezing took filters or inputs from; its dense MACs are those it had before."""
-
-    whole: tuple[int, int] = (0, 0)  # input channels and filters before
-
-    @property
-    def dense(self) -> int:
-        """MACs of the layer before freezing, with everything open and no gate."""
-        return self.taps * self.whole[0] * self.whole[1]
-
 
 def dense_macs(costs: Sequence[LayerCost]) -> int:
-    """Return the MACs per example of the same network without gates, and whole where it was frozen."""
+    """Return the MACs per example of the same network without gates."""
     return sum(cost.dense for cost in costs)
 
 

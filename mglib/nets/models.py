@@ -4,7 +4,6 @@ The networks keep no buffers and write nothing while they compute: the statistic
 come in with the call or from the batch itself, and go out with the answer.
 """
 
-import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,9 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mglib.nets.checks import check_images
-from mglib.nets.gates import GateHead
-from mglib.nets.layers import GatedConv, MapStatistics
+from mglib.nets.gates import GatedConv, GateHead, MapStatistics
 from mglib.nets.macs import LayerCost
 from mglib.params import Params, whole_number
 
@@ -30,24 +27,47 @@ class Prediction(NamedTuple):
 
 
 class _GatedNet(nn.Module):
-    """What the architectures share: a stack of gated convolutions, a linear head, and their bookkeeping."""
+    """What the architectures share: their sizes, a linear head above the stack, and their bookkeeping.
 
+    An architecture's `_stack` makes the convolutions; it returns their costs, the pixels a side of the last maps, and
+    the gate that closes those.
+    """
+
+    usual_depth: int
     costs: tuple[LayerCost, ...]  # in the order of computation, the head last
-    image_size: int
-    channels: int
-    sizes: dict[str, int]  # the keywords it was made with, all but `kept`
+
+    def __init__(
+        self,
+        ways: int = 5,
+        *,
+        width: int = 32,
+        depth: int | None = None,
+        image_size: int = 28,
+        channels: int = 1,
+        gated: bool = True,
+        constant: bool = False,
+    ):
+        """Make the network; weights are drawn from torch's global generator (see `make_net`).
+
+        depth: convolutions of the conv net, blocks of the residual one; None: 4 and 2.
+        gated: whether there are gates; without them it is the dense network.
+        constant: the gates are a mask that no input changes; the caller leaves their weights at zero.
+
+        Raises:
+            ValueError: if a size is not a positive integer.
+        """
+        super().__init__()
+        depth = self.usual_depth if depth is None else depth
+        sizes = dict(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
+        ways, width, depth, image_size, channels = (whole_number(name, size, 1) for name, size in sizes.items())
+        self.image_size, self.channels = image_size, channels
+        costs, size, reads = self._stack(channels, width, depth, image_size, gated=gated, constant=constant)
+        self.head = nn.Linear(width * size**2, ways)
+        self.costs = (*costs, LayerCost("head", size**2, width, ways, reads=reads))
 
     def convolutions(self) -> dict[str, GatedConv]:
         """Return the gated convolutions by the names of their parameters, in the order of computation."""
         return {name: module for name, module in self.named_modules() if isinstance(module, GatedConv)}
-
-    def thinned(self, kept: Sequence[int]) -> "_GatedNet":
-        """Return a network of the same sizes that keeps so many filters of each layer that may lose some.
-
-        Its weights are drawn anew; `freeze` says what they must be. The global generator is left alone.
-        """
-        with torch.random.fork_rng(devices=[]):
-            return type(self)(**self.sizes, kept=tuple(kept))
 
     def gate_names(self) -> frozenset[str]:
         """Return the names of the gate heads' parameters (φ); all others are the backbone (θ)."""
@@ -62,51 +82,23 @@ class _GatedNet(nn.Module):
 class GatedConvNet(_GatedNet):
     """`depth` gated 3×3 convolutions of stride 2, `width` filters each, then a linear head.
 
-    With `gated=False` it is the dense network: the same class, without gate heads.
+    The first layer's gate sees the image averaged to 4×4 cells, for the mean of a grey image alone says little; the
+    gates above see the mean of each map. With `gated=False` it is the dense network: the same class without gate heads.
     """
 
-    def __init__(
-        self,
-        ways: int = 5,
-        *,
-        width: int = 32,
-        depth: int = 4,
-        image_size: int = 28,
-        channels: int = 1,
-        gated: bool = True,
-        constant: bool = False,
-        kept: Sequence[int] | None = None,
-    ):
-        """Make the network; weights are drawn from torch's global generator (see `make_net`).
+    usual_depth = 4
 
-        The first layer's gate sees the image averaged to 4×4 cells, for the mean of a grey image alone
-        says little; the gates above see the mean of each map.
-
-        constant: the gates are a mask that no input changes; the caller leaves their weights at zero.
-        kept: how many of its `width` filters each layer has left (see `freeze`); None: all.
-
-        Raises:
-            ValueError: if a size is not a positive integer, or more filters are kept than there were.
-        """
-        super().__init__()
-        self.sizes = _positive(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
-        ways, width, depth, image_size, channels = self.sizes.values()
-        self.sizes |= dict(gated=gated, constant=constant)
-        self.image_size, self.channels = image_size, channels
-        self.layers = nn.ModuleList()
-        costs, size, maps, whole = [], image_size, channels, channels  # maps that a layer reads, and before freezing
-        for index, filters in enumerate(_filters(kept, width, depth)):
-            first = index == 0
-            layer = GatedConv(
-                maps, filters, gated=gated, grid=4 if first else 1, constant=constant, thinned_from=(whole, width)
-            )
+    def _stack(
+        self, channels: int, width: int, depth: int, size: int, *, gated: bool, constant: bool
+    ) -> tuple[list[LayerCost], int, int | None]:
+        self.layers, costs = nn.ModuleList(), []
+        for index in range(depth):
+            below, grid, reads = (width, 1, index - 1) if index else (channels, 4, None)
+            layer = GatedConv(below, width, gated=gated, grid=grid, constant=constant)
             size = _half(size)
-            costs.append(layer.cost(f"conv {index + 1}", size, index - 1 if gated and not first else None, index))
+            costs.append(layer.cost(f"conv {index + 1}", size, reads if gated else None, index))
             self.layers.append(layer)
-            maps, whole = filters, width
-        self.head = nn.Linear(maps * size**2, ways)
-        reads = depth - 1 if gated else None
-        self.costs = (*costs, LayerCost("head", size**2, maps, ways, reads=reads).against(whole, ways))
+        return costs, size, depth - 1 if gated else None
 
     def forward(
         self, images: Tensor, statistics: Statistics | None = None, noise: torch.Generator | None = None
@@ -136,46 +128,22 @@ class GatedResidualNet(_GatedNet):
     second gate closes what the block adds; the stream itself is always open (He et al., arXiv 1512.03385).
     """
 
-    def __init__(
-        self,
-        ways: int = 5,
-        *,
-        width: int = 32,
-        depth: int = 2,
-        image_size: int = 28,
-        channels: int = 1,
-        gated: bool = True,
-        constant: bool = False,
-        kept: Sequence[int] | None = None,
-    ):
-        """Make the network; weights are drawn from torch's global generator (see `make_net`).
+    usual_depth = 2
 
-        constant: the gates are a mask that no input changes; the caller leaves their weights at zero.
-        kept: how many of its `width` filters the first convolution of each block has left (see `freeze`); None:
-            all. The second one's are those of the stream, and stay.
-
-        Raises:
-            ValueError: if a size is not a positive integer, or more filters are kept than there were.
-        """
-        super().__init__()
-        self.sizes = _positive(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
-        ways, width, depth, image_size, channels = self.sizes.values()
-        self.sizes |= dict(gated=gated, constant=constant)
-        self.image_size, self.channels = image_size, channels
-        self.stem = GatedConv(channels, width, gated=False)
-        size = _half(image_size)
+    def _stack(
+        self, channels: int, width: int, depth: int, size: int, *, gated: bool, constant: bool
+    ) -> tuple[list[LayerCost], int, int | None]:
+        self.stem, self.blocks = GatedConv(channels, width, gated=False), nn.ModuleList()
+        size = _half(size)
         costs = [self.stem.cost("stem", size, None, None)]
-        self.blocks = nn.ModuleList()
-        for index, filters in enumerate(_filters(kept, width, depth)):
-            kind = dict(gated=gated, constant=constant, thinned_from=(width, width))
-            inner = GatedConv(width, filters, **kind)
-            outer = GatedConv(filters, width, stride=1, relu=False, **kind)
+        for index in range(depth):
+            inner = GatedConv(width, width, gated=gated, constant=constant)
+            outer = GatedConv(width, width, stride=1, relu=False, gated=gated, constant=constant)
             size = _half(size)
             costs.append(inner.cost(f"block {index + 1} in", size, None, 2 * index))
             costs.append(outer.cost(f"block {index + 1} out", size, 2 * index if gated else None, 2 * index + 1))
             self.blocks.append(nn.ModuleList([inner, outer]))
-        self.head = nn.Linear(width * size**2, ways)
-        self.costs = (*costs, LayerCost("head", size**2, width, ways))
+        return costs, size, None
 
     def forward(
         self, images: Tensor, statistics: Statistics | None = None, noise: torch.Generator | None = None
@@ -199,10 +167,10 @@ class GatedResidualNet(_GatedNet):
 ARCHITECTURES: dict[str, type[_GatedNet]] = {"conv": GatedConvNet, "residual": GatedResidualNet}
 
 
-def make_net(architecture: str, seed: int, **sizes: int | bool | Sequence[int] | None) -> tuple[_GatedNet, Params]:
+def make_net(architecture: str, seed: int, **sizes: int | bool | None) -> tuple[_GatedNet, Params]:
     """Return a network of `ARCHITECTURES` and its initial parameters, the same for the same seed.
 
-    sizes: keywords of the architecture's class: ways, width, depth, image_size, channels, gated, constant, kept.
+    sizes: keywords of the architecture's class: ways, width, depth, image_size, channels, gated, constant.
 
     Raises:
         ValueError: if the architecture is unknown or a size is not a positive integer.
@@ -219,16 +187,51 @@ def _half(size: int) -> int:
     return (size + 1) // 2
 
 
-def _filters(kept: Sequence[int] | None, width: int, depth: int) -> tuple[int, ...]:
-    """Return the filters of each of `depth` layers: those kept, or all."""
-    try:
-        filters = (width,) * depth if kept is None else tuple(map(operator.index, kept))
-    except TypeError:
-        filters = ()
-    if len(filters) != depth or not all(1 <= count <= width for count in filters):
-        raise ValueError(f"`kept` (={kept}) must be {depth} numbers from 1 to {width}: the filters left in each layer")
-    return filters
+def check_images(net: nn.Module, images: Tensor, like: Tensor) -> None:
+    """Check a network's input: the masked network and all that writes it out ask this, and give the same error.
+
+    like: one of the parameters in use.
+
+    Raises:
+        TypeError: if the images are no tensor.
+        ValueError: if they are not of the network's sizes, or not of the parameters' type and device.
+    """
+    if not isinstance(images, Tensor):
+        raise TypeError(f"the images are a {type(images).__name__}: need a torch.Tensor")
+    if images.layout is not torch.strided:
+        raise ValueError(f"images in the layout {images.layout}: need {torch.strided}; call `.to_dense()`")
+    expected = (net.channels, net.image_size, net.image_size)
+    if images.ndim != 4 or images.shape[1:] != expected:
+        raise ValueError(f"images of shape {tuple(images.shape)}: need (batch, {', '.join(map(str, expected))})")
+    if images.dtype != like.dtype or images.device != like.device:
+        raise ValueError(
+            f"images of {images.dtype} on {images.device}: need {like.dtype} on {like.device}, as the parameters are; "
+            "call `.to(…)`, and divide bytes by 255"
+        )
 
 
-def _positive(**sizes: int) -> dict[str, int]:
-    return {name: whole_number(name, value, 1) for name, value in sizes.items()}
+def check_numbers(net: nn.Module, params: Params, statistics: Sequence[MapStatistics]) -> None:
+    """Check that parameters and statistics are those of a network, of one type and on one device.
+
+    Raises:
+        ValueError: naming the first that is missing or different.
+    """
+    layers = net.convolutions()
+    if len(statistics) != len(layers):
+        raise ValueError(f"`statistics` of {len(statistics)} layers: the network has {len(layers)}")
+    given = [(f"parameter {name}", params.get(name), own) for name, own in net.named_parameters()]
+    for (name, layer), (mean, variance) in zip(layers.items(), statistics, strict=True):
+        given += [(f"mean of {name}", mean, layer.shift), (f"variance of {name}", variance, layer.shift)]
+    first, like, _ = given[0]
+    for name, value, own in given:
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{name} is {'missing' if value is None else type(value).__name__}: need a tensor")
+        if value.shape != own.shape or value.layout is not torch.strided:
+            raise ValueError(
+                f"{name} is of shape {tuple(value.shape)} and {value.layout}: need {tuple(own.shape)} and strided"
+            )
+        if not value.is_floating_point() or (value.dtype, value.device) != (like.dtype, like.device):
+            raise ValueError(
+                f"{name} is of {value.dtype} on {value.device}: need one type of floating-point numbers on one device, "
+                f"and {first} is of {like.dtype} on {like.device}"
+            )

@@ -47,12 +47,15 @@ class Objective:
 
     def __call__(self, params: Params, batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss, a scalar, and what to watch beside it, detached: accuracy, MACs, open filters."""
-        prediction = self.predict(params, batch)
-        loss = F.cross_entropy(prediction.logits, batch.labels)
+        return self.score(self.predict(params, batch), batch.labels)
+
+    def score(self, prediction: Prediction, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss and the metrics of a prediction for images of the given labels, (batch,)."""
+        loss = F.cross_entropy(prediction.logits, labels)
         ratio = macs_ratio(self.net.costs, prediction.gates).mean()
         if prediction.gates:
             loss = loss + self.penalty * F.relu(ratio - self.budget)
-        accuracy = (prediction.logits.argmax(1) == batch.labels).float().mean()
+        accuracy = (prediction.logits.argmax(1) == labels).float().mean()
         open_rate = torch.cat(prediction.gates, 1).detach().mean() if prediction.gates else torch.ones(())
         metrics = {"accuracy": accuracy, "macs_ratio": ratio.detach(), "open_rate": open_rate}
         return loss, {"loss": loss.detach(), **metrics}

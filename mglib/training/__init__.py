@@ -3,7 +3,6 @@
 from mglib.training.evaluation import TaskScore, evaluate, evaluate_run, score, summarise
 from mglib.training.experiment import Experiment, set_up
 from mglib.training.export import export_network
-from mglib.training.fast_gradient import fast_meta_gradient
 from mglib.training.node import NodeNetwork, adapt_to_folder
 from mglib.training.recipes import Recipe
 from mglib.training.results import read_results, with_provenance
@@ -20,7 +19,6 @@ __all__ = [
     "evaluate",
     "evaluate_run",
     "export_network",
-    "fast_meta_gradient",
     "read_results",
     "round_metrics",
     "score",

@@ -99,22 +99,16 @@ ALGORITHMS = {
 }
 
 
-def network_of(
-    recipe: Recipe, kept: Sequence[int] | None = None, algorithm: Algorithm | None = None
-) -> tuple[nn.Module, Params]:
+def network_of(recipe: Recipe, algorithm: Algorithm | None = None) -> tuple[nn.Module, Params]:
     """Return a recipe's network and its initial parameters; `recipe.channels` must be known.
 
-    kept: filters that freezing left in each layer; None: all.
     algorithm: in place of the recipe's method.
-
-    Raises:
-        ValueError: if the recipe's network never had so many filters.
     """
     gates = (algorithm or ALGORITHMS[recipe.method]).gates
     sizes = {name: getattr(recipe, name) for name in ("ways", "width", "depth", "image_size", "channels")}
     sizes = {name: size for name, size in sizes.items() if size is not None}
     net, params = make_net(
-        recipe.architecture, recipe.seed, gated=gates != "none", constant=gates == "constant", kept=kept, **sizes
+        recipe.architecture, recipe.seed, gated=gates != "none", constant=gates == "constant", **sizes
     )
     if recipe.gate_bias is not None:
         biases = net.gate_names() - gate_weights(net)

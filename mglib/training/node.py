@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from mglib.fast import SkippingNet
 from mglib.meta import adapt
-from mglib.nets import Prediction, SkippingNet, Statistics, freeze
-from mglib.nets.checks import check_numbers
+from mglib.nets import Prediction, Statistics, freeze
+from mglib.nets.freezing import filters_left, thinned
+from mglib.nets.models import check_numbers
 from mglib.params import Params, load, new_folder, save, under_prefix, with_prefix
 from mglib.tasks import Batch, load_images, read_support
 from mglib.tasks.datasets import of_files
@@ -33,7 +35,6 @@ class NodeNetwork:
     statistics: Statistics  # of the support images, by which every later image is normalised
     classes: tuple[str, ...]  # name of each label
     inverted: bool = False  # whether the support images were dark on light and had to be turned
-    kept: tuple[int, ...] | None = None  # filters left in each layer that may lose some; None: all of them
 
     def __post_init__(self):
         """Raise ValueError unless parameters and statistics are those of the network."""
@@ -81,8 +82,12 @@ class NodeNetwork:
         is returned as it is.
         """
         small = freeze(self.net, self.params, self(images))
-        kept = tuple(len(positions) for positions in small.kept.values()) or None
-        return replace(self, net=small.net, params=small.params, statistics=small.statistics, kept=kept)
+        return replace(self, net=small.net, params=small.params, statistics=small.statistics)
+
+    @property
+    def kept(self) -> tuple[int, ...] | None:
+        """Filters left in each layer that may lose some; None: nothing was frozen."""
+        return filters_left(self.net)
 
     @property
     def parameter_bytes(self) -> int:
@@ -142,7 +147,10 @@ class NodeNetwork:
         try:
             classes, inverted = tuple(json.loads(metadata["classes"])), json.loads(metadata["inverted"])
             kept = json.loads(metadata.get("kept", "null"))  # files from before networks were frozen do not say
-            net, expected = network_of(recipe, kept)
+            net, expected = network_of(recipe)
+            if kept is not None:
+                net = thinned(net, kept)
+                expected = dict(net.named_parameters())
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{file} is not a network that `adapt` wrote ({error})") from error
         expected = with_prefix("params/", expected)
@@ -151,9 +159,8 @@ class NodeNetwork:
             expected |= {mean: layer.shift, variance: layer.shift}
         check_fit(tensors, expected, file)
         statistics = tuple((tensors[mean], tensors[variance]) for mean, variance in names)
-        kept = None if kept is None else tuple(kept)
         try:
-            return cls(recipe, net, under_prefix("params/", tensors), statistics, classes, inverted, kept)
+            return cls(recipe, net, under_prefix("params/", tensors), statistics, classes, inverted)
         except ValueError as error:
             raise ValueError(f"{file} is not a network that `adapt` wrote ({error})") from error
 

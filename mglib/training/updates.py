@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from mglib.fast.gradients import fast_meta_gradient, step
 from mglib.federated import Round, Update
 from mglib.meta import Stage
 from mglib.meta.adapt import Metrics
 from mglib.nets import Objective, annealed_budget
 from mglib.params import Params
 from mglib.tasks import Node
-from mglib.training.fast_gradient import fast_meta_gradient, step
 from mglib.training.recipes import Recipe
 
 

@@ -10,7 +10,6 @@ import mglib
 from figures.ch02 import show_choices, show_estimates, show_missing_gradient
 from figures.ch02_path import show_gate_path
 from mglib.nets import gates as library_gates
-from mglib.nets import layers as library_layers
 
 CHAPTER = "02_a_gate_on_every_filter"
 
@@ -46,7 +45,7 @@ def test_the_gate_head_is_the_librarys(grid):
 
 def test_the_gated_layer_is_the_librarys_in_maps_gates_and_gradients():
     gated_conv, straight_through = from_chapter("GatedConv", "straight_through", "GateHead", "step")[:2]
-    ours, theirs = gated_conv(3, 8, straight_through).double(), library_layers.GatedConv(3, 8, gated=True).double()
+    ours, theirs = gated_conv(3, 8, straight_through).double(), library_gates.GatedConv(3, 8, gated=True).double()
     with torch.no_grad():
         for parameter in ours.parameters():
             parameter.copy_(random_logits(*parameter.shape))

@@ -13,7 +13,7 @@ import mglib
 from figures.ch08 import show_frozen, show_patterns, show_slices
 from figures.ch08_in_place import show_in_place
 from figures.ch08_times import show_time_frontier, show_time_parts, show_where_it_pays
-from mglib.nets.slicing import folded
+from mglib.fast.slicing import folded
 
 CHAPTER = "08_making_saved_work_save_time"
 REPORT = Path(mglib.__file__).parents[1] / "results" / "bench" / "inference.json"

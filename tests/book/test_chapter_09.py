@@ -9,7 +9,7 @@ from chapters import defined_in
 import mglib
 from figures.ch09 import direction_frames, show_arcs
 from figures.ch09_bills import show_beside, show_roofline, show_skylines
-from mglib.nets.derivatives import Derivatives
+from mglib.fast import Derivatives
 from mglib.params import detach
 from studies.bench import peak_bytes, peers
 from studies.bench.meta_step import PLAIN, TWO_STAGE, Case

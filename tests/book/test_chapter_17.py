@@ -14,7 +14,7 @@ from figures.intervals import show_price
 from mglib.federated import PrivateServer, Round, Update, average, clip
 from mglib.nets import Objective, make_net
 from studies import inversion
-from studies.inversion import Attack, batch_tells, peak_ratio, task_tells
+from studies.inversion import Attack, batch_gradient, peak_ratio, task_gradient
 from studies.leaks import changes, drawn, images_from, own, pixels, score
 from studies.privacy import busiest, dependence, gates_of, spent
 
@@ -60,43 +60,43 @@ def test_the_chapter_clips_as_the_library_does():
     torch.testing.assert_close(ours, theirs["p"])
 
 
-def test_what_a_batch_tells_is_the_gradient_of_its_loss(experiment, task):
-    told = batch_tells(experiment.objective, experiment.initial, task.support.labels)(task.support.images)
+def test_the_gradient_function_of_a_batch_is_that_of_its_loss(experiment, task):
+    told = batch_gradient(experiment.objective, experiment.initial, task.support.labels)(task.support.images)
     leaves = {name: value.clone().requires_grad_() for name, value in experiment.initial.items()}
     loss, _ = experiment.objective(leaves, task.support)
     for value, expected in zip(told.values(), torch.autograd.grad(loss, list(leaves.values())), strict=True):
         torch.testing.assert_close(value.detach(), expected)
 
 
-def test_what_a_task_tells_is_the_exact_meta_gradient(experiment, task):
+def test_the_gradient_function_of_a_task_is_the_meta_gradient(experiment, task):
     labels = (task.support.labels, task.query.labels)
     generator = torch.Generator().manual_seed(0)
     params = {
         name: value + 0.1 * torch.randn(value.shape, generator=generator) for name, value in experiment.initial.items()
     }
-    tells = task_tells(experiment.objective, params, labels, experiment.stages)
-    told = tells(torch.cat([task.support.images, task.query.images]))
+    gradient_of = task_gradient(experiment.objective, params, labels, experiment.stages)
+    told = gradient_of(torch.cat([task.support.images, task.query.images]))
     expected, _ = mglib.meta_gradient(experiment.objective, params, task, experiment.stages)
     for name, value in expected.items():
         torch.testing.assert_close(told[name].detach(), value, rtol=1e-3, atol=1e-5)
 
 
 def test_an_attack_finds_the_drawings_and_clipping_does_not_stop_it(wide, task):
-    tells = batch_tells(wide.objective, wide.initial, task.support.labels)
-    told = own(tells, task.support.images)
+    gradient_of = batch_gradient(wide.objective, wide.initial, task.support.labels)
+    told = own(gradient_of, task.support.images)
     clipped = {name: 0.01 * value for name, value in told.items()}
     for seen in (told, clipped):
-        found = Attack(steps=300)(tells, seen, task.support.images.shape)
+        found = Attack(steps=300)(gradient_of, seen, task.support.images.shape)
         alike = inversion.likeness(found, task.support.images)
         assert alike.argmax(1).tolist() == list(range(5))
         assert alike.diag().mean() > 0.5
 
 
 def test_an_attack_on_noise_alone_finds_nothing(wide, task):
-    tells = batch_tells(wide.objective, wide.initial, task.support.labels)
+    gradient_of = batch_gradient(wide.objective, wide.initial, task.support.labels)
     generator = torch.Generator().manual_seed(0)
     noise = {name: torch.randn(value.shape, generator=generator) for name, value in wide.initial.items()}
-    found = Attack(steps=300)(tells, noise, task.support.images.shape)
+    found = Attack(steps=300)(gradient_of, noise, task.support.images.shape)
     assert inversion.likeness(found, task.support.images).diag().mean() < 0.25
 
 
@@ -114,8 +114,8 @@ def test_likeness_knows_no_brightness_and_the_peak_ratio_follows_it():
 
 
 def test_changes_are_those_that_their_names_say(experiment, task):
-    tells = batch_tells(experiment.objective, experiment.initial, task.support.labels)
-    changed = changes(tells, task.support.images, seed=0)
+    gradient_of = batch_gradient(experiment.objective, experiment.initial, task.support.labels)
+    changed = changes(gradient_of, task.support.images, seed=0)
     length = {name: sum(float(v.square().sum()) for v in c.values()) ** 0.5 for name, c in changed.items() if c}
     assert length[", clipped"] == pytest.approx(1.0, rel=1e-4)
     numbers = sum(value.numel() for value in experiment.initial.values())
@@ -184,6 +184,6 @@ def test_gates_that_no_input_opens_tell_nothing_of_it():
     params |= {
         name: torch.full_like(value, -1.0) for name, value in params.items() if name == "layers.1.gate.linear.bias"
     }
-    tells = batch_tells(Objective(net), params, torch.arange(5))
-    told = tells(torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0)))
+    gradient_of = batch_gradient(Objective(net), params, torch.arange(5))
+    told = gradient_of(torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0)))
     assert float(told["layers.1.conv.weight"].detach().abs().max()) == 0

@@ -10,11 +10,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from mglib import Batch, Objective, Stage, Task, adapt, fast_meta_gradient, freeze, make_net, meta_gradient
-from mglib.nets.derivatives import Derivatives, written_out
+from mglib.fast import Derivatives, fast_adapt, fast_gradient, has_closed_form
 from mglib.params import detach
 from mglib.training import Recipe
 from mglib.training.algorithms import stages_of
-from mglib.training.fast_gradient import fast_adapt, fast_gradient
 
 
 def problem(width=5, depth=3, image_size=9, channels=2, ways=3, shots=2, queries=4, gated=True, budget=0.4, seed=0):
@@ -93,7 +92,7 @@ def test_a_closed_and_an_open_layer():
 def test_pieces_of_the_query_set_add_up_to_the_whole(monkeypatch):
     objective, params, task, _ = problem(queries=9)
     whole = Derivatives(objective, params, task.query)
-    monkeypatch.setattr("mglib.nets.derivatives.PIXELS_AT_ONCE", 1)
+    monkeypatch.setattr("mglib.fast.derivatives.PIXELS_AT_ONCE", 1)
     pieces = Derivatives(objective, params, task.query)
     assert len(whole._pieces) == 1
     assert len(pieces._pieces) == 4
@@ -113,25 +112,25 @@ def test_single_precision_agrees_within_its_rounding():
     assert_same(ours, meta_gradient(objective, params, task, stages)[0], 1e-3)
 
 
-def test_what_is_not_written_out_takes_the_clear_path():
+def test_what_has_no_closed_form_takes_the_clear_path():
     objective, params, task, stages = problem()
     noisy = dataclasses.replace(objective, noise=torch.Generator().manual_seed(1))
-    assert not written_out(noisy)
-    with pytest.raises(ValueError, match="written out"):
+    assert not has_closed_form(noisy)
+    with pytest.raises(ValueError, match="closed forms"):
         Derivatives(noisy, params, task.support)
     ours, _ = fast_meta_gradient(noisy, params, task, stages)
     again = dataclasses.replace(objective, noise=torch.Generator().manual_seed(1))
     assert_same(ours, meta_gradient(again, params, task, stages)[0], 0)
     residual, _ = make_net("residual", 0, width=4, image_size=8)
-    assert not written_out(Objective(residual))
-    assert not written_out(lambda params, batch: None)
+    assert not has_closed_form(Objective(residual))
+    assert not has_closed_form(lambda params, batch: None)
 
 
 def test_a_frozen_network_takes_the_clear_path():
     objective, params, task, _ = problem(width=6)
     params["layers.0.gate.linear.bias"] = torch.tensor([-50.0, 1, 1, 1, 1, 1], dtype=torch.double)
     frozen = freeze(objective.net, params, objective.predict(params, task.support))
-    assert not written_out(Objective(frozen.net))
+    assert not has_closed_form(Objective(frozen.net))
 
 
 def test_no_hessian_through_a_context():

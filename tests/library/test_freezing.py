@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch.func import functional_call
 
 from mglib.nets import dense_macs, freeze, macs_per_layer, make_net
+from mglib.nets.freezing import filters_left, thinned
 
 CLOSED, MOSTLY_CLOSED, HALF_OPEN, OPEN = -1e3, -2.0, 0.0, 1e3  # biases of gates whose weights are drawn at random
 NETS = {
@@ -133,5 +134,18 @@ def test_freezing_leaves_the_whole_network_and_the_global_generator_alone():
 
 @pytest.mark.parametrize("kept", [(3, 3), (3, 0, 3), (3, 33, 3), (3, 2.5, 3)])
 def test_more_filters_than_there_were_cannot_be_kept(kept):
-    with pytest.raises(ValueError, match=r"`kept` \(=.*3 numbers from 1 to 32"):
-        make_net("conv", 0, depth=3, kept=kept)
+    net, _ = make_net("conv", 0, depth=3)
+    with pytest.raises(ValueError, match=r"`kept` \(=.*(3 numbers|whole number from 1 to 32)"):
+        thinned(net, kept)
+
+
+@pytest.mark.parametrize("architecture", ["conv", "residual"])
+def test_a_frozen_network_can_be_made_again_from_what_it_kept(architecture):
+    net, params, images = drawn(architecture, 8, [MOSTLY_CLOSED, HALF_OPEN], 28, 1, 5, 0)
+    small = freeze(net, params, functional_call(net, params, (images,)))
+    assert filters_left(small.net) == tuple(len(rows) for rows in small.kept.values())
+    assert filters_left(net) is None
+    again = thinned(net, filters_left(small.net))
+    assert again.costs == small.net.costs
+    answers = [functional_call(n, small.params, (images, small.statistics)).logits for n in (small.net, again)]
+    assert torch.equal(*answers)

@@ -15,7 +15,8 @@ BESIDE = {path.parent.name for path in BOOK.glob("*/__init__.py")}  # packages t
 # A room knows the ground, itself, and what stands here; `training` sees all but the pictures, `commands` and
 # `__main__` everything.
 KNOWS = {"nets": set(), "tasks": set(), "meta": set(), "federated": set()}
-KNOWS["training"] = {"nets", "tasks", "meta", "federated"}
+KNOWS["fast"] = {"nets", "meta"}
+KNOWS["training"] = {"nets", "tasks", "meta", "federated", "fast"}
 KNOWS["flower"] = KNOWS["training"] | {"training"}
 
 

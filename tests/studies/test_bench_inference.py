@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from mglib.nets import SkippingNet
+from mglib.fast import SkippingNet
 from studies.bench import inference
 from studies.bench.gated import Case, MaskedNet, check_equal, gated_net, images_for
 

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from mglib.nets import SkippingNet, Statistics, make_net
-from mglib.nets.slicing import folded
+from mglib.fast import SkippingNet
+from mglib.fast.slicing import folded
+from mglib.nets import Statistics, make_net
 from mglib.params import Params
 
 

@@ -16,7 +16,7 @@ at a time by index, in torch or numpy; numpy's `take`; advanced indexing; taps a
 memory that is kept halved what they took. Unfolding and multiplying matrices took 1.4 to 5 times as long as the
 library's convolution with channels last. The first input of a new shape waits for the library to compile its
 convolutions (`first_seconds`); they are warm when timed. In batches of many patterns the alternative to masking is one
-input at a time, and that pays from where `mglib.nets.slicing.GROUP_COST` says.
+input at a time, and that pays from where `mglib.fast.slicing.GROUP_COST` says.
 
 Hence the C, which copies no weights and is one call. A first version of it, in numba, was two to three times as slow as
 the library's convolution. In C, packing pixels one by one took as long as multiplying; whole vectors, shuffled, made
@@ -35,8 +35,9 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from mglib.nets import SkippingNet, dense_macs, macs_per_layer, make_net
-from mglib.nets.compiled import library
+from mglib.fast import SkippingNet
+from mglib.fast.compiled import library
+from mglib.nets import dense_macs, macs_per_layer, make_net
 from studies.bench.gated import Case, MaskedNet, check_equal, gated_net, images_for
 from studies.bench.report import Goal, Report, Row, interleaved
 

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mglib.fast import fast_meta_gradient
 from mglib.federated.process import keep_freed_memory
 from mglib.meta import Stage, meta_gradient
 from mglib.nets import Objective
@@ -24,7 +25,6 @@ from mglib.params import Params
 from mglib.tasks import Batch, Task
 from mglib.training import Recipe
 from mglib.training.algorithms import network_of, stages_of
-from mglib.training.fast_gradient import fast_meta_gradient
 from studies.bench import (
     Goal,
     Report,

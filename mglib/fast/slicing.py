@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mglib.nets.layers import GatedConv, MapStatistics
+from mglib.nets.freezing import absent_inputs
+from mglib.nets.gates import GatedConv, MapStatistics
+from mglib.nets.macs import LayerCost
 from mglib.params import Params
 
 # What a group has to spare to go its own way, in multiply-accumulates. Measured on one thread with batches of 16 inputs
@@ -31,38 +33,31 @@ class Group(NamedTuple):
     """Examples that are computed together, and the channels that are open for them."""
 
     maps: Tensor  # (example, open channel, height, width)
+    places: Tensor  # of the examples in the batch
     open: Tensor | None = None  # indices of those channels, None: all
     key: bytes | None = None  # the same as bytes
-    places: list[int] | None = None  # of the examples in the batch, None: all of it
     gates: tuple[Tensor, ...] = ()  # of the layers so far, (example, filter), positive where open and 0 where closed
     stream: Tensor | None = None  # inputs of the residual block under way
 
     def part(self, rows: list[int]) -> "Group":
         """Return the group of some of its examples."""
-        index = torch.tensor(rows, device=self.maps.device)
-        return self._replace(
-            maps=self.maps.index_select(0, index),
-            places=rows if self.places is None else [self.places[row] for row in rows],
-            gates=tuple(gate.index_select(0, index) for gate in self.gates),
-            stream=None if self.stream is None else self.stream.index_select(0, index),
-        )
+        stream = None if self.stream is None else self.stream[rows]
+        gates = tuple(gate[rows] for gate in self.gates)
+        return self._replace(maps=self.maps[rows], places=self.places[rows], gates=gates, stream=stream)
 
 
 class SlicedLayer:
     """A folded convolution, its gate head if it has one, and the slices it used last."""
 
-    def __init__(self, module: GatedConv, params: Params, statistics: MapStatistics, taps: int, read_macs: int):
-        """Fold the normalisation; read_macs: those of the next layer for each channel it reads."""
+    def __init__(self, module: GatedConv, params: Params, statistics: MapStatistics, cost: LayerCost, after: LayerCost):
+        """Fold the normalisation; cost, after: of this layer and of the one that reads it."""
         weight, self.bias = folded(params, statistics)
         # (filter, 3, 3, channel): a filter is a row, and the channels of a tap lie side by side.
         self.weight = weight.permute(0, 2, 3, 1).contiguous()
         self.gate = (params["gate.linear.weight"], params["gate.linear.bias"]) if module.gate else None
-        self.absent = module.gate.absent if module.gate else 0
-        if self.absent:  # inputs that freezing removed count as zeros in the normalisation, and weigh nothing
-            self.gate = (F.pad(self.gate[0], (0, self.absent)), self.gate[1])
-        self.grid = module.gate.grid if module.gate else 1
+        self.grid, self.absent = module.gate.grid if module.gate else 1, absent_inputs(module.gate)
         self.stride, self.relu = module.conv.stride[0], module.relu
-        self.taps, self.read_macs = taps, read_macs
+        self.taps, self.read_macs = cost.taps, after.taps * after.out_channels  # read_macs: for each channel it reads
         # New memory for each slice would cost more than the copying.
         self.rows, self.room = self.weight.new_empty(self.weight.numel()), self.weight.new_empty(self.weight.numel())
         self.used: tuple[bytes | None, bytes] | None = None  # the patterns of channels and filters that `slices` is for
@@ -72,7 +67,7 @@ class SlicedLayer:
         """Return the sizes and tensors of the layer, whose input is `size` pixels a side, as `CompiledNet` takes it."""
         tensors = [self.weight.permute(0, 3, 1, 2), self.bias]
         if self.gate is not None:
-            tensors += [self.gate[0][:, : self.gate[0].shape[1] - self.absent].T, self.gate[1]]
+            tensors += [self.gate[0].T, self.gate[1]]
         return (self.weight.shape[3], len(self.bias), size, self.grid, self.gate is not None, self.absent), tensors
 
     def __call__(self, group: Group) -> list[Group]:
@@ -105,9 +100,10 @@ class SlicedLayer:
             pooled = F.adaptive_avg_pool2d(maps, self.grid).flatten(1)
         if group.open is not None:  # the head normalises among all channels, of which the closed ones are zero
             pooled = pooled.new_zeros(len(maps), self.weight.shape[3]).index_copy_(1, group.open, pooled)
-        if self.absent:
+        if self.absent:  # what freezing removed counts as zeros in the normalisation, and weighs nothing
             pooled = F.pad(pooled, (0, self.absent))
-        return F.linear(torch.layer_norm(pooled, pooled.shape[1:], None, None, eps), *self.gate).relu_()
+        normalised = torch.layer_norm(pooled, pooled.shape[1:], None, None, eps)
+        return F.linear(normalised[:, : self.gate[0].shape[1]], *self.gate).relu_()
 
     def opened(self, group: Group, gates: Tensor, gate: Tensor) -> Group:
         """Return the group after the filters that are open in `gate`, of shape (filter,) or (1, filter)."""
@@ -118,7 +114,8 @@ class SlicedLayer:
         if self.used != (group.key, key):
             self.used, self.slices = (group.key, key), self.sliced(group.open, filters)
         maps = self.convolve(group.maps, *self.slices)
-        return Group(maps, filters, None if filters is None else key, group.places, (*group.gates, gates), group.stream)
+        key = None if filters is None else key
+        return group._replace(maps=maps, open=filters, key=key, gates=(*group.gates, gates))
 
     def sliced(self, channels: Tensor | None, filters: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the weights (open filter, open channel, 3, 3) and biases of the open filters."""

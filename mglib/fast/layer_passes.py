@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mglib.nets.passes import EPSILON, Gate, Maybe, add, total
+from mglib.fast.passes import EPSILON, Gate, Maybe, add, total
 from mglib.params import Params
 
 MAPS = (0, 2, 3)  # the dimensions over which a layer's maps are normalised
@@ -146,42 +146,42 @@ class Layer:
         return d_inputs_dot if self.first or d_pixels_dot is None else d_inputs_dot.add_(d_pixels_dot)
 
 
-class NormalisedByContext:
+class NormalisedBySupport:
     """The same layer for a batch that another batch normalises: the norm is folded into the filters.
 
     It keeps one tensor of maps, and makes what the gate lets through anew when it is asked for: a query batch is large.
     """
 
-    def __init__(self, params: Params, inputs: Tensor, context: Layer):
-        """Compute the maps for inputs (batch, channel, height, width) with the statistics of `context`."""
-        self.context, self.scale = context, params["scale"]
-        self.factor, self.weight, bias = context.folded
+    def __init__(self, params: Params, inputs: Tensor, support: Layer):
+        """Compute the maps for inputs (batch, channel, height, width) with the statistics of `support`."""
+        self.support, self.scale = support, params["scale"]
+        self.factor, self.weight, bias = support.folded
         self.maps = convolve(inputs, self.weight, bias).relu_()
-        self.gate = None if context.gate is None else Gate(params, inputs, context.gate.grid)
+        self.gate = None if support.gate is None else Gate(params, inputs, support.gate.grid)
 
     def out(self) -> Tensor:
         """Return what the gate lets through."""
         return self.maps if self.gate is None else self.maps * self.gate.value[:, :, None, None]
 
     def back(self, d_out: Tensor, out: Tensor, inputs: Tensor, price: Maybe, gradient: Params) -> tuple[Maybe, Tensor]:
-        """Return the derivatives by the inputs and by the context's maps before the norm; add those by parameters.
+        """Return the derivatives by the inputs and by the support's maps before the norm; add those by parameters.
 
         The maps and d_out are used up; out, inputs: as they were on the way forward.
         """
-        first, d_pixels = self.context.first, None
+        first, d_pixels = self.support.first, None
         if self.gate is not None:
             d_pixels = self.gate.back(total(self.maps.mul_(d_out).sum((2, 3)), price), gradient)
         d_maps = torch.ops.aten.threshold_backward.grad_input(d_out, out, 0, grad_input=d_out)
         d_inputs, d_folded = convolve_back(d_maps, inputs, self.weight, (not first, True))
         d_shift = d_maps.sum(MAPS)
-        d_factor = (d_folded * self.context.weight).sum((1, 2, 3)) - self.context.mean * d_shift
+        d_factor = (d_folded * self.support.weight).sum((1, 2, 3)) - self.support.mean * d_shift
         add(gradient, "conv.weight", d_folded * self.factor[:, None, None, None])
-        add(gradient, "scale", d_factor * self.context.inverse)
+        add(gradient, "scale", d_factor * self.support.inverse)
         add(gradient, "shift", d_shift)
-        # Mean and deviation are the context's: d_mean / pixels, and along the normalised maps.
-        d_mean = (-self.factor * d_shift / self.context.pixels)[:, None, None]
-        along = (-self.context.inverse.square() * self.scale * d_factor / self.context.pixels)[:, None, None]
-        d_before = torch.addcmul(d_mean, self.context.normalised, along)
+        # Mean and deviation are the support's: d_mean / pixels, and along the normalised maps.
+        d_mean = (-self.factor * d_shift / self.support.pixels)[:, None, None]
+        along = (-self.support.inverse.square() * self.scale * d_factor / self.support.pixels)[:, None, None]
+        d_before = torch.addcmul(d_mean, self.support.normalised, along)
         return (d_inputs if first or d_pixels is None else d_inputs.add_(d_pixels)), d_before
 
 

@@ -1,9 +1,12 @@
-"""The C of `skipping.c`, compiled where there is a compiler, and called on tensors."""
+"""The C of `skipping.c`, compiled where there is a compiler, and called on tensors.
+
+torch.utils.cpp_extension would do it in no fewer lines, since arguments have to be checked and packed all the same; it
+takes seconds to import and half a minute to compile against torch's headers, and needs ninja and a C++ compiler.
+"""
 
 import ctypes
 import hashlib
 import os
-import platform
 import shutil
 import subprocess
 import tempfile
@@ -21,7 +24,6 @@ SOURCE = Path(__file__).with_name("skipping.c")
 REORDER = ("-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math")
 FLAGS = ("-O3", "-march=native", *REORDER, "-shared", "-fPIC", "-lm")
 DEFINES = {torch.float32: "-DSINGLE", torch.float64: "-DDOUBLE"}
-PANEL_BYTES, SLACK_BYTES = 128, 256  # of the pixels that the C computes together, and of the room behind each map
 
 
 class Layer(ctypes.Structure):
@@ -34,44 +36,33 @@ class Layer(ctypes.Structure):
     )
 
 
-def compiler() -> str | None:
-    """Return the C compiler's path: $CC, or the first of cc, gcc, clang that is installed; None if there is none."""
-    found = (shutil.which(name) for name in (os.environ.get("CC"), "cc", "gcc", "clang") if name)
-    return next((path for path in found if path), None)
-
-
 @cache
 def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     """Return the compiled library for a type of numbers; None where it cannot be had: no compiler, another system.
 
-    It is compiled once for a processor and lies in `cache_folder`.
+    The compiler is $CC, or cc. It runs once for a processor, and what it makes lies in `cache_folder`.
     """
-    path = compiler()
-    if path is None or dtype not in DEFINES or os.name != "posix":
+    compiler = shutil.which(os.environ.get("CC") or "cc")
+    if compiler is None or dtype not in DEFINES or os.name != "posix":
         return None
-    about = (SOURCE.read_bytes(), repr((path, FLAGS, DEFINES[dtype], platform.machine(), processor())).encode())
-    name = hashlib.sha256(b"".join(about)).hexdigest()[:16]
-    target = cache_folder() / f"skipping-{name}.so"
     try:
+        # The macros tell compilers apart, and processors: what was compiled for one may not run on another.
+        asked = [compiler, "-march=native", "-dM", "-E", "-xc", os.devnull]
+        macros = subprocess.run(asked, check=True, capture_output=True, timeout=120).stdout
+        about = b"".join(sorted(macros.splitlines())) + SOURCE.read_bytes() + repr((FLAGS, dtype)).encode()
+        target = cache_folder() / f"skipping-{hashlib.sha256(about).hexdigest()[:16]}.so"
         if not target.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=target.parent) as folder:
                 part = Path(folder) / target.name
-                command = [path, DEFINES[dtype], str(SOURCE), "-o", str(part), *FLAGS]
+                command = [compiler, DEFINES[dtype], str(SOURCE), "-o", str(part), *FLAGS]
                 subprocess.run(command, check=True, capture_output=True, timeout=120)
                 os.replace(part, target)
-        return ctypes.CDLL(str(target))
+        loaded = ctypes.CDLL(str(target))
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def processor() -> str:
-    """Return what tells processors of different instructions apart: a library for one may not run on another."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        return "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
-    return platform.processor()
+    loaded.room.restype = ctypes.c_long
+    return loaded
 
 
 def address(tensor: Tensor, dtype: torch.dtype, count: int) -> ctypes.c_void_p:
@@ -107,35 +98,18 @@ class CompiledNet:
         if loaded is None:
             raise ValueError(f"`dtype` (={dtype}): no C compiler here, or none of {', '.join(map(str, DEFINES))}")
         self._forward, self._dtype, self._kept = loaded.forward, dtype, []
-        plain = [Layer(*sizes) for sizes, _ in layers]
+        plain = (Layer * len(layers))(*(Layer(*sizes) for sizes, _ in layers))
         for layer, (_, tensors) in zip(plain, layers, strict=True):
             reads, parts = layer.channels * layer.grid**2, 4 if layer.gated else 2
             counts = (layer.filters * layer.channels * 9, layer.filters, layer.filters * reads, layer.filters)
             for name, tensor, count in zip(Layer.POINTERS[:parts], tensors, counts[:parts], strict=True):
                 setattr(layer, name, self._keep(tensor, count))
+        first, last, self._ways = plain[0], plain[-1], len(head[1])
         self._gates = [layer.filters for layer in plain if layer.gated]
-        self._ways, self._pixels, last = len(head[1]), plain[0].channels * plain[0].size ** 2, plain[-1]
-        widest = max(max(layer.channels, layer.filters) for layer in plain)
-        slack = SLACK_BYTES // dtype.itemsize
-        area = max(max(layer.channels, layer.filters) * ((layer.size + 2) ** 2 + slack) for layer in plain)
-        maps = torch.empty(2, area + slack, dtype=dtype)
-        panel = torch.empty(
-            max(9 * layer.channels for layer in plain) * PANEL_BYTES // dtype.itemsize + slack, dtype=dtype
-        )
-        pooled = torch.empty(max(layer.channels * layer.grid**2 for layer in plain), dtype=dtype)
-        index = torch.empty(2, widest + 1, dtype=torch.int32)
-        self._kept += [maps, index]
-        self._constants = (
-            (Layer * len(plain))(*plain),
-            len(plain),
-            self._keep(head[0], self._ways * last.filters * ((last.size + 1) // 2) ** 2),
-            self._keep(head[1], self._ways),
-            self._ways,
-            (ctypes.c_void_p * 2)(*(address(row, dtype, len(row)) for row in maps)),
-            self._keep(panel, len(panel)),
-            self._keep(pooled, len(pooled)),
-            (ctypes.c_void_p * 2)(*(address(row, torch.int32, len(row)) for row in index)),
-        )
+        self._pixels, features = first.channels * first.size**2, last.filters * ((last.size + 1) // 2) ** 2
+        self.room = torch.empty(loaded.room(plain, len(plain)), dtype=dtype)
+        head = self._keep(head[0], self._ways * features), self._keep(head[1], self._ways)
+        self._constants = plain, len(plain), *head, self._ways
 
     def __call__(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return logits (batch, way) and each gated layer's gates (batch, filter) for images on the CPU.
@@ -147,6 +121,7 @@ class CompiledNet:
         logits, gates = images.new_empty(batch, self._ways), images.new_empty(batch, sum(self._gates))
         self._forward(
             *self._constants,
+            address(self.room, self._dtype, self.room.numel()),
             address(images, self._dtype, batch * self._pixels),
             ctypes.c_long(batch),
             address(logits, self._dtype, logits.numel()),

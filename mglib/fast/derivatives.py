@@ -1,10 +1,9 @@
-"""First and second derivatives of the objective on a gated conv net, written out: the fast path of the meta-gradient.
+"""First and second derivatives of the objective on a gated conv net in closed form: the fast path of the meta-gradient.
 
 Autograd records a graph, walks it, and to differentiate the walk records and walks another. For one known network all
-of that can be written down (`passes.py`, `layer_passes.py`). What is gained: no graph; maps in the layout that the
-convolutions like best; the norm of a query batch folded into its filters; and a Hessian-vector product that is one
-tangent pass through what the gradient left behind. The clear path is `Objective` under autograd; a test holds the two
-together.
+of that can be written down (`passes.py`, `layer_passes.py`): there is no graph, maps lie as the convolutions like them
+best, the norm of a query batch is folded into its filters, and a Hessian-vector product is one tangent pass through
+what the gradient left behind. The clear path is `Objective` under autograd; a test holds the two together.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -13,37 +12,37 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mglib.nets.checks import check_images
-from mglib.nets.layer_passes import Layer, NormalisedByContext, channels_last
+from mglib.fast.layer_passes import Layer, NormalisedBySupport, channels_last
+from mglib.fast.passes import Maybe, total
+from mglib.nets.freezing import absent_inputs
 from mglib.nets.macs import dense_macs, macs_ratio
-from mglib.nets.models import GatedConvNet
+from mglib.nets.models import GatedConvNet, Prediction, check_images
 from mglib.nets.objective import Objective
-from mglib.nets.passes import Maybe, total
-from mglib.params import Params, split
+from mglib.params import Params, split, under_prefix, with_prefix
 
 PIXELS_AT_ONCE = 2**18  # of the first layer's maps: queries go through in pieces that the processor's cache can hold
 
 
-def written_out(objective: object) -> bool:
-    """Return whether `Derivatives` knows this loss: an objective on a whole `GatedConvNet`, its gates without noise."""
-    if not isinstance(objective, Objective) or type(objective.net) is not GatedConvNet or objective.noise is not None:
+def has_closed_form(loss: object) -> bool:
+    """Return whether `Derivatives` supports a loss: an objective on a whole `GatedConvNet`, its gates without noise."""
+    if not isinstance(loss, Objective) or type(loss.net) is not GatedConvNet or loss.noise is not None:
         return False
-    return not any(layer.gate is not None and layer.gate.absent for layer in objective.net.layers)
+    return not any(absent_inputs(layer.gate) for layer in loss.net.layers)
 
 
 class _Piece:
-    """Some of the images that a context normalises, on their way through all layers and back."""
+    """Some of the query images, on their way through all layers and back."""
 
-    def __init__(self, images: Tensor, of_layer: Sequence[Params], context: Sequence[Layer]):
+    def __init__(self, images: Tensor, of_layer: Sequence[Params], support: Sequence[Layer]):
         self.images, self.layers = channels_last(images), []
         out = self.images
-        for params, layer in zip(of_layer, context, strict=True):
-            self.layers.append(NormalisedByContext(params, out, layer))
+        for params, layer in zip(of_layer, support, strict=True):
+            self.layers.append(NormalisedBySupport(params, out, layer))
             out = self.layers[-1].out()
         self.features = out.flatten(1)
 
     def back(self, d_out: Tensor, prices: Sequence[Maybe], of_layer: list[Params]) -> Iterator[tuple[int, Tensor]]:
-        """Yield from the top each layer's position and the derivative by its context's maps; forget the layers."""
+        """Yield from the top each layer's index and the derivative by the support's maps; forget the layers."""
         out = self.layers[-1].out()
         while self.layers:
             layer = self.layers.pop()
@@ -61,22 +60,22 @@ class Derivatives:
     """
 
     def __init__(self, objective: Objective, params: Params, batch, names: Collection[str] | None = None):
-        """Compute the gradient at `params` on a `Batch`; one with a context is normalised by it, and differentiated.
+        """Compute the gradient at `params` on a `Batch`; one with support images is normalised by them.
 
         names: of the parameters whose derivatives are wanted; None: all.
 
         Raises:
-            ValueError: if the derivatives of this objective are not written out, the network does not take the images,
-                or a name is not among the parameters.
+            ValueError: if the objective's derivatives have no closed form, the network does not take the images, or a
+                name is not among the parameters.
         """
-        if not written_out(objective):
-            raise ValueError(f"derivatives are written out for a GatedConvNet without noise, not for {objective}")
+        if not has_closed_form(objective):
+            raise ValueError(f"closed forms are for a GatedConvNet without noise, not for {objective}")
         for images in (batch.images, batch.context):
             if images is not None:
                 check_images(objective.net, images, params["head.bias"])
         self._objective, self._params, self._labels = objective, params, batch.labels
         self._names = params.keys() if names is None else split(params, names)[0].keys()
-        self._of_layer = [self._named(i, params) for i in range(len(objective.net.layers))]
+        self._of_layer = self._by_layer(params)
         with torch.no_grad():
             self._forward(batch)
             self._score()
@@ -86,17 +85,21 @@ class Derivatives:
         """Return `∂_p ⟨∂L/∂p, vector⟩` by name, for a vector of some of the parameters, the others zero.
 
         Raises:
-            ValueError: if the batch was normalised by a context.
+            ValueError: if the batch was normalised by support images.
         """
         if self._pieces:
-            raise ValueError("Hessian-vector products are written out for a batch that normalises itself")
+            raise ValueError("Hessian-vector products are for a batch that normalises itself, not by support images")
         with torch.no_grad():
             return self._tangent(vector)
 
-    def _named(self, index: int, params: Params) -> Params:
-        """Return the parameters of a layer by the layer's own names."""
-        prefix = f"layers.{index}."
-        return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
+    @property
+    def metrics(self) -> Params:
+        """What the objective reports: loss, accuracy, MACs and open filters, each a scalar."""
+        return self._objective.score(Prediction(self._logits, self._gates, ()), self._labels)[1]
+
+    def _by_layer(self, params: Params) -> list[Params]:
+        """Return the parameters of each layer by the layer's own names."""
+        return [under_prefix(f"layers.{i}.", params) for i in range(len(self._objective.net.layers))]
 
     def _forward(self, batch) -> None:
         own = channels_last(batch.images if batch.context is None else batch.context)
@@ -114,31 +117,19 @@ class Derivatives:
             self._features = self._own[-1].out().flatten(1)
 
     def _score(self) -> None:
-        """Compute the loss, what to watch beside it, and its derivative by the logits."""
+        """Compute the logits and gates, the loss's derivative by the logits, and what a MAC over budget costs."""
         objective, labels, params = self._objective, self._labels, self._params
-        logits = torch.addmm(params["head.bias"], self._features, params["head.weight"].T)
-        self._probabilities = logits.softmax(1)
-        self._d_logits = (self._probabilities - F.one_hot(labels, logits.shape[1])) / len(labels)
-        self._logits = logits
+        self._logits = torch.addmm(params["head.bias"], self._features, params["head.weight"].T)
+        self._probabilities = self._logits.softmax(1)
+        self._d_logits = (self._probabilities - F.one_hot(labels, self._logits.shape[1])) / len(labels)
         by_layer = zip(*([piece.layers for piece in self._pieces] or [self._own]), strict=True)
-        gates = [torch.cat([layer.gate.value for layer in layers]) for layers in by_layer if layers[0].gate is not None]
-        self._counts = [gate.sum(1, keepdim=True) for gate in gates]
-        self._ratio, self._price = torch.ones(()), 0.0  # nats for one more MAC of one example
-        if gates:
-            self._ratio = macs_ratio(objective.net.costs, gates).mean()
-            if self._ratio > objective.budget:
-                self._price = objective.penalty / (dense_macs(objective.net.costs) * len(labels))
-
-    @property
-    def metrics(self) -> Params:
-        """What `Objective` reports: loss, accuracy, MACs and open filters, each a scalar."""
-        objective, loss, open_rate = self._objective, F.cross_entropy(self._logits, self._labels), torch.ones(())
-        if self._counts:
-            loss = loss + objective.penalty * F.relu(self._ratio - objective.budget)
-            filters = sum(layer.conv.out_channels for layer in objective.net.layers)
-            open_rate = sum(self._counts).mean() / filters
-        accuracy = (self._logits.argmax(1) == self._labels).float().mean()
-        return {"loss": loss, "accuracy": accuracy, "macs_ratio": self._ratio, "open_rate": open_rate}
+        self._gates = tuple(
+            torch.cat([layer.gate.value for layer in layers]) for layers in by_layer if layers[0].gate is not None
+        )
+        self._counts = [gate.sum(1, keepdim=True) for gate in self._gates]
+        self._price = 0.0  # nats for one more MAC of one example
+        if self._gates and macs_ratio(objective.net.costs, self._gates).mean() > objective.budget:
+            self._price = objective.penalty / (dense_macs(objective.net.costs) * len(labels))
 
     def _prices(self, counts: Sequence[Tensor], *, tangent: bool = False) -> list[Maybe]:
         """Return for each layer what one more open filter costs an example, (batch, 1), or the tangent of that.
@@ -160,13 +151,11 @@ class Derivatives:
         gradient = {"head.weight": self._d_logits.T @ self._features, "head.bias": self._d_logits.sum(0)}
         d_features, prices = self._d_logits @ self._params["head.weight"], self._prices(self._counts)
         of_layer: list[Params] = [{} for _ in self._own]
-        d_before: list[Maybe] = [None] * len(self._own)  # by the context's maps, through its statistics
+        d_before: list[Maybe] = [None] * len(self._own)  # by the support's maps, through its statistics
         sizes = [len(piece.images) for piece in self._pieces]
-        for k, (piece, d_piece) in enumerate(
-            zip(self._pieces, d_features.split(sizes or len(d_features)), strict=False)
-        ):
+        for k, piece in enumerate(self._pieces):
             of_piece = [None if price is None else price.split(sizes)[k] for price in prices]
-            for i, more in piece.back(self._unflatten(d_piece), of_piece, of_layer):
+            for i, more in piece.back(self._unflatten(d_features.split(sizes)[k]), of_piece, of_layer):
                 d_before[i] = total(d_before[i], more)
         d_out = None if self._pieces else self._unflatten(d_features)
         for i, layer in reversed(list(enumerate(self._own))):
@@ -179,8 +168,8 @@ class Derivatives:
         zeros = {name: torch.zeros_like(value) for name, value in self._params.items() if "conv" not in name}
         vector = {**zeros, **vector}
         out_dot = None
-        for i, layer in enumerate(self._own):
-            out_dot = layer.dot(out_dot, self._named(i, vector))
+        for layer, of_layer in zip(self._own, self._by_layer(vector), strict=True):
+            out_dot = layer.dot(out_dot, of_layer)
         features_dot, weight, weight_dot = out_dot.flatten(1), self._params["head.weight"], vector["head.weight"]
         logits_dot = torch.addmm(vector["head.bias"], self._features, weight_dot.T) + features_dot @ weight.T
         mean = (self._probabilities * logits_dot).sum(1, keepdim=True)
@@ -193,8 +182,8 @@ class Derivatives:
         counts_dot = [layer.gate_dot.sum(1).flatten(1) for layer in self._own if layer.gate is not None]
         prices_dot = self._prices(counts_dot, tangent=True)
         of_layer: list[Params] = [{} for _ in self._own]
-        for i in reversed(range(len(self._own))):
-            d_out_dot = self._own[i].back_dot(d_out_dot, prices_dot[i], of_layer[i])
+        for i, layer in reversed(list(enumerate(self._own))):
+            d_out_dot = layer.back_dot(d_out_dot, prices_dot[i], of_layer[i])
         return self._by_name(result, of_layer)
 
     def _unflatten(self, features: Tensor) -> Tensor:
@@ -203,5 +192,5 @@ class Derivatives:
     def _by_name(self, found: Params, of_layer: Sequence[Params]) -> Params:
         """Return derivatives by the network's names, in the order of its parameters."""
         for i, derivatives in enumerate(of_layer):
-            found |= {f"layers.{i}.{name}": value for name, value in derivatives.items()}
+            found |= with_prefix(f"layers.{i}.", derivatives)
         return {name: found[name].contiguous() for name in self._params if name in found}

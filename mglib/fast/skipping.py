@@ -12,10 +12,16 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mglib.nets.checks import check_images, check_numbers
-from mglib.nets.compiled import CompiledNet, library
-from mglib.nets.models import GatedConvNet, GatedResidualNet, Prediction, Statistics
-from mglib.nets.slicing import Group, SlicedLayer, sliced_block
+from mglib.fast.compiled import CompiledNet, library
+from mglib.fast.slicing import Group, SlicedLayer, sliced_block
+from mglib.nets.models import (
+    GatedConvNet,
+    GatedResidualNet,
+    Prediction,
+    Statistics,
+    check_images,
+    check_numbers,
+)
 from mglib.params import Params, detach, under_prefix
 
 
@@ -46,28 +52,23 @@ class SkippingNet:
         self._made_from = dict(params), compiled
         head = net.costs[-1]
         with torch.inference_mode():
+            layers = zip(net.convolutions().items(), statistics, net.costs[:-1], net.costs[1:], strict=True)
             self._layers = [
-                SlicedLayer(
-                    layer, under_prefix(f"{name}.", params), of_layer, cost.taps, after.taps * after.out_channels
-                )
-                for (name, layer), of_layer, cost, after in zip(
-                    net.convolutions().items(), statistics, net.costs[:-1], net.costs[1:], strict=True
-                )
+                SlicedLayer(layer, under_prefix(f"{name}.", params), of_layer, cost, after)
+                for (name, layer), of_layer, cost, after in layers
             ]
             weight = params["head.weight"].reshape(head.out_channels, head.in_channels, head.taps)
             self._head_weight = weight.permute(1, 2, 0).contiguous()  # (channel, pixel, way): an open channel is a row
             self._head_bias = params["head.bias"]
-        self._compiled = None
-        device, dtype = params["head.bias"].device.type, params["head.bias"].dtype
-        here = isinstance(net, GatedConvNet) and device == "cpu" and library(dtype) is not None
+        bias = params["head.bias"]
+        here = isinstance(net, GatedConvNet) and bias.is_cpu and library(bias.dtype) is not None
         if compiled and not here:
             raise ValueError("`compiled` (=True): the fast path needs a GatedConvNet on a CPU and a C compiler")
+        self._compiled = None
         if here and compiled is not False:
-            sizes = [net.image_size]
-            for _ in self._layers[1:]:
-                sizes.append((sizes[-1] + 1) // 2)
+            sizes = [-(-net.image_size // 2**index) for index in range(len(self._layers))]
             layers = [layer.for_c(size) for layer, size in zip(self._layers, sizes, strict=True)]
-            self._compiled = CompiledNet(layers, (params["head.weight"], params["head.bias"]), dtype)
+            self._compiled = CompiledNet(layers, (params["head.weight"], bias), bias.dtype)
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Prediction:
@@ -79,7 +80,7 @@ class SkippingNet:
         check_images(self.net, images, self._head_bias)
         if self._compiled is not None:
             return Prediction(*self._compiled(images), self.statistics)
-        groups = [Group(images)]
+        groups = [Group(images, torch.arange(len(images), device=images.device))]
         if isinstance(self.net, GatedConvNet):
             for layer in self._layers:
                 groups = [part for group in groups for part in layer(group)]
@@ -87,15 +88,12 @@ class SkippingNet:
             groups = self._layers[0](groups[0])
             for inner, outer in zip(self._layers[1::2], self._layers[2::2], strict=True):
                 groups = [part for group in groups for part in sliced_block(inner, outer, group)]
-        logits = [self._head(group) for group in groups]
-        gates = [torch.cat(group.gates, 1) for group in groups if group.gates]
+        logits = torch.cat([self._head(group) for group in groups])
+        gates = [torch.cat(of_layer) > 0 for of_layer in zip(*(group.gates for group in groups), strict=True)]
         if len(groups) > 1:
-            order = torch.tensor([place for group in groups for place in group.places], device=images.device).argsort()
-            logits, gates = [torch.cat(logits)[order]], [torch.cat(gates)[order]]
-        if not gates:
-            return Prediction(logits[0], (), self.statistics)
-        filters = [len(layer.bias) for layer in self._layers if layer.gate]
-        return Prediction(logits[0], (gates[0] > 0).to(images.dtype).split(filters, 1), self.statistics)
+            order = torch.cat([group.places for group in groups]).argsort()
+            logits, gates = logits[order], [gate[order] for gate in gates]
+        return Prediction(logits, tuple(gate.to(images.dtype) for gate in gates), self.statistics)
 
     def __reduce__(self):
         """Return what the network is made from: the memory that it computes in is nobody else's."""

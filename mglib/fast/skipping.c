@@ -1,4 +1,4 @@
-/* One image through a gated conv net, closed filters left out: what mglib/nets/skipping.py calls where it can be built.
+/* One image through a gated conv net, closed filters left out: what mglib/fast/skipping.py calls where it can be built.
 
    Nothing is sliced. A filter's weights are read where they lie, one number for a whole row of pixels, so that an open
    filter beside a closed one costs what it would cost alone. The pixels of the open maps are packed in panels, which a
@@ -193,15 +193,43 @@ static REAL *answer(
     return gates;
 }
 
+static long larger(long one, long other) { return one > other ? one : other; }
+
+/* The largest that any layer asks of each part of the room, in numbers. An index takes no more than a number. */
+typedef struct {
+    long panel, pooled, index, map;
+} Parts;
+
+static Parts largest(const Layer *layers, int depth) {
+    Parts parts = {0};
+    for (const Layer *layer = layers; layer < layers + depth; layer++) {
+        long most = larger(layer->channels, layer->filters);
+        parts.panel = larger(parts.panel, 9L * layer->channels * PANEL + SLACK);
+        parts.pooled = larger(parts.pooled, (long)layer->channels * layer->grid * layer->grid);
+        parts.index = larger(parts.index, most + 1);
+        parts.map = larger(parts.map, start(most, layer->size + 2) + SLACK);
+    }
+    return parts;
+}
+
+/* How many numbers `forward` needs room for. */
+long room(const Layer *layers, int depth) {
+    Parts parts = largest(layers, depth);
+    return parts.panel + parts.pooled + 2 * parts.index + 2 * parts.map;
+}
+
 /* Answer for images (batch, channel, size, size), one after another: logits (batch, way), gates (batch, filter of any
-   gated layer). maps: room for the maps of two layers, padded; panel: for the largest panel; pooled: for the largest
-   gate's input; index: twice for the most channels or filters. */
+   gated layer). */
 void forward(
-    const Layer *layers, int depth, const REAL *head_weight, const REAL *head_bias, int ways, REAL *maps[2], REAL *panel,
-    REAL *pooled, int *index[2], const REAL *images, long batch, REAL *logits, REAL *gates) {
+    const Layer *layers, int depth, const REAL *head_weight, const REAL *head_bias, int ways, REAL *room,
+    const REAL *images, long batch, REAL *logits, REAL *gates) {
+    Parts parts = largest(layers, depth);
+    REAL *pooled = room + parts.panel, *rest = pooled + parts.pooled, *maps[2] = {rest + 2 * parts.index};
+    int *index[2] = {(int *)rest, (int *)(rest + parts.index)};
+    maps[1] = maps[0] + parts.map;
     long pixels = (long)layers->channels * layers->size * layers->size;
     for (long b = 0; b < batch; b++)
         gates = answer(
-            layers, depth, images + b * pixels, head_weight, head_bias, ways, logits + b * ways, gates, maps, panel,
+            layers, depth, images + b * pixels, head_weight, head_bias, ways, logits + b * ways, gates, maps, room,
             pooled, index);
 }

@@ -1,0 +1,67 @@
+"""Gradients on their fast path: closed forms for the networks and losses that they support, autograd elsewhere."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from mglib.fast.derivatives import Derivatives, has_closed_form
+from mglib.meta import Stage, adapt, meta_gradient
+from mglib.meta.adapt import LossFn, Metrics, Task, check_stages, differentiate
+from mglib.params import Params, detach, merge
+
+
+def fast_gradient(
+    loss_fn: LossFn, params: Params, batch, names: Collection[str] | None = None
+) -> tuple[Params, Metrics]:
+    """Return `∂L/∂p` for the parameters in `names` (None: all), and what the loss reports; equal to autograd's."""
+    if has_closed_form(loss_fn):
+        there = Derivatives(loss_fn, params, batch, names)
+        return there.gradient, there.metrics
+    _, gradient, metrics = differentiate(loss_fn, params, batch, names)
+    return gradient, metrics
+
+
+def fast_adapt(loss_fn: LossFn, params: Params, support, stages: Sequence[Stage]) -> Params:
+    """Return what `adapt` returns, to rounding, sooner."""
+    if not has_closed_form(loss_fn):
+        return adapt(loss_fn, params, support, stages)
+    for _, _, stepped in _take_steps(loss_fn, params, support, stages):
+        params = stepped
+    return detach(params)
+
+
+def fast_meta_gradient(
+    loss_fn: LossFn, params: Params, task: Task, stages: Sequence[Stage], *, second_order: bool = True
+) -> tuple[Params, Metrics]:
+    """Return what `meta_gradient` returns, to rounding, sooner.
+
+    The walk is the same: forward from point to point, then back with one Hessian-vector product a step. Gradients and
+    products come from `Derivatives` in place of autograd; for a loss without a closed form, `meta_gradient` is called.
+    """
+    if not has_closed_form(loss_fn) or task.support.context is not None:
+        return meta_gradient(loss_fn, params, task, stages, second_order=second_order)
+    path = list(_take_steps(loss_fn, params, task.support, stages))
+    there = Derivatives(loss_fn, path[-1][2] if path else detach(params), task.query)
+    adjoint, metrics = there.gradient, there.metrics
+    del there
+    while second_order and path:
+        stage, here, _ = path.pop()  # and with it all that the step left behind
+        product = here.hessian_vector({name: adjoint[name] for name in stage.parameters})
+        adjoint = {name: adjoint[name] - stage.learning_rate * product[name] for name in adjoint}
+    return adjoint, metrics
+
+
+def step(params: Params, direction: Params, rate: float) -> Params:
+    """Return the parameters after a step of `rate` against `direction`, which may lack some of them."""
+    return merge(params, {name: params[name] - rate * slope for name, slope in direction.items()})
+
+
+def _take_steps(
+    loss_fn: LossFn, params: Params, support, stages: Sequence[Stage]
+) -> Iterator[tuple[Stage, Derivatives, Params]]:
+    """Yield the stage of every step, the derivatives that it takes, and where it leads."""
+    check_stages(stages, params)
+    params = detach(params)
+    for stage in stages:
+        for _ in range(stage.steps):
+            here = Derivatives(loss_fn, params, support, stage.parameters)
+            params = step(params, here.gradient, stage.learning_rate)
+            yield stage, here, params
