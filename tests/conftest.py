@@ -23,7 +23,7 @@ CHROMIUM_FLAGS = [
 ]
 
 
-SLOWEST = ("test_flower.py", "test_book_pages.py", "test_faults.py", "test_flower_keys.py", "test_pad.py")
+SLOWEST = ("test_flower_nodes.py", "test_flower_superlink.py", "test_book_pages.py", "test_faults.py", "test_pad.py")
 
 
 def pytest_collection_modifyitems(items):

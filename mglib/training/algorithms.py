@@ -13,11 +13,11 @@ from mglib.federated import (
     ClippedMean,
     Compressed,
     FedAdam,
+    FedAvg,
     Half,
     Krum,
     PrivateNode,
     PrivateServer,
-    Replace,
     Round,
     Rows,
     ServerUpdate,
@@ -234,7 +234,7 @@ def server_update(recipe: Recipe, held: frozenset[str] = frozenset()) -> ServerU
     }
     aggregate = aggregates[recipe.aggregation]
     adam = recipe.server == "adam"
-    update = FedAdam(recipe.server_learning_rate, aggregate=aggregate) if adam else Replace(aggregate)
+    update = FedAdam(recipe.server_learning_rate, aggregate=aggregate) if adam else FedAvg(aggregate)
     if recipe.privacy == "server":
         update = PrivateServer(update, recipe.clip_norm, recipe.noise)
     return Held(update, held) if held else update
