@@ -36,7 +36,7 @@ def metrics_of(out: Path) -> list[dict]:
     return [json.loads(line) for line in lines if line.endswith("\n")]  # the last may be on its way
 
 
-def wait_until(met: Callable[[], bool], training: Popen, seconds: float = 400) -> None:
+def wait_until(met: Callable[[], bool], training: Popen, seconds: float = 900) -> None:
     """Wait for what a training comes to; fail if it ends before, or after far more time than that takes."""
     end = time.monotonic() + seconds
     while not met():

@@ -32,7 +32,7 @@ def lonely(federation, folder, tmp_path_factory):
     """A training that asks for more nodes than there are: its folder, exit code, last words, and seconds."""
     out, started = tmp_path_factory.mktemp("lonely") / "run", time.monotonic()
     training = federation.train(*options_of(small_recipe(folder, nodes_per_round=5), out, patience=2))
-    said, _ = training.communicate(timeout=200)
+    said, _ = training.communicate(timeout=400)
     return out, training.returncode, said, time.monotonic() - started
 
 
@@ -78,7 +78,7 @@ def test_a_killed_node_is_refused_and_the_others_go_on(troubled):
     _, (first, *others) = troubled
     assert first["nodes"] == ["alphabet0", "alphabet1", "alphabet2"]
     refused = [metrics["refused"][KILLED] for metrics in others if KILLED in metrics.get("refused", ())]
-    assert re.match("no answer within|Node Unavailable|the superlink took no order", refused[0])
+    assert re.search("no answer within|Node Unavailable|the superlink took no order", refused[0])
     assert others[-1]["nodes"], "the training goes on"
     assert not any(KILLED in metrics["nodes"] for metrics in others[1:])
 
@@ -86,7 +86,7 @@ def test_a_killed_node_is_refused_and_the_others_go_on(troubled):
 def test_a_slow_node_is_refused_for_the_round_and_back_afterwards(troubled):
     deadline, metrics = troubled
     (place, *_) = (place for place, one in enumerate(metrics) if SLOW in one.get("refused", ()))
-    assert re.match(f"no answer within {deadline} s|Node Unavailable", metrics[place]["refused"][SLOW])
+    assert re.search(f"no answer within {deadline} s|Node Unavailable", metrics[place]["refused"][SLOW])
     assert metrics[place]["nodes"], "the others' answers count"
     assert any(SLOW in one["nodes"] for one in metrics[place + 1 :])
 

@@ -110,12 +110,12 @@ def federation(recipe, tmp_path_factory):
 def trained(federation, recipe, tmp_path_factory):
     """The folder of a training whose superlink is killed after its first checkpoint, and what the training says."""
     out = tmp_path_factory.mktemp("trained") / "run"
-    options = [*options_of(recipe, out, deadline=100, patience=100), *federation.private]
+    options = [*options_of(recipe, out, deadline=300, patience=300), *federation.private]
     training = federation.train(*options, program=("-c", OFTEN))
     wait_until((out / "checkpoint.safetensors").exists, training)
     federation.end(federation.current, signal.SIGKILL)
     try:
-        said, _ = training.communicate(timeout=120)
+        said, _ = training.communicate(timeout=400)
     finally:
         federation.current = federation.superlink(*federation.options)
     return out, options, training.returncode, said
@@ -141,7 +141,7 @@ def test_resume_on_real_nodes_gives_the_bits_of_one_process_left_alone(federatio
     assert 0 < len(metrics_of(out)) < ROUNDS
     again = federation.train(*options, "--resume")
     near = train(recipe, tmp_path / "near")
-    said, _ = again.communicate(timeout=300)
+    said, _ = again.communicate(timeout=900)
     assert again.returncode == 0, said + federation.said("superlink")[-2000:].decode()
     loaded, _, far = Run(out).load()
     assert loaded == Run(tmp_path / "near").load()[0]
