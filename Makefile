@@ -80,7 +80,7 @@ fuzz: $(VENV)/.test-stamp ## give the public calls and commands INPUTS odd input
 	MGLIB_FUZZ_INPUTS=$(or $(INPUTS),10000) MGLIB_FUZZ_SEED=$(or $(SEED),0) MGLIB_FUZZ_OUT=$(or $(OUT),results/fuzz.json) \
 		$(BIN)/python -m pytest tests/library/test_fuzz.py
 
-federation: $(VENV)/.test-stamp ## a link and two nodes as processes of their own on this machine, a training, a new node that adapts
+federation: $(VENV)/.test-stamp ## a superlink and two nodes as processes of their own on this machine, a training, a new node that adapts
 	$(BIN)/python scripts/federation.py $(if $(IMAGES),--images $(IMAGES))
 
 clean: ## remove what was built, but not the virtual environment

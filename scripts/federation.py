@@ -1,4 +1,4 @@
-"""A federation on this machine: a link and two nodes as processes of their own, a training, a new node that adapts.
+"""A federation on this machine: a superlink and two nodes as processes, a training, a new node that adapts.
 
 Each node has its own folder of real images, and nobody else reads it. Whatever is started is ended.
 """
@@ -17,13 +17,13 @@ from pathlib import Path
 from flwr.app import Message
 from flwr.common.serde import message_to_proto  # what a message is on the wire
 from flwr.supercore.task_identity import TaskIdentity
+from local_federation import LocalFederation
 from PIL import Image
 
 from mglib import Recipe, Run, adapt_to_folder, load_federation
 from mglib.federated import Round
-from mglib.flower.local import LocalFederation
+from mglib.flower.messages import Order, pack_update
 from mglib.flower.node import own_node
-from mglib.flower.records import Order, pack_update
 from mglib.training import with_provenance
 from mglib.training.algorithms import client_update, network_of
 
@@ -49,8 +49,8 @@ def main() -> int:
         count = str(len(training_nodes))
         sizes = ["--rounds", str(options.rounds), "--nodes-per-round", count, "--quorum", count, "--width", "16"]
         with LocalFederation(folder) as federation:
-            print(f"the link listens at {federation.address}")
-            federation.link()
+            print(f"the superlink listens at {federation.address}")
+            federation.superlink()
             for place in training_nodes:
                 federation.node(place.name, f"folder:{place}")
                 print(f"the node {place.name} waits, with its own images")
@@ -98,7 +98,7 @@ def one_of_each(node: Path, folder: Path, ways: int = 5) -> Path:
 
 
 def record(run: Run, nodes: list[Path], times: list[float], options: argparse.Namespace) -> None:
-    """Write what travels between the link and one node in a round, by name and size, and the seconds a round takes."""
+    """Write what travels between superlink and node in a round, by name and size, and the seconds a round takes."""
     recipe, net, params = run.load()
     order = Order(params, recipe, Round(1, recipe.rounds, recipe.seed), 0)
     own = own_node({"data": f"folder:{nodes[0]}"}, recipe)

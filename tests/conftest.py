@@ -26,10 +26,11 @@ CHROMIUM_FLAGS = [
 
 # Seconds, roughly, of what takes longest; of the notebooks, results/run_times.json says.
 SECONDS = {
-    "test_flower.py": 300,
+    "test_flower_nodes.py": 200,
+    "test_flower_superlink.py": 190,
+    "test_flower.py": 60,
     "test_book_pages.py": 120,
     "test_faults.py": 110,
-    "test_flower_keys.py": 90,
     "test_pad.py": 60,
     "test_reproduce.py": 60,
 }

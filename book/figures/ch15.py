@@ -20,8 +20,8 @@ def show_parties(down: int, up: int, images: int, caption: str = "") -> Figure:
     axis.set(xlim=(0, 8.8), ylim=(0, 8.6))
     _party(axis, 0.1, 6.7, "node", f"its images, {_kilobytes(images)}, stay")
     _party(axis, 4.8, 6.7, "node", "its images stay")
-    _party(axis, 2.45, 3.5, "link", "rounds, no images")
-    _party(axis, 2.45, 0.2, "home", "a recipe, a result")
+    _party(axis, 2.45, 3.5, "superlink", "rounds, no images")
+    _party(axis, 2.45, 0.2, "driver", "a recipe, a result")
     for x, bend in ((2.0, 3.7), (6.8, 5.1)):
         arrow(axis, (bend - 0.25, 5.25), (x - 0.25, 6.65), OPEN)
         arrow(axis, (x + 0.25, 6.65), (bend + 0.25, 5.25), ACCENT)
@@ -32,9 +32,9 @@ def show_parties(down: int, up: int, images: int, caption: str = "") -> Figure:
     axis.text(3.9, 2.6, "recipe", ha="right", fontsize=10)
     axis.text(4.9, 2.6, "states", ha="left", fontsize=10)
     alt = (
-        f"Two nodes above, the link in the middle, home below. A node's images, {_kilobytes(images)}, "
+        f"Two nodes above, the superlink in the middle, the driver below. A node's images, {_kilobytes(images)}, "
         f"stay with it. In a round an order of {_kilobytes(down)} goes to each node and an answer of {_kilobytes(up)} "
-        f"comes back to the link. A recipe goes from home to the link, states come back."
+        f"comes back to the superlink. A recipe goes from the driver to the superlink, states come back."
     )
     return Figure(drawing, caption, alt)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mglib.federated import clip, with_noise
+from mglib.federated.aggregation import clip, with_noise
 from mglib.params import Params
 from mglib.tasks import Node, Task
 from mglib.training import Experiment, Recipe, Run, set_up, with_provenance

@@ -1,14 +1,15 @@
 """What node-level privacy costs: accuracy and gates after training with clipped and noisy updates, and the ε of it."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mglib.federated import Round, privacy_spent
+from mglib.federated import Round
 from mglib.federated.process import one_thread
 from mglib.meta import adapt
 from mglib.params import Params
@@ -79,6 +80,58 @@ def spent(recipe: Recipe, nodes: int) -> dict[str, Any]:
         "epsilon_by_nodes": fixed,
         "epsilon_by_nodes_poisson": poisson,
     }
+
+
+def privacy_spent(
+    noise: float,
+    *,
+    rounds: int,
+    delta: float,
+    nodes: int = 1,
+    nodes_per_round: int = 1,
+    sampling: Literal["fixed", "poisson"] = "fixed",
+) -> float:
+    """Return ε: a training of so many rounds is (ε, δ)-differentially private for whole nodes, by Rényi accounting.
+
+    Needs the extra `privacy` (dp-accounting). With `PrivateServer`: against whoever sees the parameters of every round.
+    With `PrivateNode`, against the server itself: `nodes` and `nodes_per_round` 1, for it knows whose update it
+    reads, and for `rounds` those that the node takes part in. Infinite without noise.
+
+    The noise must be unpredictable. A recipe's seed is public and its generator no cryptographic one, so what this
+    project trains shows the price of privacy and grants none.
+
+    noise: as in `PrivateServer`; delta: the chance that is allowed to the promise to fail, below 1 / nodes.
+    sampling: "fixed", as `run_rounds` draws nodes: so many each round without replacement, and two federations are
+        neighbours if one node's data are replaced, which moves a sum by up to two clips (Wang et al., arXiv
+        1808.00087); "poisson", as most publications reckon and `run_rounds` does not draw: each node by a coin of its
+        own, and neighbours if one node is added or removed.
+
+    Raises:
+        ValueError: if a number is out of its range.
+        ModuleNotFoundError: without the extra.
+    """
+    if not noise >= 0 or not 0 < delta < 1:
+        raise ValueError(f"`noise` (={noise}) must not be negative, and `delta` (={delta}) between 0 and 1")
+    if rounds < 0 or not 1 <= nodes_per_round <= nodes:
+        raise ValueError(f"`rounds` (={rounds}), `nodes_per_round` (={nodes_per_round}) of {nodes} `nodes`: none such")
+    if sampling not in ("fixed", "poisson"):
+        raise ValueError(f"`sampling` (={sampling!r}) must be fixed or poisson")
+    import dp_accounting
+    from dp_accounting.rdp import RdpAccountant
+
+    if noise == 0:
+        return math.inf if rounds else 0.0
+    neighbours = dp_accounting.NeighboringRelation
+    if sampling == "fixed":
+        accountant = RdpAccountant(neighboring_relation=neighbours.REPLACE_ONE)
+        released = dp_accounting.GaussianDpEvent(
+            noise / 2
+        )  # its unit is the farthest that neighbours are apart: two clips
+        event = dp_accounting.SampledWithoutReplacementDpEvent(nodes, nodes_per_round, released)
+    else:
+        accountant = RdpAccountant(neighboring_relation=neighbours.ADD_OR_REMOVE_ONE)
+        event = dp_accounting.PoissonSampledDpEvent(nodes_per_round / nodes, dp_accounting.GaussianDpEvent(noise))
+    return float(accountant.compose(event, rounds).get_epsilon(delta))
 
 
 def busiest(recipe: Recipe, nodes: int) -> int:

@@ -40,14 +40,14 @@ def train_command(
         resume: go on with the run in the folder, to the same bits as if it had never stopped.
         workers: processes that compute the nodes' updates, one thread each; the result does not depend on it.
         device: cpu, or cuda where there is one.
-        engine: local, on this machine; flower, on nodes elsewhere that wait at a link (`python -m mglib node`).
-        superlink: the link, HOST:PORT.
-        root_certificates: the certificate that the link's is signed with; without one it must be this machine.
+        engine: local, on this machine; flower, on nodes elsewhere that wait at a superlink (`python -m mglib node`).
+        superlink: the superlink, HOST:PORT.
+        root_certificates: the certificate that the superlink's is signed with; without one it must be this machine.
         deadline: seconds that a node elsewhere may take to answer in a round.
         patience: seconds to wait until as many nodes elsewhere are there as a round asks for.
     """
     if (engine == "flower") != (superlink is not None):
-        raise ValueError("--engine flower and --superlink HOST:PORT go together: the link is where the nodes wait")
+        raise ValueError("--engine flower and --superlink HOST:PORT go together: the superlink is where the nodes wait")
     for name, seconds in (("deadline", deadline), ("patience", patience)):
         if not 0 <= seconds < math.inf:
             raise ValueError(f"`{name}` (={seconds}) must be a number of seconds")
@@ -66,9 +66,9 @@ def train_command(
                 train(recipe, run.folder, resume=resume, workers=workers, device=device, on_round=show)
             else:
                 flower = importlib.import_module("mglib.flower")
-                link = flower.Connection(superlink, root_certificates)
+                connection = flower.Connection(superlink, root_certificates)
                 times = {"deadline": deadline, "patience": patience}
-                flower.train_on_flower(recipe, run.folder, link, resume=resume, on_round=show, **times)
+                flower.train_on_flower(recipe, run.folder, connection, resume=resume, on_round=show, **times)
         except RoundFailed as error:
             print(f"stopped: {error}{_how_to_go_on(run)}", file=sys.stderr)
             return 1
@@ -94,14 +94,14 @@ def node_command(
     key: Path | None = None,
     port: int = 9094,
 ) -> None:
-    """Wait at a link for work on this machine's own images, which stay here, until stopped.
+    """Wait at a superlink for work on this machine's own images, which stay here, until stopped.
 
     Args:
         data: folder:PATH, whose classes are this node's; or any other data set, one of whose nodes this is.
-        superlink: the link, HOST:PORT.
+        superlink: the superlink, HOST:PORT.
         node: which of the data's nodes this is; not needed where there is only one.
-        root_certificates: the certificate that the link's is signed with; without one it must be this machine.
-        key: the private key that the link knows this node by.
+        root_certificates: the certificate that the superlink's is signed with; without one it must be this machine.
+        key: the private key that the superlink knows this node by.
         port: on this machine alone, by which the waiting program and the one that computes talk.
     """
     flower = importlib.import_module("mglib.flower")

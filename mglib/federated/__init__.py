@@ -1,24 +1,33 @@
 """Many nodes: the round, the engines that run it, and what the server makes of the answers."""
 
-from mglib.federated.admission import RoundFailed, admit, reason_against
-from mglib.federated.aggregation import FedAdam, Replace, average
+from mglib.federated.aggregation import (
+    ClippedMean,
+    FedAdam,
+    FedAvg,
+    Krum,
+    PrivateNode,
+    PrivateServer,
+    TrimmedMean,
+    average,
+    clip,
+    mean,
+    median,
+    move_length,
+)
 from mglib.federated.engines import LocalEngine
-from mglib.federated.messages import Answer, Refusal, Round, Update
-from mglib.federated.privacy import PrivateNode, PrivateServer, privacy_spent, with_noise
-from mglib.federated.robust import ClippedMean, Krum, TrimmedMean, clip, mean, median, move_length
-from mglib.federated.rounds import Engine, RoundResult, ServerUpdate, run_rounds
+from mglib.federated.messages import Answer, Refusal, Round, RoundFailed, Update, admit, reason_against
+from mglib.federated.rounds import RoundResult, ServerUpdate, run_rounds
 
 __all__ = [
     "Answer",
     "ClippedMean",
-    "Engine",
     "FedAdam",
+    "FedAvg",
     "Krum",
     "LocalEngine",
     "PrivateNode",
     "PrivateServer",
     "Refusal",
-    "Replace",
     "Round",
     "RoundFailed",
     "RoundResult",
@@ -31,8 +40,6 @@ __all__ = [
     "mean",
     "median",
     "move_length",
-    "privacy_spent",
     "reason_against",
     "run_rounds",
-    "with_noise",
 ]

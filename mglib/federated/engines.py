@@ -6,29 +6,27 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from multiprocessing import current_process
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
 import safetensors.torch
 
-from mglib.federated.admission import examined, no_update
-from mglib.federated.messages import Answer, Refusal, Round, Update
+from mglib.federated.messages import Answer, Refusal, Round, Update, examined, reason_against
 from mglib.federated.process import become_worker, interrupts_held, keep_freed_memory, one_thread, worker_context
 from mglib.params import Params
 
 ClientUpdate = Callable[[Params, Any, int, Round], Update]  # (parameters, node, its position, round)
 
 
-class LocalEngine:
+class LocalEngine(AbstractContextManager):
     """Runs the client update of each sampled node on this machine.
 
-    With several workers the nodes' data goes to each process once; from then on only parameters travel, as
-    bytes, the way they would to a real device. Each node computes on one thread, so one worker and many
-    give the same bits. Nodes are asked for when they are sampled, so `nodes` may make them then. Memory
-    that a node's step freed is kept for the next one. A node whose update raises an error or is none, or whose
-    worker dies, is refused for the round with the reason; an update is that of its node, whatever name it bears. Use it
-    as a context manager, or call `close`.
+    With several workers, which the context manager ends, the nodes' data goes to each process once; from then on only
+    parameters travel, as bytes. Each node computes on one thread, so one worker and many give the same bits. Nodes are
+    asked for when they are sampled, so `nodes` may make them then. A node whose update raises an error or is none, or
+    whose worker dies, is refused for the round with the reason; an update is that of its node, whatever name it bears.
     """
 
     def __init__(self, client_update: ClientUpdate, nodes: Sequence[Any], workers: int = 1):
@@ -68,20 +66,13 @@ class LocalEngine:
         replies = [self._pool.submit(_run_on_worker, sent, message, round) for message in messages]
         try:
             return [_unpacked(answer) for reply in replies for answer in reply.result()]
-        except BrokenProcessPool:  # one worker's death takes the others' answers along: find out whose it was
-            self._pool.shutdown()
-            self._pool = self._new_pool()
-            return [self._run_alone(sent, position, round) for position in positions]
-
-    def _run_alone(self, sent: bytes, position: int, round: Round) -> Answer:
-        """Return the answer of a node that may kill its worker."""
-        try:
-            (answer,) = self._pool.submit(_run_on_worker, sent, [position], round).result()
         except BrokenProcessPool:
             self._pool.shutdown()
             self._pool = self._new_pool()
-            return Refusal(_name_of(self._nodes[position], position), "its process died: killed, or out of memory")
-        return _unpacked(answer)
+            if len(positions) > 1:  # one worker's death takes the others' answers along: find out whose it was
+                return [answer for position in positions for answer in self.run(params, [position], round)]
+            (position,) = positions
+            return [Refusal(_name_of(self._nodes[position], position), "its process died: killed, or out of memory")]
 
     def _new_pool(self) -> ProcessPoolExecutor:
         # All workers are started here and begin together: the executor would start them one by one as work comes, and
@@ -103,18 +94,10 @@ class LocalEngine:
             ) from None
         return pool
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the worker processes."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-
-    def __enter__(self) -> "LocalEngine":
-        """Return the engine itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End the worker processes."""
-        self.close()
 
 
 def check_workers(workers: int) -> None:
@@ -171,7 +154,9 @@ def _answer(client_update: ClientUpdate, params: Params, nodes: Sequence[Any], p
         update = client_update(params, node, position, round)
     except (Exception, SystemExit) as error:  # whatever it is, it is the node's own
         return Refusal(name, "".join(traceback.format_exception_only(error)).strip())
-    return update._replace(node=name) if isinstance(update, Update) else Refusal(name, no_update(update))
+    return (
+        update._replace(node=name) if isinstance(update, Update) else Refusal(name, reason_against(update, {}, round))
+    )
 
 
 def _name_of(node: Any, position: int) -> str:

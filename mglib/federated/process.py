@@ -32,9 +32,8 @@ def one_thread() -> Iterator[None]:
 def keep_freed_memory() -> bool:
     """Have the C library keep freed buffers of up to 32 MiB for the next step; return whether it can.
 
-    A step frees some megabytes and takes them again at once. By default glibc hands them back to the system,
-    which returns them page by page, each with a fault and full of zeros: a quarter of a small network's step.
-    The price is that the process keeps what it needed at its peak. No number that is computed changes.
+    A step frees some megabytes and takes them again at once. By default glibc hands them back to the system, which
+    returns them page by page, each with a fault: a quarter of a small network's step. No number changes.
     """
     if sys.platform != "linux":
         return False
@@ -61,8 +60,7 @@ def worker_context(module: str) -> BaseContext:
 def interrupts_held() -> Iterator[None]:
     """Hold Ctrl-C back inside the block; processes that are started there never see it.
 
-    It reaches the whole group: a process that it meets on its way in, or that loses its parent then, tells of it at
-    length.
+    It reaches the whole group, and a process that it meets while it starts would print a traceback.
     """
     in_main_thread, came = threading.current_thread() is threading.main_thread(), []
     if in_main_thread:  # the one that hears of it, whichever thread it reaches

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from mglib.federated.admission import NOT_FINITE, SMALLER_RATES, RoundFailed, admit, not_finite
-from mglib.federated.messages import Answer, Refusal, Round, Update
+from mglib.federated.messages import Answer, Refusal, Round, Update, admit, check_step
 from mglib.federated.process import one_thread
 from mglib.params import Params
 
@@ -69,6 +68,5 @@ def run_rounds(
         with one_thread():  # a millisecond's work, which several threads only wait for each other in
             updates, refused = admit(params, answers, round, quorum)
             params, state = server_update(params, state, updates, round)
-            if bad := next(not_finite({**state, **params}), None):
-                raise RoundFailed(f"round {index}: after the server's step {bad} {NOT_FINITE}; {SMALLER_RATES}")
+            check_step({**state, **params}, round)
         yield RoundResult(round, params, state, updates, refused)

@@ -1,4 +1,4 @@
-"""How Flower's programs are called: where the link is, whether the way there is private, and what they may not do."""
+"""How Flower's programs are called: where the superlink is, whether the connection is private, what they may not do."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-QUIET = {  # no reports home, no look for updates, and above all: a run may not install packages on a node
+QUIET = {  # no telemetry, no look for updates, and above all: a run may not install packages on a node
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
@@ -16,7 +16,7 @@ QUIET = {  # no reports home, no look for updates, and above all: a run may not 
 
 @dataclass(frozen=True)
 class Connection:
-    """The link's address, HOST:PORT, and the certificate by which it is known; none is needed on this machine alone.
+    """The superlink's address, HOST:PORT, and the certificate that its own is signed with; none is needed on loopback.
 
     Raises:
         ValueError: if the address is no HOST:PORT, or lies elsewhere and no certificate is given.
@@ -26,30 +26,30 @@ class Connection:
     root_certificates: Path | None = None
 
     def __post_init__(self):
-        """Check that the link can be reached in private."""
+        """Check that the superlink can be reached in private."""
         host, _, port = self.address.rpartition(":")
         if not host or not port.isdigit():
             raise ValueError(f"`superlink` (={self.address!r}) must be HOST:PORT")
         if self.root_certificates is None and not _is_loopback(host):
             raise ValueError(
                 f"`superlink` (={self.address!r}) is another machine: give --root-certificates, the certificate "
-                f"that the link's is signed with, or anyone between could read and change what travels"
+                f"that the superlink's is signed with, or anyone between could read and change what travels"
             )
         if self.root_certificates is not None and not self.root_certificates.is_file():
             raise ValueError(f"`root_certificates` (={self.root_certificates}) is no file")
 
     @property
     def options(self) -> list[str]:
-        """The options by which Flower's node is told."""
+        """The options of `flower-supernode`."""
         if self.root_certificates is None:
             return ["--superlink", self.address, "--insecure"]
         return ["--superlink", self.address, "--root-certificates", str(self.root_certificates)]
 
     @property
     def settings(self) -> str:
-        """The section of Flower's `config.toml` by which its `flwr` is told; the link is called `link` there."""
+        """The content of the `config.toml` that `flwr` reads; the superlink is called `mglib` there."""
         private = f'root-certificates = "{self.root_certificates}"' if self.root_certificates else "insecure = true"
-        return f'[superlink]\ndefault = "link"\n\n[superlink.link]\naddress = "{self.address}"\n{private}\n'
+        return f'[superlink]\ndefault = "mglib"\n\n[superlink.mglib]\naddress = "{self.address}"\n{private}\n'
 
 
 def _is_loopback(host: str) -> bool:

@@ -31,9 +31,9 @@ def own_node(config: Mapping[str, str], recipe: Recipe) -> Node:
 def node_command_line(
     connection: Connection, data: str, node: str = "", *, key: Path | None = None, port: int = 9094
 ) -> list[str]:
-    """Return the command that waits for work at the link, on these images.
+    """Return the command that waits for work at the superlink, on these images.
 
-    key: the private key that the link knows this node by.
+    key: the private key that the superlink knows this node by.
     port: on loopback, by which the waiting program and the one that computes talk.
     """
     config = " ".join(f"{name}={json.dumps(value)}" for name, value in {"data": data, "node": node}.items())

@@ -10,10 +10,10 @@ from torch import nn
 from mglib.federated import (
     ClippedMean,
     FedAdam,
+    FedAvg,
     Krum,
     PrivateNode,
     PrivateServer,
-    Replace,
     Round,
     ServerUpdate,
     TrimmedMean,
@@ -159,7 +159,7 @@ def server_update(recipe: FederationConfig, held: frozenset[str] = frozenset()) 
     }
     aggregate = aggregates[recipe.aggregation]
     adam = recipe.server == "adam"
-    update = FedAdam(recipe.server_learning_rate, aggregate=aggregate) if adam else Replace(aggregate)
+    update = FedAdam(recipe.server_learning_rate, aggregate=aggregate) if adam else FedAvg(aggregate)
     if recipe.privacy == "server":
         update = PrivateServer(update, recipe.clip_norm, recipe.noise)
     return Held(update, held) if held else update

@@ -65,9 +65,9 @@ def test_what_a_round_waits_for_is_what_the_model_says():
     for sampled in (1, 50, 5000):
         found = waits(sampled, slower=7.0, device_rate=2e5, link_rate=3e7)
         device = found["a device computes"] + found["a device's line"]
-        link = found["the link's line"] + found["the link packs"]
+        link = found["the server's line"] + found["the server packs"]
         modelled = costs.distributed(sampled, slower=7.0, device_rate=2e5, link_rate=3e7)
-        assert modelled == pytest.approx(costs.sampling + max(device, link) + found["the link averages"])
+        assert modelled == pytest.approx(costs.sampling + max(device, link) + found["the server averages"])
 
 
 def test_figures_say_sizes_and_what_takes_longest():

@@ -113,7 +113,6 @@ def test_versions_agree_across_the_project():
 OPTIONAL = {
     "export": "training/export.py",
     "flower": "flower/",
-    "privacy": "federated/privacy.py",
     "show": "show.py",
 }
 

@@ -42,6 +42,14 @@ from mglib.training.updates import MetaUpdate
 
 START = {"p": torch.zeros(3), "q": torch.zeros(2, 2)}
 KILLS = 50
+CHEAP = {
+    "width": 4,
+    "depth": 2,
+    "method": "reptile",
+    "ways": 2,
+    "queries": 1,
+    "nodes_per_round": 1,
+}  # a sixth of a round
 
 FILES_OF_A_RUN = ["federation.json", "metrics.jsonl", "params.safetensors", "recipe.json"]
 
@@ -441,26 +449,26 @@ def test_a_script_without_a_main_guard_is_told_in_a_sentence(tmp_path):
     assert process.stderr.count("Traceback") == 1, "the workers say nothing"
 
 
-def train_and_tell(recipe: Recipe, out: Path, told: Connection) -> None:
+def train_and_send(recipe: Recipe, out: Path, pipe: Connection) -> None:
     """What the process that will be killed does."""
-    train(recipe, out, resume=True, on_round=lambda metrics: told.send(metrics["round"]))
+    train(recipe, out, resume=True, on_round=lambda metrics: pipe.send(metrics["round"]))
 
 
 def test_a_trainer_that_is_killed_at_any_of_fifty_moments_loses_nothing_it_acknowledged(folder, tmp_path):
     """Killed again and again, each time somewhere else, the training ends in the bits of one that was left alone."""
-    recipe = small_recipe(folder, rounds=300, width=4, depth=2)
+    recipe = small_recipe(folder, rounds=300, **CHEAP)
     whole = train(recipe, tmp_path / "whole")
     context, generator, out = worker_context(__name__), np.random.default_rng(0), Run(tmp_path / "killed")
     moments = []
     for _ in range(KILLS):
-        heard, told = context.Pipe(duplex=False)
+        received, sent = context.Pipe(duplex=False)
         kept = int(load(out.checkpoint_file)[1]["rounds_done"]) if out.checkpoint_file.exists() else 0
-        work = context.Process(target=train_and_tell, args=(recipe, out.folder, told))
+        work = context.Process(target=train_and_send, args=(recipe, out.folder, sent))
         work.start()
-        assert heard.poll(60)
-        assert heard.recv() == kept, "what a checkpoint holds is neither lost nor trained again"
+        assert received.poll(60)
+        assert received.recv() == kept, "what a checkpoint holds is neither lost nor trained again"
         for _ in range(generator.integers(25)):
-            if not heard.poll(60) or heard.recv() == recipe.rounds - 1:
+            if not received.poll(60) or received.recv() == recipe.rounds - 1:
                 break
         time.sleep(float(generator.exponential(0.01)))
         work.kill()

@@ -6,8 +6,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mglib.federated import ClippedMean, FedAdam, Krum, Replace, Round, TrimmedMean, Update, clip, mean, median
-from mglib.federated.robust import move_length
+from mglib.federated import (
+    ClippedMean,
+    FedAdam,
+    FedAvg,
+    Krum,
+    Round,
+    TrimmedMean,
+    Update,
+    clip,
+    mean,
+    median,
+    move_length,
+)
 
 SENT = {"a": torch.zeros(2, dtype=torch.double), "b": torch.zeros(1, dtype=torch.double)}
 ALL = {
@@ -111,7 +122,7 @@ def test_a_stated_weight_counts_for_the_means_by_weight_alone():
 def test_the_servers_take_it_in_place_of_the_mean():
     updates = updates_of([[1.0, 2.0, 3.0]] * 2 + [[1e9, 1e9, 1e9]])
     first = Round(0, 5, 0)
-    params, state = Replace(median)(SENT, {}, updates, first)
+    params, state = FedAvg(median)(SENT, {}, updates, first)
     np.testing.assert_allclose(flat(params), [1, 2, 3])
     assert state == {}
     robust, plain = (FedAdam(0.1, aggregate=kind)(SENT, {}, updates, first)[1] for kind in (median, mean))

@@ -42,10 +42,10 @@ class Costs(NamedTuple):
     def distributed(
         self, sampled: int, *, slower: float, device_rate: float, link_rate: float, answered: float = 1.0
     ) -> float:
-        """Return the seconds of a round on devices elsewhere: the slowest device, or the link, whichever is later.
+        """Return the seconds of a round on devices elsewhere: the slowest device, or the server, whichever is later.
 
         slower: times this machine's seconds that the slowest device takes which is waited for.
-        device_rate, link_rate: bytes a second of that device and of the link, in each direction.
+        device_rate, link_rate: bytes a second of that device and of the server, in each direction.
         answered: share of the sampled that are waited for.
         """
         device = slower * (self.computing + self.packing) + 2 * self.message / device_rate

@@ -1,4 +1,4 @@
-"""A whole federation of real processes on this machine: a link, nodes, trainings, each ended by its own number."""
+"""A whole federation of real processes on this machine: a superlink, nodes, trainings, each ended by its process id."""
 
 import signal
 import socket
@@ -13,8 +13,8 @@ import psutil
 
 from mglib.flower.connection import environment, program
 
-STARTED = b"Application startup complete"  # what the link says once it answers
-PATIENCE = 60.0  # seconds for the link to start; for a process to end before it is killed, a sixth
+STARTED = b"Application startup complete"  # what the superlink says once it answers
+PATIENCE = 60.0  # seconds for the superlink to start; for a process to end before it is killed, a sixth
 
 
 class LocalFederation:
@@ -30,9 +30,10 @@ class LocalFederation:
     ):
         """Make a federation that keeps its files in `folder`; nothing runs yet.
 
-        port: of the link; None: a free one. prefix: what is put before every command; settings: for its environment.
+        port: of the superlink; None: a free one.
+        prefix: what is put before every command; settings: for its environment.
         """
-        self.folder, self._prefix, self._settings = folder, list(prefix), dict(settings or {})
+        self.folder, self.prefix, self._settings = folder, list(prefix), dict(settings or {})
         self.port = port or free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._running: list[subprocess.Popen] = []
@@ -42,12 +43,12 @@ class LocalFederation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End what still runs, the link, which was first, last."""
+        """End what still runs, the superlink, which was first, last."""
         for process in reversed(list(self._running)):
             self.end(process)
 
-    def link(self, *options: str) -> subprocess.Popen:
-        """Start a link and wait until it answers; without options it is open, on this machine alone.
+    def superlink(self, *options: str) -> subprocess.Popen:
+        """Start a superlink and wait until it answers; without options it is open, on this machine alone.
 
         It keeps who its nodes are in a file: one that is started again knows them, and they come back by themselves.
 
@@ -55,27 +56,28 @@ class LocalFederation:
             RuntimeError: if it ends, or does not answer; the message holds the last that it said.
         """
         command = [program("flower-superlink"), *(options or ["--insecure"]), "--host", "127.0.0.1"]
-        told = len(self.said("link"))
-        link = self._start("link", [*command, "--port", str(self.port), "--database", str(self.folder / "link.db")])
+        database = ["--database", str(self.folder / "superlink.db")]
+        before = len(self.said("superlink"))
+        superlink = self._start("superlink", [*command, "--port", str(self.port), *database])
         end = time.monotonic() + PATIENCE
-        while STARTED not in self.said("link")[told:]:
-            if link.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"the link does not answer: {self.said('link')[-2000:].decode(errors='replace')}")
+        while STARTED not in (said := self.said("superlink")[before:]):
+            if superlink.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"the superlink does not answer: {said[-2000:].decode(errors='replace')}")
             time.sleep(0.2)
-        return link
+        return superlink
 
     def node(self, name: str, data: str, *options: str, port: int | None = None) -> subprocess.Popen:
         """Start `python -m mglib node` on some data; port: by which its two programs talk, None: a free one."""
         command = [sys.executable, "-m", "mglib", "node", "--data", data, "--superlink", self.address]
         return self._start(name, [*command, "--port", str(port or free_port()), *options])
 
-    def train(self, *options: str) -> subprocess.Popen:
-        """Start `python -m mglib train --engine flower`; what it says can be read from `stdout`."""
-        command = [sys.executable, "-m", "mglib", "train", "--engine", "flower", "--superlink", self.address, *options]
-        return self._start("home", command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    def train(self, *options: str, program: Sequence[str] = ("-m", "mglib")) -> subprocess.Popen:
+        """Start `python -m mglib train --engine flower`, the driver; what it says can be read from `stdout`."""
+        command = [sys.executable, *program, "train", "--engine", "flower", "--superlink", self.address, *options]
+        return self._start("driver", command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def said(self, name: str) -> bytes:
-        """Return what a link or a node has said so far."""
+        """Return what the superlink or a node has said so far."""
         log = self.folder / f"{name}.log"
         return log.read_bytes() if log.exists() else b""
 
@@ -102,7 +104,7 @@ class LocalFederation:
         home.mkdir(parents=True, exist_ok=True)
         with open(self.folder / f"{name}.log", "ab") as log:
             process = subprocess.Popen(
-                [*self._prefix, *command],
+                [*self.prefix, *command],
                 env=environment(home) | self._settings,
                 start_new_session=True,
                 **({"stdout": log, "stderr": log} | pipes),
