@@ -61,7 +61,7 @@ class Derivatives:
     """
 
     def __init__(self, objective: Objective, params: Params, batch, names: Collection[str] | None = None):
-        """Compute the gradient at `params` on a `Batch`; one with a context is normalised by it, and differentiated.
+        """Compute the gradient at `params` on a `Batch`; one with support images is normalised by them.
 
         names: of the parameters whose derivatives are wanted; None: all.
 
@@ -71,7 +71,7 @@ class Derivatives:
         """
         if not written_out(objective):
             raise ValueError(f"derivatives are written out for a GatedConvNet without noise, not for {objective}")
-        for images in (batch.images, batch.context):
+        for images in (batch.images, batch.support_images):
             if images is not None:
                 check_images(objective.net, images, params["head.bias"])
         self._objective, self._params, self._labels = objective, params, batch.labels
@@ -86,7 +86,7 @@ class Derivatives:
         """Return `∂_p ⟨∂L/∂p, vector⟩` by name, for a vector of some of the parameters, the others zero.
 
         Raises:
-            ValueError: if the batch was normalised by a context.
+            ValueError: if the batch was normalised by support images.
         """
         if self._pieces:
             raise ValueError("Hessian-vector products are written out for a batch that normalises itself")
@@ -99,13 +99,13 @@ class Derivatives:
         return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
 
     def _forward(self, batch) -> None:
-        own = channels_last(batch.images if batch.context is None else batch.context)
+        own = channels_last(batch.images if batch.support_images is None else batch.support_images)
         self._own: list[Layer] = []
         for params, layer in zip(self._of_layer, self._objective.net.layers, strict=True):
             own = Layer(params, own, 1 if layer.gate is None else layer.gate.grid)
             self._own.append(own)
         self._pieces: list[_Piece] = []
-        if batch.context is not None:
+        if batch.support_images is not None:
             at_once = max(8, PIXELS_AT_ONCE // self._own[0].normalised[0].numel())
             pieces = batch.images.tensor_split(-(-len(batch.images) // at_once))
             self._pieces = [_Piece(images, self._of_layer, self._own) for images in pieces]

@@ -43,7 +43,7 @@ def fast_meta_gradient(
     The walk is the same: forward from point to point, then back with one Hessian-vector product a step. Gradients and
     products come from `Derivatives` in place of autograd; for a loss that they do not know, `meta_gradient` is called.
     """
-    if not written_out(loss_fn) or task.support.context is not None:
+    if not written_out(loss_fn) or task.support.support_images is not None:
         return meta_gradient(loss_fn, params, task, stages, second_order=second_order)
     check_stages(stages, params)
     walk = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mglib.nets.gates import Estimator
 from mglib.params import write_atomically
-from mglib.tasks import Dealing, NewNodes, resolve_data
+from mglib.tasks import NewNodes, Partition, resolve_data
 from mglib.training.settings import (
     Aggregation,
     Architecture,
@@ -139,9 +139,9 @@ class Recipe:
         check_settings(self)
 
     @property
-    def dealing(self) -> Dealing:
+    def partition(self) -> Partition:
         """How a flat set of classes becomes nodes, with enough images of a class on each for the recipe's tasks."""
-        return Dealing(self.new_nodes, self.nodes, self.classes_per_node, self.shots + self.queries)
+        return Partition(self.new_nodes, self.nodes, self.classes_per_node, self.shots + self.queries)
 
     def dumps(self) -> str:
         """Return the recipe as JSON."""

@@ -83,7 +83,7 @@ def check_settings(recipe: "Recipe") -> None:
             raise ValueError(f"`{name}` (={getattr(recipe, name)}) must be in [0, 0.5): half of the nodes decide")
     if recipe.depth is not None:
         whole_number("depth", recipe.depth, 1)
-    _ = recipe.dealing  # checks its own fields
+    _ = recipe.partition  # checks its own fields
     if recipe.channels not in (None, 1, 3):
         raise ValueError(f"`channels` (={recipe.channels}) must be 1 (grey) or 3 (colour)")
     if not 0 < recipe.anneal_share <= 1:
