@@ -61,7 +61,7 @@ def drawing_federation(
     choices = [asdict(settings), sorted(held), matplotlib.__version__, np.__version__]
     code = (__file__, str(Path(__file__).with_name("strokes.py")), glyphs.__file__, fonts.__file__)
     path = cached_path("drawings", choices, code, cache)
-    return of_writers("drawings", read_or_make(path, lambda: _draw_all(settings, held)), kept, rotate)
+    return of_writers("drawings", read_or_make(path, lambda: _draw_all(settings, held)), kept, rotate=rotate)
 
 
 def federation_of(recipe: Recipe) -> Federation:

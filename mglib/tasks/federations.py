@@ -40,7 +40,7 @@ class Federation:
     inverted: bool = False  # whether the images were dark on light and have been turned
 
     def __post_init__(self) -> None:
-        """Refuse a split that lets be trained on what is tested on."""
+        """Refuse a split that would test on what was trained on."""
         check_new_nodes(self.new_nodes)
         nodes = {split: at_hand(getattr(self, split)) for split in SPLITS}
         expected = (self.channels, self.image_size, self.image_size)

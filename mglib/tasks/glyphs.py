@@ -118,19 +118,16 @@ def glyph_federation(
     choices = [asdict(settings), sorted(scripts), sorted(held), version("matplotlib"), torch.__version__]
     path = cached_path("glyphs", choices, (__file__, fonts.__file__), cache)
     nodes = read_or_make(path, lambda: _draw_all(settings, [s for s in SCRIPTS if s in scripts], held))
-    if settings.channels > 1:
-        nodes = {
-            node: {name: images.expand(-1, settings.channels, -1, -1) for name, images in classes.items()}
-            for node, classes in nodes.items()
-        }
-    return of_writers("glyphs", nodes, (test, checked), rotate)
+    return of_writers("glyphs", nodes, (test, checked), settings.channels, rotate=rotate)
 
 
-def of_writers(name: str, nodes: Mapping[str, ClassImages], held_out: tuple[Names, Names], rotate: bool) -> Federation:
+def of_writers(
+    name: str, nodes: Mapping[str, ClassImages], held_out: tuple[Names, Names], channels: int = 1, *, rotate: bool
+) -> Federation:
     """Return the federation of writers ("Greek/writer1") by character, of which whole scripts are held out."""
     script_of = {node: node.partition("/")[0] for node in nodes}
     named = {
-        node: {f"{script_of[node]}/{character}": images for character, images in classes.items()}
+        node: {f"{script_of[node]}/{each}": images.expand(-1, channels, -1, -1) for each, images in classes.items()}
         for node, classes in nodes.items()
     }
     test, validation = ([node for node in nodes if script_of[node] in kept] for kept in held_out)
