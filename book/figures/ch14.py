@@ -32,7 +32,7 @@ def show_photos(rows: Mapping[str, Tensor], caption: str = "") -> Figure:
 
 
 @page_style
-def show_dealing(
+def show_partition(
     nodes: Mapping[str, Mapping[str, Mapping[str, int]]], heads: Mapping[str, Tensor], caption: str = ""
 ) -> Figure:
     """Draw which node holds how many images of which class: a row a node, a column a class.

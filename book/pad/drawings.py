@@ -1,10 +1,8 @@
 """The glyph federation as drawings: the same characters, drawn by a pen that shakes, one line after another."""
 
-import hashlib
 import itertools
-import json
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,12 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mglib.tasks import fonts, glyphs, scripts
-from mglib.tasks.assembly import LEAST_CLASSES, Split, assemble, check_names
-from mglib.tasks.cache import cache_folder, read_or_make
-from mglib.tasks.episodes import Federation
-from mglib.tasks.glyphs import kept_characters
-from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
+from mglib.tasks import fonts, glyphs
+from mglib.tasks.federations import LEAST_CLASSES, Federation, Names, choose_held_out
+from mglib.tasks.glyphs import SCRIPTS, TEST, VALIDATION, cached_path, kept_characters, of_writers, read_or_make
 from mglib.training import Recipe
 from pad.strokes import PEN, Stroke, centre_lines, centred, rasterise
 
@@ -48,8 +43,8 @@ class DrawingSettings:
 def drawing_federation(
     settings: DrawingSettings | None = None,
     *,
-    held_out: Collection[str] = TEST,
-    validation: Collection[str] = VALIDATION,
+    held_out: Names = (),
+    validation: Names = (),
     rotate: bool = False,
     cache: Path | None = None,
 ) -> Federation:
@@ -61,18 +56,12 @@ def drawing_federation(
         ValueError: for a script that does not exist, or one held out that has hardly a shape of its own.
     """
     settings = settings or DrawingSettings()
-    check_names("held_out", held_out, SCRIPTS)
-    check_names("validation", validation, SCRIPTS)
-    held = {*held_out, *validation}
-    path = (cache or cache_folder()) / f"drawings-{_fingerprint(settings, held)}.safetensors"
-    nodes = read_or_make(path, lambda: _draw_all(settings, held))
-    named = {
-        node: {f"{node.split('/')[0]}/{character}": images for character, images in classes.items()}
-        for node, classes in nodes.items()
-    }
-    tested = [node for node in nodes if node.split("/")[0] in held_out]
-    validated = [node for node in nodes if node.split("/")[0] in validation]
-    return assemble("drawings", named, tested, validated, rotate=rotate)
+    kept = choose_held_out(SCRIPTS, (held_out, validation), (TEST, VALIDATION))
+    held = {*kept[0], *kept[1]}
+    choices = [asdict(settings), sorted(held), matplotlib.__version__, np.__version__]
+    code = (__file__, str(Path(__file__).with_name("strokes.py")), glyphs.__file__, fonts.__file__)
+    path = cached_path("drawings", choices, code, cache)
+    return of_writers("drawings", read_or_make(path, lambda: _draw_all(settings, held)), kept, rotate=rotate)
 
 
 def federation_of(recipe: Recipe) -> Federation:
@@ -83,17 +72,9 @@ def federation_of(recipe: Recipe) -> Federation:
     """
     if recipe.channels == 3:
         raise ValueError("`channels` (=3): drawings are grey")
-    held_out, validation = Split(recipe.held_out, recipe.validation).choose(SCRIPTS, TEST, VALIDATION)
     settings = DrawingSettings(image_size=recipe.image_size)
-    return drawing_federation(settings, held_out=held_out, validation=validation, rotate=recipe.rotate)
-
-
-def _fingerprint(settings: DrawingSettings, held: set[str]) -> str:
-    """A name for everything that decides the pixels: the choices, the typefaces' version and this very code."""
-    choices = json.dumps([asdict(settings), sorted(held), matplotlib.__version__, np.__version__])
-    files = (__file__, Path(__file__).with_name("strokes.py"), glyphs.__file__, fonts.__file__, scripts.__file__)
-    code = b"".join(Path(file).read_bytes() for file in files)
-    return hashlib.sha256(choices.encode() + code).hexdigest()[:16]
+    kept = {"held_out": recipe.held_out, "validation": recipe.validation}
+    return drawing_federation(settings, **kept, rotate=recipe.rotate)
 
 
 def _draw_all(settings: DrawingSettings, held: set[str]) -> dict[str, dict[str, Tensor]]:

@@ -20,8 +20,7 @@ from tqdm import tqdm
 
 from mglib import Batch, Run, adapt, set_up
 from mglib.tasks import fonts
-from mglib.tasks.glyphs import kept_characters
-from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
+from mglib.tasks.glyphs import SCRIPTS, TEST, VALIDATION, kept_characters
 from mglib.training import with_provenance
 from pad import DrawingPad, export_live
 from pad.drawings import DrawingSettings, character_lines, federation_of, shake

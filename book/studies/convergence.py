@@ -16,7 +16,7 @@ from mglib.meta import Stage
 from mglib.meta.adapt import LossFn
 from mglib.params import Params
 from mglib.tasks import Federation, Node, Task, load_federation
-from mglib.tasks.assembly import make_node
+from mglib.tasks.episodes import make_node
 from mglib.training import Recipe, set_up, with_provenance
 from mglib.training.algorithms import MetaUpdate, final_objective
 

@@ -74,7 +74,7 @@ class LabelFlip:
         """Draw the node's task and turn the labels of its queries."""
         task = self.node.sample_task(ways, shots, queries, generator)
         query = task.query
-        return replace(task, query=Batch(query.images, (query.labels + 1) % ways, query.context))
+        return replace(task, query=Batch(query.images, (query.labels + 1) % ways, query.support_images))
 
 
 @dataclass(frozen=True)

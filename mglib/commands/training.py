@@ -13,8 +13,8 @@ import tyro
 from tqdm import tqdm
 
 from mglib.federated import RoundFailed
+from mglib.params import cache_folder
 from mglib.tasks import resolve_data
-from mglib.tasks.cache import cache_folder
 from mglib.training import Recipe, Run, evaluate_run, train, with_provenance
 
 Positional = tyro.conf.Positional

@@ -70,7 +70,7 @@ class Derivatives:
         """
         if not has_closed_form(objective):
             raise ValueError(f"closed forms are for a GatedConvNet without noise, not for {objective}")
-        for images in (batch.images, batch.context):
+        for images in (batch.images, batch.support_images):
             if images is not None:
                 check_images(objective.net, images, params["head.bias"])
         self._objective, self._params, self._labels = objective, params, batch.labels
@@ -102,13 +102,13 @@ class Derivatives:
         return [under_prefix(f"layers.{i}.", params) for i in range(len(self._objective.net.layers))]
 
     def _forward(self, batch) -> None:
-        own = channels_last(batch.images if batch.context is None else batch.context)
+        own = channels_last(batch.images if batch.support_images is None else batch.support_images)
         self._own: list[Layer] = []
         for params, layer in zip(self._of_layer, self._objective.net.layers, strict=True):
             own = Layer(params, own, 1 if layer.gate is None else layer.gate.grid)
             self._own.append(own)
         self._pieces: list[_Piece] = []
-        if batch.context is not None:
+        if batch.support_images is not None:
             at_once = max(8, PIXELS_AT_ONCE // self._own[0].normalised[0].numel())
             pieces = batch.images.tensor_split(-(-len(batch.images) // at_once))
             self._pieces = [_Piece(images, self._of_layer, self._own) for images in pieces]

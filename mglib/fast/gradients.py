@@ -36,7 +36,7 @@ def fast_meta_gradient(
     The walk is the same: forward from point to point, then back with one Hessian-vector product a step. Gradients and
     products come from `Derivatives` in place of autograd; for a loss without a closed form, `meta_gradient` is called.
     """
-    if not has_closed_form(loss_fn) or task.support.context is not None:
+    if not has_closed_form(loss_fn) or task.support.support_images is not None:
         return meta_gradient(loss_fn, params, task, stages, second_order=second_order)
     path = list(_take_steps(loss_fn, params, task.support, stages))
     there = Derivatives(loss_fn, path[-1][2] if path else detach(params), task.query)

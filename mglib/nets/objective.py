@@ -39,10 +39,10 @@ class Objective:
             object.__setattr__(self, name, float(getattr(self, name)))
 
     def predict(self, params: Params, batch) -> Prediction:
-        """Return the network's answer for `batch.images`, normalised by `batch.context` where there is one."""
+        """Return the network's answer for `batch.images`, normalised by `batch.support_images` where there is one."""
         statistics = None
-        if batch.context is not None:
-            statistics = functional_call(self.net, params, (batch.context, None, self.noise)).statistics
+        if batch.support_images is not None:
+            statistics = functional_call(self.net, params, (batch.support_images, None, self.noise)).statistics
         return functional_call(self.net, params, (batch.images, statistics, self.noise))
 
     def __call__(self, params: Params, batch) -> tuple[Tensor, dict[str, Tensor]]:

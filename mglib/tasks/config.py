@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from mglib.config import LARGEST_SEED, Config
 from mglib.params import whole_number
-from mglib.tasks.dealing import Dealing
-from mglib.tasks.episodes import NewNodes
+from mglib.tasks.federations import NewNodes
+from mglib.tasks.partition import Partition
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class DataConfig(Config):
     """Whether image files are turned from dark on light to light on dark; none: told from the whole set before
     training, and kept."""
     data_seed: int = 0
-    """Of the data: what is held out where no name says it, how classes are dealt to nodes, the pixels of glyphs and
+    """Of the data: what is held out where no name says it, how classes are parted into nodes, the pixels of glyphs and
     drawings."""
 
     def check(self) -> None:
@@ -43,8 +43,8 @@ class DataConfig(Config):
         whole_number("image_size", self.image_size, 1)
         whole_number("data_seed", self.data_seed, 0, LARGEST_SEED)
         self.refuse_unless(self.channels in (None, 1, 3), "channels", "must be 1 (grey) or 3 (colour)")
-        self.dealing_with(1)  # checks the rest
+        self.partition_for(1)  # checks the rest
 
-    def dealing_with(self, images_per_class: int) -> Dealing:
+    def partition_for(self, images_per_class: int) -> Partition:
         """Return how a flat set of classes becomes nodes, with at least so many images of a class on each."""
-        return Dealing(self.new_nodes, self.nodes, self.classes_per_node, images_per_class)
+        return Partition(self.new_nodes, self.nodes, self.classes_per_node, images_per_class)

@@ -1,32 +1,22 @@
 """load_federation: one name, one federation, whatever the images come from."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
-from mglib.params import whole_number
-from mglib.tasks.assembly import LEAST_CLASSES, Images, Split, assemble, make_node
-from mglib.tasks.cache import cache_folder
-from mglib.tasks.class_splits import CLASS_SPLITS, ClassSplit
-from mglib.tasks.dealing import Dealing, deal
-from mglib.tasks.episodes import Federation, Node
+from mglib.params import cache_folder
+from mglib.tasks.episodes import ClassImages, Node, make_node
+from mglib.tasks.federations import LEAST_CLASSES, Federation, Names, assemble, choose_held_out
 from mglib.tasks.folders import read_folder
 from mglib.tasks.glyphs import GlyphSettings, glyph_federation
-from mglib.tasks.images import LARGEST
-from mglib.tasks.published import labelled_images, omniglot_folders
-from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
+from mglib.tasks.images import check_shape
+from mglib.tasks.partition import Partition, partition_classes
+from mglib.tasks.published import CLASS_SPLITS, labelled_images, omniglot_folders, read_class_split
 
 _WITH_PATH = (*CLASS_SPLITS, "folder")
-DATA_NAMES = (
-    "glyphs",
-    "omniglot",
-    "cifar10",
-    "cifar100",
-    "fashion-mnist",
-    *(f"{kind}:PATH" for kind in _WITH_PATH),
-)
-OMNIGLOT_VALIDATION = 5  # of the 30 background alphabets
 # Classes held out for (test, validation): by class as CIFAR-FS does for cifar100, half of the small sets.
 _HELD_OUT_CLASSES = {"cifar10": (5, 0), "cifar100": (20, 16), "fashion-mnist": (5, 0)}
+DATA_NAMES = ("glyphs", "omniglot", *_HELD_OUT_CLASSES, *(f"{kind}:PATH" for kind in _WITH_PATH))
+OMNIGLOT_VALIDATION = 5  # of the 30 background alphabets
 
 
 def load_federation(
@@ -35,10 +25,10 @@ def load_federation(
     image_size: int = 28,
     channels: int | None = None,
     invert: bool | None = None,
-    held_out: Collection[str] = (),
-    validation: Collection[str] = (),
+    held_out: Names = (),
+    validation: Names = (),
     rotate: bool = False,
-    dealing: Dealing | None = None,
+    partition: Partition | None = None,
     seed: int = 0,
     root: Path | str | None = None,
 ) -> Federation:
@@ -47,13 +37,11 @@ def load_federation(
     data: one of DATA_NAMES.
       glyphs: writers of scripts, generated; `held_out` names scripts, by default TEST and VALIDATION.
       omniglot: alphabets; tested on the evaluation set, validated on five alphabets of the background set.
-      cifar10, cifar100, fashion-mnist: classes are dealt to nodes; `held_out` names classes.
-      cifar-fs:PATH: PATH/data/<class>/<image>; in PATH/splits/bertinetto the files train.txt, val.txt and test.txt, a
-        class a line.
-      mini-imagenet:PATH: PATH/images/<file>; in PATH the files train.csv, val.csv and test.csv with the header
-        filename,label.
-        Both are split by class as published, and the classes of each split are dealt to nodes.
-      folder:PATH: PATH/<node>/<class>/<image>, or PATH/<class>/<image> with classes dealt to nodes.
+      cifar10, cifar100, fashion-mnist: classes are partitioned into nodes; `held_out` names classes.
+      cifar-fs:PATH: PATH/data/<class>/<image> and PATH/splits/bertinetto/{train,val,test}.txt, a class a line.
+      mini-imagenet:PATH: PATH/images/<file> and PATH/{train,val,test}.csv with the header filename,label.
+        Both are split by class as published, and the classes of each split are partitioned into nodes.
+      folder:PATH: PATH/<node>/<class>/<image>, or PATH/<class>/<image> with classes partitioned into nodes.
         Tested by default on a quarter of the nodes (or classes, five at least), validated on none.
     image_size: pixels a side to which images are resized.
     channels: 1 grey, 3 colour, None as the images are.
@@ -61,62 +49,61 @@ def load_federation(
         the median pixel of the whole set is bright and no image has colour. `Federation.inverted` says what was done.
     held_out, validation: names of the nodes, scripts or classes kept for test and for validation.
     rotate: training nodes also appear turned by 90, 180 and 270 degrees, with classes of their own.
-    dealing: how a flat set of classes becomes nodes, by default every class on one node.
-    seed: of every choice, and of the pixels of glyphs and drawings.
+    partition: how a flat set of classes becomes nodes, by default every class on one node.
+    seed: of every choice, and of the pixels of glyphs.
     root: where downloads and the glyph cache lie; by default $MGLIB_CACHE or the user's cache folder.
 
     Raises ValueError for an unknown name (the message lists the allowed ones), images that cannot be read, or
     too few nodes or classes; DataUnavailableError, a ValueError, for a download without a network.
     """
-    if channels not in (None, 1, 3):
-        raise ValueError(f"`channels` (={channels}) must be 1 (grey), 3 (colour) or None (as the images are)")
-    image_size = whole_number("image_size", image_size, 8, LARGEST)
-    split, dealing, root = Split(held_out, validation, seed), dealing or Dealing(), Path(root or cache_folder())
-    if data in ("glyphs", "omniglot"):
-        _check_undealt(data, dealing)
+    image_size = check_shape(image_size, channels)
+    chosen, root = (held_out, validation), Path(root or cache_folder())
+    partition, (kind, path) = partition or Partition(), _kind_and_path(data)
     if data == "glyphs":
-        test, checked = split.choose(SCRIPTS, TEST, VALIDATION)
+        _check_unpartitioned(data, partition)
         settings = GlyphSettings(image_size=image_size, channels=channels or 1, seed=seed)
-        return glyph_federation(settings, held_out=test, validation=checked, rotate=rotate, cache=root)
+        return glyph_federation(settings, held_out=held_out, validation=validation, rotate=rotate, cache=root)
     if data == "omniglot":
-        background, evaluation = (read_folder(path, image_size, channels, invert) for path in omniglot_folders(root))
+        _check_unpartitioned(data, partition)
+        background, evaluation = (read_folder(each, image_size, channels, invert) for each in omniglot_folders(root))
         nodes = _qualified({**background.nodes, **evaluation.nodes})
-        chosen = split.choose(nodes, tuple(evaluation.nodes), OMNIGLOT_VALIDATION)
-        return assemble(data, nodes, *chosen, rotate=rotate, invert=background.invert)
-    kind, path = _kind_and_path(data)
+        kept = choose_held_out(nodes, chosen, (tuple(evaluation.nodes), OMNIGLOT_VALIDATION), seed)
+        return assemble(data, nodes, kept, rotate=rotate, invert=background.invert)
     if kind == "folder":
         images, has_nodes, invert = read_folder(path, image_size, channels, invert)
         if has_nodes:
-            _check_undealt(data, dealing)
-            chosen = split.choose(images, max(1, round(len(images) / 4)), 0)
-            return assemble(data, _qualified(images), *chosen, rotate=rotate, invert=invert)
-        flat = ClassSplit(images[""], max(LEAST_CLASSES, round(len(images[""]) / 4)), 0)
+            _check_unpartitioned(data, partition)
+            kept = choose_held_out(images, chosen, (max(1, round(len(images) / 4)), 0), seed)
+            return assemble(data, _qualified(images), kept, rotate=rotate, invert=invert)
+        classes = images[""]
+        default = max(LEAST_CLASSES, round(len(classes) / 4)), 0
     elif kind in CLASS_SPLITS:
-        flat = CLASS_SPLITS[kind](path, image_size, channels)
+        classes, default = read_class_split(kind, path, image_size, channels)
     elif data in _HELD_OUT_CLASSES:
-        flat = ClassSplit(labelled_images(data, root, image_size, channels), *_HELD_OUT_CLASSES[data])
+        classes, default = labelled_images(data, root, image_size, channels), _HELD_OUT_CLASSES[data]
     else:
         raise ValueError(f"unknown data set {data!r}; allowed are {', '.join(DATA_NAMES)}")
-    if dealing.new_nodes == "unseen-sets":
-        _check_no_class_is_kept(data, kind, split)
-        chosen = (), ()
+    if partition.new_nodes == "unseen-sets":
+        _check_no_class_is_kept(data, kind, (*held_out, *validation))
+        kept = (), ()
     else:
-        chosen = split.choose(flat.classes, flat.test, flat.validation)
-    return deal(data, flat.classes, chosen, dealing, seed=seed, rotate=rotate, invert=bool(invert))
+        kept = choose_held_out(classes, chosen, default, seed)
+    return partition_classes(data, classes, kept, partition, seed=seed, rotate=rotate, invert=bool(invert))
 
 
-def _check_undealt(data: str, dealing: Dealing) -> None:
-    """Raise ValueError if data that have nodes of their own are asked to be dealt to others."""
-    if dealing != Dealing():
+def _check_unpartitioned(data: str, partition: Partition) -> None:
+    """Raise ValueError if data that have nodes of their own are to be partitioned into others."""
+    if partition != Partition():
         raise ValueError(
-            f"{data} has nodes of its own, so `new_nodes` (={dealing.new_nodes!r}), `nodes` (={dealing.nodes}) and "
-            f"`classes_per_node` (={dealing.classes_per_node}) must be left as they are: they deal flat sets of classes"
+            f"{data} has nodes of its own, so `new_nodes` (={partition.new_nodes!r}), `nodes` (={partition.nodes}) and "
+            f"`classes_per_node` (={partition.classes_per_node}) must be left as they are: they partition flat sets of "
+            f"classes"
         )
 
 
-def _check_no_class_is_kept(data: str, kind: str, split: Split) -> None:
+def _check_no_class_is_kept(data: str, kind: str, named: Names) -> None:
     """Raise ValueError if classes are to be kept from training, which new sets of trained classes contradict."""
-    if named := [*split.held_out, *split.validation]:
+    if named:
         raise ValueError(
             f"`new_nodes` (='unseen-sets') trains on every class, so held_out and validation must name none, "
             f"not {', '.join(named)}"
@@ -170,6 +157,6 @@ def _kind_and_path(data: str) -> tuple[str, Path]:
     return (kind, Path(path).expanduser()) if path and kind in _WITH_PATH else ("", Path())
 
 
-def _qualified(nodes: Images) -> Images:
+def _qualified(nodes: Mapping[str, ClassImages]) -> dict[str, ClassImages]:
     """The same images, each class named after its node too: two alphabets may both hold a "character01"."""
     return {node: {f"{node}/{name}": images for name, images in classes.items()} for node, classes in nodes.items()}

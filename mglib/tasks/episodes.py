@@ -1,18 +1,15 @@
-"""Batch, Task, Node, Federation: what is learnt, and the sampling of one task from one node."""
+"""Batch, Task, Node: labelled images, one few-shot problem, and the device that it is sampled from."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-ROTATIONS = {"90": 1, "180": 2, "270": 3}  # degrees counter-clockwise: number of quarter turns
-SPLITS = ("train", "validation", "test")
-NewNodes = Literal["unseen-classes", "unseen-sets"]
+ClassImages = Mapping[str, Tensor]  # class: (example, channel, height, width), uint8
 
 
 @dataclass(frozen=True, eq=False)  # == of tensors has no single truth value
@@ -21,19 +18,19 @@ class Batch:
 
     images: (batch, channel, height, width), float32, background 0 and ink 1.
     labels: (batch,), int64, from 0 to ways - 1.
-    context: (context, channel, height, width) or None: the images whose statistics normalise this batch.
-        A query batch carries its task's support images here, so that a prediction never depends on the
-        other queries (inductive evaluation); None means that the batch normalises itself.
+    support_images: (support example, channel, height, width) or None: the images whose statistics normalise this
+        batch. A query batch carries those of its task here, so that a prediction never depends on the other
+        queries (inductive evaluation); None means that the batch normalises itself.
     """
 
     images: Tensor
     labels: Tensor
-    context: Tensor | None = None
+    support_images: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the same batch on `device`."""
-        context = None if self.context is None else self.context.to(device)
-        return Batch(self.images.to(device), self.labels.to(device), context)
+        support_images = None if self.support_images is None else self.support_images.to(device)
+        return Batch(self.images.to(device), self.labels.to(device), support_images)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,111 +137,21 @@ class Node:
             [generator.choice(self.examples_by_class[label], size=needed, replace=False) for label in chosen]
         )  # (ways, shots + queries), positions without repetition
         support = self._batch(drawn[:, :shots])
-        query = self._batch(drawn[:, shots:], context=support.images)
+        query = self._batch(drawn[:, shots:], support.images)
         return Task(self.name, tuple(self.classes[label] for label in chosen), support, query)
 
-    def _batch(self, positions: np.ndarray, context: Tensor | None = None) -> Batch:
+    def _batch(self, positions: np.ndarray, support_images: Tensor | None = None) -> Batch:
         """The examples at `positions` (ways, examples per class), labelled by row."""
         ways, per_class = positions.shape
         images = self.images[torch.from_numpy(positions.reshape(-1))].float() / 255
-        return Batch(images, torch.arange(ways).repeat_interleave(per_class), context)
+        return Batch(images, torch.arange(ways).repeat_interleave(per_class), support_images)
 
 
-@dataclass(frozen=True, eq=False)
-class Federation:
-    """Nodes to train on, nodes to choose settings by, and nodes touched once, at the end.
+def make_node(name: str, classes: ClassImages, invert: bool = False) -> Node:
+    """Return the node that holds these images, turned from dark on light to light on dark with `invert`.
 
-    new_nodes says what the nodes of `validation` and `test` hold that no training node does:
-        unseen-classes: no class of theirs occurs in `train`.
-        unseen-sets: the classes occur there, but no training node holds the same set of them; nor is any image
-        on two nodes (a training node and its turned versions count as one).
-
-    Raises ValueError if that is not so, or if images differ in shape.
+    Class names must be qualified where nodes could share them.
     """
-
-    name: str
-    train: Sequence[Node]
-    validation: Sequence[Node]
-    test: Sequence[Node]
-    image_size: int  # pixels a side
-    channels: int  # 1 grey, 3 colour
-    new_nodes: NewNodes = "unseen-classes"
-    inverted: bool = False  # whether the images were dark on light and have been turned
-
-    def __post_init__(self) -> None:
-        """Refuse a split that lets be trained on what is tested on."""
-        check_new_nodes(self.new_nodes)
-        for _, node in self._nodes_at_hand():
-            expected = (self.channels, self.image_size, self.image_size)
-            if tuple(node.images.shape[1:]) != expected:
-                raise ValueError(
-                    f"federation {self.name!r}: images must have shape {expected}, "
-                    f"but node {node.name!r} has {tuple(node.images.shape[1:])}"
-                )
-        if self.new_nodes == "unseen-classes":
-            self._check_classes()
-        else:
-            self._check_sets()
-            self._check_images()
-
-    def _nodes_at_hand(self) -> Iterator[tuple[str, Node]]:
-        for split in SPLITS:
-            for node in at_hand(getattr(self, split)):
-                yield split, node
-
-    def _check_classes(self) -> None:
-        """Raise ValueError if a class of a held-out node is trained on."""
-        trained = {original_class(name) for node in at_hand(self.train) for name in node.classes}
-        for split in SPLITS[1:]:
-            held_out = {original_class(name) for node in at_hand(getattr(self, split)) for name in node.classes}
-            if shared := sorted(trained & held_out):
-                raise ValueError(
-                    f"federation {self.name!r}: classes of {split} must not occur in train, "
-                    f"but {len(shared)} do: {', '.join(shared[:5])}"
-                )
-
-    def _check_sets(self) -> None:
-        """Raise ValueError if a held-out node holds the same set of classes as a training node."""
-        trained = {frozenset(map(original_class, node.classes)): node.name for node in at_hand(self.train)}
-        for split, node in self._nodes_at_hand():
-            same = trained.get(frozenset(map(original_class, node.classes)))
-            if split != "train" and same:
-                raise ValueError(
-                    f"federation {self.name!r}: no training node may hold the same set of classes as a node of "
-                    f"{split}, but {same!r} holds that of {node.name!r}: {', '.join(node.classes)}"
-                )
-
-    def _check_images(self) -> None:
-        """Raise ValueError if an image, turned or not, is on two nodes."""
-        owners: dict[bytes, tuple[str, str]] = {}
-        for split, node in self._nodes_at_hand():
-            original = original_class(node.name)
-            turns = 0 if original == node.name else -ROTATIONS[node.name.removeprefix(f"{original}@")]
-            for mark in fingerprints(torch.rot90(node.images, turns, dims=(2, 3))):
-                if (owner := owners.setdefault(mark, (split, original))) != (split, original):
-                    raise ValueError(
-                        f"federation {self.name!r}: no image may be on two nodes, "
-                        f"but one of {node.name!r} is on {owner[1]!r} too"
-                    )
-
-
-def check_new_nodes(new_nodes: str) -> None:
-    """Raise ValueError, listing the allowed names, unless this says what new nodes may hold."""
-    if new_nodes not in get_args(NewNodes):
-        raise ValueError(f"`new_nodes` (={new_nodes!r}) must be one of {', '.join(get_args(NewNodes))}")
-
-
-def fingerprints(images: Tensor) -> list[bytes]:
-    """Return a short text for each image, (example, channel, height, width) uint8: the same for the same pixels."""
-    return [hashlib.sha256(image.tobytes()).digest() for image in images.numpy()]
-
-
-def at_hand(nodes: Sequence[Node]) -> Sequence[Node]:
-    """Return what of `nodes` is in memory and can be checked: all, or what virtual ones are dealt from."""
-    return getattr(nodes, "pool", nodes)
-
-
-def original_class(name: str) -> str:
-    """Return the class that a rotated class comes from: "Greek/beta@90" gives "Greek/beta"."""
-    base, mark, angle = name.rpartition("@")
-    return base if mark and angle in ROTATIONS else name
+    labels = [torch.full((len(images),), label) for label, images in enumerate(classes.values())]
+    images = torch.cat(list(classes.values()))
+    return Node(name, tuple(classes), 255 - images if invert else images, torch.cat(labels))

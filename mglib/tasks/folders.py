@@ -2,34 +2,32 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mglib.tasks.assembly import Images
+from mglib.tasks.episodes import ClassImages
 from mglib.tasks.images import EXTENSIONS, has_bright_background, is_image, load_images, read_images
 
 LAYOUTS = "<node>/<class>/<image> or <class>/<image>"
 
 
-@dataclass
-class _Listing:
-    """What a folder holds, hidden entries left out."""
+class Folder(NamedTuple):
+    """The images of a folder, as they are in the files."""
+
+    nodes: dict[str, ClassImages]  # all classes on one nameless node where the folder has none
+    has_nodes: bool
+    invert: bool  # whether they are to be turned from dark on light to light on dark
+
+
+class _Listing(NamedTuple):
+    """What a folder holds, hidden entries left out, sorted by name."""
 
     folders: list[Path]
     images: list[Path]
     others: list[Path]
-
-
-class Folder(NamedTuple):
-    """The images of a folder, as they are in the files."""
-
-    nodes: Images  # all classes on one nameless node where the folder has none
-    has_nodes: bool
-    invert: bool  # whether they are to be turned from dark on light to light on dark
 
 
 def read_folder(path: Path | str, image_size: int, channels: int | None = None, invert: bool | None = None) -> Folder:
@@ -42,37 +40,34 @@ def read_folder(path: Path | str, image_size: int, channels: int | None = None, 
     file that cannot be read.
     """
     root = Path(path)
-    ignored: list[Path] = []
     top = _listing(root)
     inside = {folder: _listing(folder) for folder in top.folders}
     classes = [folder for folder, listing in inside.items() if listing.images]
     nodes = [folder for folder, listing in inside.items() if listing.folders]
+    others = [file for listing in inside.values() for file in listing.others]
     if classes and nodes:
         raise ValueError(f"{root} mixes layouts: {classes[0]} holds images, {nodes[0]} holds folders; use {LAYOUTS}")
     if not classes and not nodes:
-        others = top.others + [file for listing in inside.values() for file in listing.others]
-        raise ValueError(f"there is no image in {root}{_named(others)}; expected below it is {LAYOUTS}")
-    ignored += top.images + top.others
-    if nodes:
-        ignored += [file for listing in inside.values() for file in listing.others]
-        empty = [folder for folder, listing in inside.items() if not listing.folders]
-        if empty:
-            raise ValueError(f"there is no class in node {empty[0]}; expected below {root} is {LAYOUTS}")
-        files = {node.name: _class_files(inside[node].folders, ignored) for node in nodes}
-    else:
-        files = {"": _class_files(top.folders, ignored)}
+        raise ValueError(f"there is no image in {root}{_named(top.others + others)}; expected below it is {LAYOUTS}")
+    if nodes and (empty := [folder for folder in inside if folder not in nodes]):
+        raise ValueError(f"there is no class in node {empty[0]}; expected below {root} is {LAYOUTS}")
+    ignored = top.images + top.others + (others if nodes else [])
+    groups = {node.name: inside[node].folders for node in nodes} or {"": top.folders}
+    files = {name: _class_files(folders, ignored) for name, folders in groups.items()}
     _warn_of_ignored(root, ignored)
     every = [file for classes in files.values() for each in classes.values() for file in each]
     images, coloured = read_images(every, image_size, channels)
-    bright = invert is None and has_bright_background(images)
-    if bright and coloured:
-        warnings.warn(
-            f"the images of {root} are bright, but have colour, so they stay as they are; `invert` turns them",
-            stacklevel=3,
-        )
+    if invert is None:
+        bright = has_bright_background(images)
+        invert = bright and not coloured
+        if bright and coloured:
+            warnings.warn(
+                f"the images of {root} are bright, but have colour, so they stay as they are; `invert` turns them",
+                stacklevel=3,
+            )
     parts = iter(images.split([len(each) for classes in files.values() for each in classes.values()]))
     read = {node: {name: next(parts) for name in classes} for node, classes in files.items()}
-    return Folder(read, bool(nodes), bright and not coloured if invert is None else invert)
+    return Folder(read, bool(nodes), invert)
 
 
 def read_support(
@@ -93,15 +88,12 @@ def read_support(
             f"{root} holds images ({top.images[0].name}) beside folders ({top.folders[0].name}); "
             f"use <class>/<image> or <class>.png, not both"
         )
-    if top.folders:
-        files = _class_files(top.folders, ignored)
-    else:
-        files = {image.stem: [image] for image in top.images}
-        if len(files) < len(top.images):
-            names = ", ".join(image.name for image in top.images)
-            raise ValueError(f"{root} holds several images of one class name: {names}; use <class>/<image> instead")
+    files = _class_files(top.folders, ignored) or {image.stem: [image] for image in top.images}
     if not files:
         raise ValueError(f"there is no image in {root}{_named(ignored)}; expected are <class>/<image> or <class>.png")
+    if len(files) < len(top.images):
+        names = ", ".join(image.name for image in top.images)
+        raise ValueError(f"{root} holds several images of one class name: {names}; use <class>/<image> instead")
     _warn_of_ignored(root, ignored)
     images = load_images([file for each in files.values() for file in each], image_size, channels, invert=invert)
     counts = torch.tensor([len(each) for each in files.values()])
@@ -109,18 +101,14 @@ def read_support(
 
 
 def _listing(folder: Path) -> _Listing:
-    """The visible entries of a folder by kind, sorted by name. Raises ValueError if it cannot be listed."""
-    listing = _Listing([], [], [])
+    """What a folder holds. Raises ValueError if it cannot be listed."""
     try:
-        entries = sorted(folder.iterdir())
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise ValueError(f"{folder} is not a folder that can be read: {error.strerror}") from error
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        kind = listing.folders if entry.is_dir() else listing.images if is_image(entry) else listing.others
-        kind.append(entry)
-    return listing
+    folders = [entry for entry in entries if entry.is_dir()]
+    files = [entry for entry in entries if not entry.is_dir()]
+    return _Listing(folders, [file for file in files if is_image(file)], [file for file in files if not is_image(file)])
 
 
 def _class_files(folders: list[Path], ignored: list[Path]) -> dict[str, list[Path]]:

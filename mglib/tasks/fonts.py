@@ -19,6 +19,7 @@ FACES = (
 CANVAS = 96  # pixels a side of a clean rendering
 INK = 0.62  # share of the canvas that the larger side of a character fills
 ENLARGEMENT = 1.7  # how far a small character (a comma-like one) may be enlarged beyond its script's scale
+_FAR = 2 * CANVAS**2  # pixels, squared: beyond any two pixels of a canvas
 _POINTS = 80  # font size at which outlines are drawn before scaling
 _TEMPLATE = 24  # pixels a side at which characters are compared
 _SHIFT = 2  # template pixels by which two characters may be shifted when compared
@@ -59,36 +60,43 @@ def render(characters: str, face: str) -> np.ndarray:
     Returns (character, CANVAS, CANVAS), float32, in units of the canvas side.
     Raises ValueError if a character has no ink in this face.
     """
-    from scipy.ndimage import distance_transform_edt
-
     inks = [_ink(character, face) for character in characters]
     if None in inks:
         raise ValueError(f"{face} has no ink for {characters[inks.index(None)]!r}; choose another character or face")
     typical = float(np.median([max(ink.size) for ink in inks]))
-    distances = []
+    canvases = []
     for ink in inks:
         scale = INK * CANVAS / max(*ink.size, typical / ENLARGEMENT)
         width, height = (max(1, round(side * scale)) for side in ink.size)
         canvas = Image.new("L", (CANVAS, CANVAS))
-        canvas.paste(
-            ink.resize((width, height), Image.Resampling.BILINEAR),
-            ((CANVAS - width) // 2, (CANVAS - height) // 2),
-        )
-        inside = np.asarray(canvas) > 127
-        distances.append(distance_transform_edt(~inside) - distance_transform_edt(inside))
-    return np.stack(distances).astype(np.float32) / CANVAS
+        resized = ink.resize((width, height), Image.Resampling.BILINEAR)
+        canvas.paste(resized, ((CANVAS - width) // 2, (CANVAS - height) // 2))
+        canvases.append(np.asarray(canvas))
+    inside = np.stack(canvases) > 127
+    return (_distance(~inside) - _distance(inside)).astype(np.float32) / CANVAS
 
 
+def _distance(masks: np.ndarray) -> np.ndarray:
+    """How many pixels each one of `masks`, (character, CANVAS, CANVAS), is from the nearest one outside, exactly."""
+    squares = np.where(masks, np.int16(_FAR), np.int16(0))
+    for axis in (1, 2):  # to the nearest in the same column, then to the nearest of all
+        source = np.ascontiguousarray(np.moveaxis(squares, axis, 0))
+        nearest = source.copy()
+        for step in range(1, CANVAS):
+            square = np.int16(step**2)
+            np.minimum(nearest[step:], source[:-step] + square, out=nearest[step:])
+            np.minimum(nearest[:-step], source[step:] + square, out=nearest[:-step])
+        squares = np.moveaxis(nearest, 0, axis)
+    return np.sqrt(squares, dtype=np.float64)
+
+
+@cache
 def _templates(characters: str) -> np.ndarray:
     """Blurred renderings in the reference face, zero mean and unit length: (character, side, side)."""
     soft = np.clip(0.5 - render(characters, FACES[0]) * _TEMPLATE / 2, 0, 1)
     step = CANVAS // _TEMPLATE
     small = soft.reshape(-1, _TEMPLATE, step, _TEMPLATE, step).mean(axis=(2, 4))
-    return _normalise(small)
-
-
-def _normalise(templates: np.ndarray) -> np.ndarray:
-    centred = templates - templates.mean(axis=(-2, -1), keepdims=True)
+    centred = small - small.mean(axis=(-2, -1), keepdims=True)
     return centred / np.linalg.norm(centred, axis=(-2, -1), keepdims=True)
 
 

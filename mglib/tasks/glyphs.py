@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import unicodedata
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -13,14 +15,45 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mglib.params import cache_folder, load, save, whole_number
 from mglib.tasks import fonts
-from mglib.tasks.assembly import LEAST_CLASSES, assemble, check_names
-from mglib.tasks.cache import cache_folder, read_or_make
-from mglib.tasks.episodes import Federation
-from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
+from mglib.tasks.episodes import ClassImages
+from mglib.tasks.federations import LEAST_CLASSES, Federation, Names, assemble, check_names, choose_held_out
+from mglib.tasks.images import check_shape
 
 ALIKE = 0.90  # correlation of clean renderings above which two characters count as one
 _CHUNK = 1024  # examples drawn at once, which bounds memory
+
+
+def _letters(*ranges: tuple[int, int]) -> str:
+    """The characters of these inclusive code point ranges; combining marks and unassigned ones left out."""
+    every = (chr(code) for first, last in ranges for code in range(first, last + 1))
+    return "".join(character for character in every if unicodedata.category(character)[0] in "LNSP")
+
+
+# Every script is covered by DejaVu Sans, several by further faces. Characters that look alike are dropped later.
+SCRIPTS: dict[str, str] = {
+    "Latin": _letters((0x41, 0x5A), (0x61, 0x7A), (0x30, 0x39)),
+    "Greek": _letters((0x391, 0x3A1), (0x3A3, 0x3A9), (0x3B1, 0x3C9)),
+    "Cyrillic": _letters((0x410, 0x44F)),
+    "Arabic": _letters((0x621, 0x63A), (0x641, 0x64A)),
+    "Syllabics": "ᐁᐃᐅᐊᐯᐱᐳᐸᑌᑎᑐᑕᑫᑭᑯᑲᒉᒋᒍᒐᒣᒥᒧᒪᓀᓂᓄᓇᓓᓕᓗᓚᓭᓯᓱᓴᔐᔑᔓᔕᔦᔨᔪᔭᕂᕆᕈᕋᕓᕕᕗᕙᕞᕠᕤᕦ",
+    "Lisu": _letters((0xA4D0, 0xA4F7)),
+    "Old Italic": _letters((0x10300, 0x1031E)),
+    "Ogham": _letters((0x1681, 0x169A)),
+    "Mathematics": "∀∁∂∃∄∅∆∇∈∉∏∑∓∗∘√∛∝∞∟∠∡∤∥∧∩∪∫∬∮∴∵∶∷∺∻∾∿≀≁≃≄≅≉≋≍≎≏≐≓≔≗≙≛≟"
+    "≠≡≤≥≨≪≬≮≰≶≺≼⊀⊂⊄⊆⊉⊏⊑⊓⊕⊗⊛⊞⊠⊢⊤⊨⊩⊲⊴⊸⊻⊾⊿⋄⋇⋈⋋⋎⋐⋔⋕⋖⋚⋮⋱",
+    "Armenian": _letters((0x531, 0x556), (0x561, 0x587)),
+    "N'Ko": _letters((0x7C0, 0x7E7)),
+    "Georgian": _letters((0x10D0, 0x10F6)),
+    "Tifinagh": _letters((0x2D30, 0x2D65)),
+    "Hebrew": _letters((0x5D0, 0x5EA)),
+    "Lao": "ກຂຄງຈຊຍດຕຖທນບປຜຝພຟມຢຣລວສຫອຮຯະາຽເແໂໃໄໆ໐໑໒໓໔໕໖໗໘໙ໜໝ",
+}
+
+# Chosen for being unlike each other, before anything was measured on them.
+VALIDATION = ("Armenian", "N'Ko")
+TEST = ("Georgian", "Tifinagh", "Hebrew", "Lao")
 
 
 @dataclass(frozen=True)
@@ -52,62 +85,81 @@ class GlyphSettings:
 
     def __post_init__(self) -> None:
         """Refuse counts and strengths that mean nothing."""
+        check_shape(self.image_size, self.channels)
+        for name in ("examples", "writers", "held_out_writers"):
+            whole_number(name, getattr(self, name), 1)
         for field in fields(self):
-            value, least = getattr(self, field.name), 8 if field.name == "image_size" else 1
-            if field.type is int and field.name != "seed" and value < least:
-                raise ValueError(f"{field.name} must be at least {least}, got {value}")
-            if field.name == "channels" and value not in (1, 3):
-                raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {value}")
-            if not value >= 0:  # also refuses nan
-                raise ValueError(f"{field.name} must not be negative, got {value}")
+            if not getattr(self, field.name) >= 0:  # also refuses nan
+                raise ValueError(f"`{field.name}` (={getattr(self, field.name)}) must not be negative")
 
 
 def glyph_federation(
     settings: GlyphSettings | None = None,
     *,
-    held_out: Collection[str] = TEST,
-    validation: Collection[str] = VALIDATION,
-    scripts: Collection[str] = tuple(SCRIPTS),
+    held_out: Names = (),
+    validation: Names = (),
+    scripts: Names = tuple(SCRIPTS),
     rotate: bool = False,
     cache: Path | None = None,
 ) -> Federation:
     """Return the federation whose nodes are writers, whose classes are characters.
 
     A writer ("Greek/writer1") keeps to one typeface, slant, pen and warp; all writers of a script share its
-    classes ("Greek/α"). Held-out scripts lose the characters that look like a trained one, turned or not.
+    classes ("Greek/α"). Scripts are held out for test and for validation: where none are named, TEST and VALIDATION.
+    They lose the characters that look like a trained one, turned or not.
     Pixels depend on `settings`, `scripts` and the splits only, and are kept in the folder `cache`.
 
     Raises ValueError for a script that does not exist, or one held out that has hardly a shape of its own.
     """
     settings = settings or GlyphSettings()
     check_names("scripts", scripts, SCRIPTS)
-    check_names("held_out", held_out, scripts)
-    check_names("validation", validation, scripts)
-    held = {*held_out, *validation}
-    path = (cache or cache_folder()) / f"glyphs-{_fingerprint(settings, scripts, held)}.safetensors"
-    drawn = [script for script in SCRIPTS if script in scripts]
-    nodes = read_or_make(path, lambda: _draw_all(settings, drawn, held))
-    script_of = {node: node.split("/")[0] for node in nodes}
+    test, checked = choose_held_out(scripts, (held_out, validation), (TEST, VALIDATION))
+    held = {*test, *checked}
+    choices = [asdict(settings), sorted(scripts), sorted(held), version("matplotlib"), torch.__version__]
+    path = cached_path("glyphs", choices, (__file__, fonts.__file__), cache)
+    nodes = read_or_make(path, lambda: _draw_all(settings, [s for s in SCRIPTS if s in scripts], held))
+    return of_writers("glyphs", nodes, (test, checked), settings.channels, rotate=rotate)
+
+
+def of_writers(
+    name: str, nodes: Mapping[str, ClassImages], held_out: tuple[Names, Names], channels: int = 1, *, rotate: bool
+) -> Federation:
+    """Return the federation of writers ("Greek/writer1") by character, of which whole scripts are held out."""
+    script_of = {node: node.partition("/")[0] for node in nodes}
     named = {
-        node: {
-            f"{script_of[node]}/{character}": images.expand(-1, settings.channels, -1, -1)
-            for character, images in classes.items()
-        }
+        node: {f"{script_of[node]}/{each}": images.expand(-1, channels, -1, -1) for each, images in classes.items()}
         for node, classes in nodes.items()
     }
-    tested = [node for node, script in script_of.items() if script in held_out]
-    validated = [node for node, script in script_of.items() if script in validation]
-    return assemble("glyphs", named, tested, validated, rotate=rotate)
+    test, validation = ([node for node in nodes if script_of[node] in kept] for kept in held_out)
+    return assemble(name, named, (test, validation), rotate=rotate)
 
 
-def _fingerprint(settings: GlyphSettings, scripts: Collection[str], held: set[str]) -> str:
-    """A name for everything that decides the pixels: the choices, the typefaces' version and this very code."""
-    choices = json.dumps([asdict(settings), sorted(scripts), sorted(held), version("matplotlib"), torch.__version__])
-    code = b"".join((Path(__file__).parent / name).read_bytes() for name in ("glyphs.py", "fonts.py", "scripts.py"))
-    return hashlib.sha256(choices.encode() + code).hexdigest()[:16]
+def cached_path(name: str, choices: list, code: Collection[str], cache: Path | None = None) -> Path:
+    """Return the file named after all that decides the pixels: the choices, and the files of code that draw."""
+    mark = hashlib.sha256(json.dumps(choices).encode() + b"".join(Path(file).read_bytes() for file in code))
+    return (cache or cache_folder()) / f"{name}-{mark.hexdigest()[:16]}.safetensors"
 
 
-def kept_characters(scripts: Collection[str], held_out: Collection[str]) -> dict[str, str]:
+def read_or_make(path: Path, make: Callable[[], dict[str, dict[str, Tensor]]]) -> dict[str, dict[str, Tensor]]:
+    """Return the images, {node: {class: (example, channel, height, width)}}, that lie at `path`, or make them.
+
+    What is made is left there, all classes of a node as one tensor. A file that is damaged, or a folder that cannot
+    be written to, only costs time.
+    """
+    try:
+        tensors, metadata = load(path)
+        index = json.loads(metadata["nodes"])  # [node, its classes] pairs, in order
+        return {node: dict(zip(classes, tensors[node], strict=True)) for node, classes in index}
+    except (KeyError, TypeError, ValueError):
+        nodes = make()
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        index = json.dumps([[node, list(classes)] for node, classes in nodes.items()])
+        save(path, {node: torch.stack(list(classes.values())) for node, classes in nodes.items()}, {"nodes": index})
+    return nodes
+
+
+def kept_characters(scripts: Collection[str], held_out: Names) -> dict[str, str]:
     """Return, for each script, its characters that can be told apart and, if held out, were never trained on."""
     kept = {script: fonts.distinct(SCRIPTS[script], ALIKE) for script in scripts}
     trained = "".join(characters for script, characters in kept.items() if script not in held_out)

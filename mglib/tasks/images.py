@@ -14,18 +14,8 @@ from torch import Tensor
 from mglib.params import whole_number
 
 LARGEST = 4096  # pixels a side
-EXTENSIONS = {
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".ppm",
-    ".bmp",
-    ".pgm",
-    ".tif",
-    ".tiff",
-    ".webp",
-    ".gif",
-}  # torchvision's and .gif
+# torchvision's and .gif
+EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 _COLOUR_SPREAD = 24  # between the channels of a pixel; less is the noise that JPEG leaves in grey images
 _WHITE = {"L": 255, "I": 65535, "F": 255}  # largest value of grey images, by the first letter of their mode
 _UPRIGHT = {
@@ -41,6 +31,13 @@ _BROKEN = (  # what Pillow raises on files that are damaged or lie
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
     SyntaxError, TypeError, ValueError, Image.DecompressionBombError, struct.error, zlib.error,
 )  # fmt: skip
+
+
+def check_shape(image_size: int, channels: int | None) -> int:
+    """Return the image size, pixels a side. Raises ValueError if it or the number of channels is not allowed."""
+    if channels not in (None, 1, 3):
+        raise ValueError(f"`channels` (={channels}) must be 1 (grey), 3 (colour) or None (as the images are)")
+    return whole_number("image_size", image_size, 8, LARGEST)
 
 
 def is_image(path: Path) -> bool:
@@ -71,9 +68,7 @@ def load_images(
 
 def read_images(paths: Sequence[Path | str], image_size: int, channels: int | None = None) -> tuple[Tensor, bool]:
     """Return what `load_images` does, not inverted, and whether any of the images has colour."""
-    if channels not in (None, 1, 3):
-        raise ValueError(f"`channels` (={channels}) must be 1 (grey), 3 (colour) or None (as the images are)")
-    image_size = whole_number("image_size", image_size, 8, LARGEST)
+    image_size = check_shape(image_size, channels)
     if not paths:
         raise ValueError("there must be at least one image to read, got none")
 

@@ -1,49 +1,30 @@
-"""Published image sets, read from disk or fetched through torchvision."""
+"""Published image sets: fetched through torchvision, or with a published split of their classes, in folders on disk."""
 
+import csv
 import socket
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mglib.tasks.episodes import ClassImages
+from mglib.tasks.images import is_image, load_images
+
 _TIMEOUT = 20  # seconds without an answer after which a server counts as unreachable
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how bright red, green and blue look
+_LABELLED = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "fashion-mnist": "FashionMNIST"}
+CLASS_SPLITS = {  # how the files lie
+    "cifar-fs": "PATH/data/<class>/<image> and PATH/splits/bertinetto/{train,val,test}.txt, a class a line",
+    "mini-imagenet": "PATH/images/<file> and PATH/{train,val,test}.csv with the header filename,label",
+}
 
 
 class DataUnavailableError(ValueError):
     """A published data set that is neither on disk nor to be fetched."""
-
-
-@contextmanager
-def _impatient_sockets():
-    """Give up on silent servers: torchvision itself would wait for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_TIMEOUT)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _from_disk_or_network(name: str, root: Path, make: Callable):
-    """`make(download=...)` from what is on disk, else after a download."""
-    try:
-        return make(download=False)
-    except (RuntimeError, OSError):  # torchvision's way to say that files are missing or damaged
-        pass
-    try:
-        with _impatient_sockets():
-            return make(download=True)
-    except (RuntimeError, OSError) as error:
-        reason = " ".join(str(error).split())  # torchvision's may run over several lines
-        raise DataUnavailableError(
-            f"{name} is not (complete) in {root} and could not be fetched ({reason}); "
-            f"it needs a network once, or give images of your own as folder:PATH"
-        ) from error
 
 
 def omniglot_folders(root: Path) -> tuple[Path, Path]:
@@ -52,23 +33,12 @@ def omniglot_folders(root: Path) -> tuple[Path, Path]:
     Source: Lake, Salakhutdinov & Tenenbaum 2015; 30 alphabets to learn from and 20 to be tested on.
     Raises DataUnavailableError if they are neither in `root` nor to be fetched.
     """
-
-    from torchvision import datasets  # here, since it takes as long to import as all the rest
+    load = _torchvision_datasets("omniglot").Omniglot
 
     def folder(background: bool) -> Path:
-        data = _from_disk_or_network(
-            "omniglot", root, lambda download: datasets.Omniglot(str(root), background=background, download=download)
-        )
-        return Path(data.target_folder)
+        return Path(_fetched("omniglot", root, load, background=background).target_folder)
 
     return folder(True), folder(False)
-
-
-_LABELLED = {
-    "cifar10": "CIFAR10",
-    "cifar100": "CIFAR100",
-    "fashion-mnist": "FashionMNIST",
-}
 
 
 def labelled_images(name: str, root: Path, image_size: int, channels: int | None = None) -> dict[str, Tensor]:
@@ -77,19 +47,42 @@ def labelled_images(name: str, root: Path, image_size: int, channels: int | None
     Returns {class: (example, channel, image_size, image_size) uint8}.
     Raises DataUnavailableError if the set is neither in `root` nor to be fetched.
     """
-    from torchvision import datasets
-
-    load = getattr(datasets, _LABELLED[name])
-    parts = [
-        _from_disk_or_network(name, root, lambda download, train=train: load(str(root), train=train, download=download))
-        for train in (True, False)
-    ]
+    load = getattr(_torchvision_datasets(name), _LABELLED[name])
+    parts = [_fetched(name, root, load, train=train) for train in (True, False)]
     images = torch.cat([_resized(torch.as_tensor(part.data), image_size, channels) for part in parts])
     labels = np.concatenate([np.asarray(part.targets) for part in parts])
     return {
         class_name: images[torch.from_numpy(np.flatnonzero(labels == label))]
         for label, class_name in enumerate(parts[0].classes)
     }
+
+
+def _torchvision_datasets(name: str) -> ModuleType:
+    try:
+        from torchvision import datasets  # here, since it takes as long to import as all the rest
+    except ImportError as error:
+        raise DataUnavailableError(f"{name} is read by torchvision ({error}): pip install 'mglib[data]'") from error
+    return datasets
+
+
+def _fetched(name: str, root: Path, load: Callable, **part: bool):
+    """One of torchvision's data sets from what is on disk, else after a download."""
+    try:
+        return load(str(root), download=False, **part)
+    except (RuntimeError, OSError):  # torchvision's way to say that files are missing or damaged
+        pass
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT)  # torchvision itself would wait for ever
+    try:
+        return load(str(root), download=True, **part)
+    except (RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())  # torchvision's may run over several lines
+        raise DataUnavailableError(
+            f"{name} is not (complete) in {root} and could not be fetched ({reason}); "
+            f"it needs a network once, or give images of your own as folder:PATH"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
 
 
 def _resized(images: Tensor, image_size: int, channels: int | None) -> Tensor:
@@ -103,3 +96,63 @@ def _resized(images: Tensor, image_size: int, channels: int | None) -> Tensor:
         weights = torch.tensor(_LUMA).view(1, 3, 1, 1)
         images = torch.cat([(part * weights).sum(1, keepdim=True).round().byte() for part in images.split(4096)])
     return images.contiguous()
+
+
+def read_class_split(
+    kind: str, path: Path, image_size: int, channels: int | None = None
+) -> tuple[ClassImages, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return the images by class of one of CLASS_SPLITS, and its classes for test and for validation.
+
+    Both have 64 classes to train on, 16 for validation and 20 for test. CIFAR-FS: Bertinetto et al. 2019, out of
+    CIFAR-100; mini-ImageNet: the split of Ravi & Larochelle 2017, 600 images a class. Photos are never inverted.
+
+    Raises ValueError, saying what layout is expected, if a file is missing, or a class is in two of the splits.
+    """
+    list_files = {"cifar-fs": _cifar_fs_files, "mini-imagenet": _mini_imagenet_files}[kind]
+    by_class: dict[str, list[Path]] = {}
+    names: dict[str, tuple[str, ...]] = {}
+    for split in ("train", "val", "test"):  # as the files are called
+        own = list_files(path, split)
+        if twice := sorted(by_class.keys() & own.keys()):
+            raise ValueError(f"{path}: classes must be in one split only, but {twice[0]} is in {split} and before it")
+        by_class |= own
+        names[split] = tuple(own)
+    images = load_images([file for each in by_class.values() for file in each], image_size, channels)
+    parts = images.split([len(each) for each in by_class.values()])
+    return dict(zip(by_class, parts, strict=True)), (names["test"], names["val"])
+
+
+def _cifar_fs_files(path: Path, split: str) -> dict[str, list[Path]]:
+    """The images of each class of a split, in the order of their names."""
+    files = {}
+    lines = _text(path / "splits" / "bertinetto" / f"{split}.txt", "cifar-fs").splitlines()
+    for name in filter(None, map(str.strip, lines)):
+        folder = path / "data" / name
+        files[name] = sorted(filter(is_image, folder.iterdir())) if folder.is_dir() else []
+        if not files[name]:
+            raise ValueError(
+                f"there is no image in {folder}, which a split names; expected is {CLASS_SPLITS['cifar-fs']}"
+            )
+    return files
+
+
+def _mini_imagenet_files(path: Path, split: str) -> dict[str, list[Path]]:
+    """The images of each class of a split, in the order of the table."""
+    files: dict[str, list[Path]] = {}
+    table, layout = path / f"{split}.csv", CLASS_SPLITS["mini-imagenet"]
+    rows = csv.DictReader(_text(table, "mini-imagenet").splitlines(), skipinitialspace=True)
+    if not {"filename", "label"} <= set(rows.fieldnames or ()):
+        raise ValueError(f"{table} has the header {rows.fieldnames}; expected is {layout}")
+    for row in rows:
+        if not row["filename"] or not row["label"]:
+            raise ValueError(f"{table}, line {rows.line_num}, lacks a name; expected is {layout}")
+        files.setdefault(row["label"], []).append(path / "images" / row["filename"])
+    return files
+
+
+def _text(file: Path, kind: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{file} cannot be read ({reason}); expected is {CLASS_SPLITS[kind]}") from error

@@ -15,7 +15,7 @@ from mglib.nets import Objective, dense_macs
 from mglib.params import Params, whole_number
 from mglib.tasks import Batch, Federation, Node, Task, load_nodes, resolve_data
 from mglib.tasks.datasets import of_files
-from mglib.tasks.episodes import SPLITS
+from mglib.tasks.federations import SPLITS
 from mglib.training.algorithms import final_objective, stages_of
 from mglib.training.experiment import load_data
 from mglib.training.recipes import Recipe

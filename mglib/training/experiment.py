@@ -13,7 +13,7 @@ from mglib.meta import Stage
 from mglib.nets import Objective
 from mglib.params import Params
 from mglib.tasks import Federation, Node, at_hand, load_federation, resolve_data
-from mglib.tasks.episodes import SPLITS, original_class
+from mglib.tasks.federations import SPLITS, original_class
 from mglib.training.algorithms import (
     ALGORITHMS,
     Algorithm,
@@ -169,7 +169,7 @@ def load_data(recipe: Recipe) -> Federation:
 
 def data_of(recipe: Recipe) -> dict[str, Hashable]:
     """Return what of a recipe its data depend on, as `load_federation` asks for it."""
-    names = ("data", "image_size", "channels", "invert", "held_out", "validation", "rotate", "dealing")
+    names = ("data", "image_size", "channels", "invert", "held_out", "validation", "rotate", "partition")
     return {name: getattr(recipe, name) for name in names} | {"seed": recipe.data_seed}
 
 

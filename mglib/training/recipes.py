@@ -13,7 +13,7 @@ from mglib.federated.config import FederationConfig
 from mglib.meta.config import AdaptationConfig
 from mglib.nets.config import NetworkConfig
 from mglib.params import whole_number, write_atomically
-from mglib.tasks import Dealing, resolve_data
+from mglib.tasks import Partition, resolve_data
 from mglib.tasks.config import DataConfig
 
 Method = Literal["metagater", "joint", "gates-first", "gates-fixed", "maml"]
@@ -54,9 +54,9 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
                 yield name, f"is of no use: {self.method!r} learns no gates"
 
     @property
-    def dealing(self) -> Dealing:
+    def partition(self) -> Partition:
         """How a flat set of classes becomes nodes, with enough images of a class on each for the recipe's tasks."""
-        return self.dealing_with(self.shots + self.queries)
+        return self.partition_for(self.shots + self.queries)
 
     def dumps(self) -> str:
         """Return the recipe as JSON."""

@@ -12,7 +12,7 @@ from torch import nn
 from mglib.federated import RoundResult
 from mglib.params import PART, Params, load, save, under_prefix, with_prefix, write_atomically
 from mglib.tasks import Federation
-from mglib.tasks.episodes import SPLITS, original_class
+from mglib.tasks.federations import SPLITS, original_class
 from mglib.training.algorithms import network_of
 from mglib.training.recipes import Recipe
 

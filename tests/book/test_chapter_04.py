@@ -36,8 +36,8 @@ def test_the_chapters_task_is_the_librarys_tensor_for_tensor(ways, shots, querie
         assert torch.equal(mine.images, theirs.images)
         assert mine.images.dtype == theirs.images.dtype
         assert torch.equal(mine.labels, theirs.labels)
-    assert ours.support.context is None
-    assert torch.equal(ours.query.context, its.query.context)
+    assert ours.support.support_images is None
+    assert torch.equal(ours.query.support_images, its.query.support_images)
     assert generators[0].random() == generators[1].random(), "not the same draws"
 
 

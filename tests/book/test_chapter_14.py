@@ -1,11 +1,11 @@
-"""Chapter 14: its dealing keeps what it promises, its verdicts follow the intervals, its figures say what they show."""
+"""Chapter 14: its partition keeps its promises, its verdicts follow the intervals, its figures say what they show."""
 
 import numpy as np
 import pytest
 import torch
 from chapters import defined_in
 
-from figures.ch14 import show_dealing, show_gap, show_photos
+from figures.ch14 import show_gap, show_partition, show_photos
 
 CHAPTER = "14_on_real_images"
 NAMES = [f"class{index}" for index in range(10)]
@@ -58,10 +58,10 @@ def test_a_letters_colour_says_nothing_of_its_class():
 # --- figures -------------------------------------------------------------------------------------------------------
 
 
-def test_a_dealing_says_what_is_on_new_nodes_only():
+def test_a_partition_says_what_is_on_new_nodes_only():
     heads = {name: torch.rand(8, 8) for name in NAMES[:3]}
     nodes = {"train": {"train1": {NAMES[0]: 4}}, "test": {"test1": {NAMES[0]: 3, NAMES[2]: 5}}}
-    figure = show_dealing(nodes, heads)
+    figure = show_partition(nodes, heads)
     assert "1 nodes for train, of 1 classes each; 1 nodes for test, of 2 classes each" in figure.alt
     assert "1 classes are on new nodes only" in figure.alt
 

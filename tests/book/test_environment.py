@@ -111,6 +111,7 @@ def test_versions_agree_across_the_project():
 
 # Where the packages of an extra are imported; everything else must do with the dependencies that all users get.
 OPTIONAL = {
+    "data": "tasks/published.py",
     "export": "training/export.py",
     "flower": "flower/",
     "show": "show.py",

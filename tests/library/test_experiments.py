@@ -161,7 +161,7 @@ def test_queries_are_scored_one_by_one_as_they_are_together(recipe):
     objective, query = experiment.objective, task.query
     together = objective.predict(experiment.initial, query).logits
     for index in range(len(query.labels)):
-        one = Batch(query.images[index : index + 1], query.labels[index : index + 1], query.context)
+        one = Batch(query.images[index : index + 1], query.labels[index : index + 1], query.support_images)
         torch.testing.assert_close(objective.predict(experiment.initial, one).logits[0], together[index])
 
 

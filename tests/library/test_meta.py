@@ -113,7 +113,7 @@ def test_equals_nested_autograd_on_the_gated_conv_net():
     net, params = net.double(), {name: value.double() for name, value in params.items()}
     torch.manual_seed(0)
     support = Batch(torch.rand(5, 1, 8, 8).double(), torch.arange(5))
-    query = Batch(torch.rand(10, 1, 8, 8).double(), torch.arange(10) % 5, context=support.images)
+    query = Batch(torch.rand(10, 1, 8, 8).double(), torch.arange(10) % 5, support_images=support.images)
     task = SimpleNamespace(support=support, query=query)
     gates = net.gate_names()
     stages = (Stage("backbone", frozenset(params) - gates, 0.4), Stage("gates", gates, 0.3))

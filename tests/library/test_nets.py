@@ -169,9 +169,9 @@ def test_a_prediction_never_depends_on_the_other_queries(architecture):
     net, params = make_net(architecture, 0)
     params, support, queries = half_open(net, params), images_for(net, 5, seed=1), images_for(net, 9, seed=2)
     objective, labels = Objective(net), torch.zeros(9, dtype=torch.long)
-    together = objective.predict(params, Batch(queries, labels, context=support))
+    together = objective.predict(params, Batch(queries, labels, support_images=support))
     for index in range(9):
-        alone = objective.predict(params, Batch(queries[index : index + 1], labels[:1], context=support))
+        alone = objective.predict(params, Batch(queries[index : index + 1], labels[:1], support_images=support))
         torch.testing.assert_close(alone.logits[0], together.logits[index])
         assert all(torch.equal(a[0], t[index]) for a, t in zip(alone.gates, together.gates, strict=True))
 
@@ -181,7 +181,7 @@ def test_a_batch_without_context_is_normalised_by_itself():
     images = images_for(net, 6)
     objective, labels = Objective(net), torch.zeros(6, dtype=torch.long)
     own = objective.predict(params, Batch(images, labels))
-    same = objective.predict(params, Batch(images, labels, context=images))
+    same = objective.predict(params, Batch(images, labels, support_images=images))
     torch.testing.assert_close(own.logits, same.logits)
     alone = objective.predict(params, Batch(images[:3], labels[:3]))
     assert not torch.allclose(alone.logits, own.logits[:3])

@@ -5,7 +5,7 @@ import csv
 import pytest
 from image_files import classes_of, names, write_image
 
-from mglib.tasks import Dealing, load_federation, load_nodes, resolve_data
+from mglib.tasks import Partition, load_federation, load_nodes, resolve_data
 
 SIZES = {"train": 8, "val": 5, "test": 6}  # classes
 IMAGES = 3  # a class
@@ -49,7 +49,7 @@ def load(kind, root, **options):
     return load_federation(f"{kind}:{root}", image_size=12, **options)
 
 
-def test_classes_are_split_as_published_and_dealt_to_nodes(kind, tmp_path):
+def test_classes_are_split_as_published_and_partitioned(kind, tmp_path):
     federation = load(kind, WRITERS[kind](tmp_path))
     for split, nodes in (("train", federation.train), ("val", federation.validation), ("test", federation.test)):
         assert sorted(classes_of(nodes)) == EVERY[split]
@@ -73,12 +73,12 @@ def test_bright_photos_stay_as_they_are(kind, tmp_path):
 
 
 def test_the_images_of_published_classes_can_be_shared_by_several_nodes(kind, tmp_path):
-    federation = load(kind, WRITERS[kind](tmp_path), dealing=Dealing(nodes=(2, 1, 2)), channels=3)
+    federation = load(kind, WRITERS[kind](tmp_path), partition=Partition(nodes=(2, 1, 2)), channels=3)
     assert [len(nodes) for nodes in (federation.train, federation.validation, federation.test)] == [2, 1, 2]
     with pytest.raises(
         ValueError, match=f"{kind}:.* is published with classes kept from training; allowed is unseen-c"
     ):
-        load(kind, tmp_path, dealing=Dealing("unseen-sets"))
+        load(kind, tmp_path, partition=Partition("unseen-sets"))
 
 
 def test_own_held_out_classes_take_the_place_of_the_published_ones(kind, tmp_path):

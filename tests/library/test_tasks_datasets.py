@@ -4,7 +4,7 @@ from image_files import classes_of, names, pixels_of, write_image
 from PIL import Image
 from small_data import write_alphabets
 
-from mglib.tasks import Dealing, load_federation
+from mglib.tasks import Partition, load_federation
 
 
 def write_flat(root, classes, examples=3):
@@ -71,7 +71,7 @@ def test_a_node_cannot_be_held_out_twice(alphabets):
         load(alphabets, held_out=("alphabet0",), validation=("alphabet0",))
 
 
-def test_classes_of_a_flat_folder_are_dealt_to_nodes_without_overlap(tmp_path):
+def test_classes_of_a_flat_folder_are_partitioned_without_overlap(tmp_path):
     federation = load(write_flat(tmp_path, 40), validation=[f"class{index:02}" for index in range(6)])
     every = classes_of([*federation.train, *federation.validation, *federation.test])
     assert sorted(every) == [f"class{index:02}" for index in range(40)]
@@ -87,12 +87,12 @@ def test_a_flat_folder_can_hold_out_named_classes(tmp_path):
     assert sorted(classes_of(federation.test)) == ["class03", "class07"]
 
 
-def test_too_few_classes_to_deal_are_refused(tmp_path):
+def test_too_few_classes_to_partition_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"of 9 classes 5 are for test .* leaves 4 to train on; at least 5"):
         load(write_flat(tmp_path, 9))
 
 
-def test_a_dealt_split_depends_on_the_seed_alone(tmp_path):
+def test_a_partition_depends_on_the_seed_alone(tmp_path):
     write_flat(tmp_path, 20)
     tests = [sorted(classes_of(load(tmp_path, seed=seed).test)) for seed in (0, 0, 1)]
     assert tests[0] == tests[1] != tests[2]
@@ -144,26 +144,26 @@ def coloured_flat(root, classes=10, examples=66):
 
 
 def test_a_flat_folder_gives_new_nodes_with_sets_of_classes_never_together_in_training(tmp_path):
-    federation = load(coloured_flat(tmp_path), dealing=Dealing("unseen-sets"))
+    federation = load(coloured_flat(tmp_path), partition=Partition("unseen-sets"))
     assert [len(nodes) for nodes in (federation.train, federation.validation, federation.test)] == [20, 5, 8]
     trained = {frozenset(node.classes) for node in federation.train}
     assert not trained & {frozenset(node.classes) for node in (*federation.validation, *federation.test)}
     assert set(classes_of(federation.test)) == set(classes_of(federation.train))
 
 
-def test_unseen_sets_hold_out_no_class_and_nodes_of_their_own_are_not_dealt(tmp_path, alphabets):
+def test_unseen_sets_hold_out_no_class_and_own_nodes_stay(tmp_path, alphabets):
     write_flat(tmp_path / "flat", 10)
     for option in ("held_out", "validation"):
         with pytest.raises(ValueError, match=r"`new_nodes` \(='unseen-sets'\) trains on every class.*not class03"):
-            load(tmp_path / "flat", dealing=Dealing("unseen-sets"), **{option: ("class03",)})
+            load(tmp_path / "flat", partition=Partition("unseen-sets"), **{option: ("class03",)})
     with pytest.raises(ValueError, match=r"alphabets has nodes of its own, so .*`nodes` \(=\(3, 1, 1\)\)"):
-        load(alphabets, dealing=Dealing(nodes=(3, 1, 1)))
+        load(alphabets, partition=Partition(nodes=(3, 1, 1)))
 
 
 @pytest.mark.realdata
 def test_ten_classes_of_photos_give_twenty_nodes_to_train_on_and_unseen_sets_to_test_on(real_data):
-    dealing = Dealing("unseen-sets", images_per_class=20)
-    federation = load_federation(f"folder:{real_data / 'cifar10-train-5000'}", image_size=32, dealing=dealing)
+    partition = Partition("unseen-sets", images_per_class=20)
+    federation = load_federation(f"folder:{real_data / 'cifar10-train-5000'}", image_size=32, partition=partition)
     assert [len(nodes) for nodes in (federation.train, federation.validation, federation.test)] == [20, 5, 8]
     assert sum(len(node.labels) for node in (*federation.train, *federation.validation, *federation.test)) == 5000
     for node in (*federation.train, *federation.test):
@@ -173,7 +173,7 @@ def test_ten_classes_of_photos_give_twenty_nodes_to_train_on_and_unseen_sets_to_
 @pytest.mark.realdata
 def test_ten_classes_of_photos_give_five_unseen_ones_and_several_nodes_to_train_on(real_data):
     data = f"folder:{real_data / 'cifar10-train-5000'}"
-    federation = load_federation(data, image_size=32, dealing=Dealing(nodes=(8, 0, 4), images_per_class=20))
+    federation = load_federation(data, image_size=32, partition=Partition(nodes=(8, 0, 4), images_per_class=20))
     assert [len(nodes) for nodes in (federation.train, federation.validation, federation.test)] == [8, 0, 4]
     assert len(set(classes_of(federation.train))) == len(set(classes_of(federation.test))) == 5
     assert not set(classes_of(federation.train)) & set(classes_of(federation.test))

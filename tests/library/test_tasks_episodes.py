@@ -49,8 +49,8 @@ def test_labels_number_the_named_classes_and_support_lies_class_by_class(episode
 
 def test_query_is_normalised_by_the_support_images():
     task = make_node().sample_task(3, 2, 4, np.random.default_rng(0))
-    assert task.query.context is task.support.images
-    assert task.support.context is None
+    assert task.query.support_images is task.support.images
+    assert task.support.support_images is None
 
 
 def test_images_leave_the_node_as_floats_from_zero_to_one():
@@ -177,6 +177,6 @@ def test_a_federation_refuses_nodes_of_another_image_size():
         federation([make_node()], size=28)
 
 
-def test_moving_a_batch_moves_its_context():
+def test_moving_a_batch_moves_its_support_images():
     batch = Batch(torch.zeros(2, 1, 4, 4), torch.zeros(2).long(), torch.zeros(1, 1, 4, 4)).to("meta")
-    assert {batch.images.device.type, batch.labels.device.type, batch.context.device.type} == {"meta"}
+    assert {batch.images.device.type, batch.labels.device.type, batch.support_images.device.type} == {"meta"}

@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import distance_transform_edt
 
 from mglib.tasks import GlyphSettings, fonts, glyph_federation, load_federation
-from mglib.tasks.episodes import ROTATIONS, original_class
-from mglib.tasks.glyphs import ALIKE, kept_characters
-from mglib.tasks.scripts import SCRIPTS, TEST, VALIDATION
+from mglib.tasks.federations import ROTATIONS, original_class
+from mglib.tasks.glyphs import ALIKE, SCRIPTS, TEST, VALIDATION, kept_characters
 
 SMALL = GlyphSettings(examples=4, writers=2, held_out_writers=1)
 CHOICE = {"scripts": ("Greek", "Hebrew", "Georgian"), "held_out": ("Georgian",), "validation": ("Hebrew",)}
@@ -88,6 +88,13 @@ def test_similarity_sees_through_shift_and_turn_but_tells_letters_apart():
     assert fonts.similarity("ꓕ", "T")[0, 0] < 0.8 < fonts.similarity("ꓕ", "T", rotations=True)[0, 0]
     assert fonts.similarity("A", "B")[0, 0] < 0.8
     assert fonts.distinct("cCoOx", ALIKE) == "cox"
+
+
+@pytest.mark.parametrize("share", [0.001, 0.05, 0.5, 0.95, 0.999])
+def test_distances_are_those_of_scipy_bit_for_bit(share):
+    masks = np.random.default_rng(0).random((3, fonts.CANVAS, fonts.CANVAS)) < share
+    masks[:, 0, 0] = False
+    np.testing.assert_array_equal(fonts._distance(masks), [distance_transform_edt(mask) for mask in masks])
 
 
 def test_examples_have_ink_on_a_dark_ground_and_stay_inside_the_image(federation):
@@ -172,12 +179,12 @@ def test_three_channels_repeat_the_grey_image(tmp_path, federation):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_size": 7}, "image_size must be at least 8, got 7"),
-        ({"examples": 0}, "examples must be at least 1, got 0"),
-        ({"warp": -1.0}, "warp must not be negative, got -1.0"),
-        ({"noise": math.nan}, "noise must not be negative, got nan"),
-        ({"channels": 2}, "channels must be 1"),
-        ({"seed": -1}, "seed must not be negative"),
+        ({"image_size": 7}, r"`image_size` \(=7\) must be a whole number from 8"),
+        ({"examples": 0}, r"`examples` \(=0\) must be a whole number of at least 1"),
+        ({"warp": -1.0}, r"`warp` \(=-1.0\) must not be negative"),
+        ({"noise": math.nan}, r"`noise` \(=nan\) must not be negative"),
+        ({"channels": 2}, r"`channels` \(=2\) must be 1"),
+        ({"seed": -1}, r"`seed` \(=-1\) must not be negative"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(change, message):

@@ -1,5 +1,6 @@
 import pickle
 import socket
+import sys
 
 import numpy as np
 import pytest
@@ -82,6 +83,13 @@ def test_omniglot_is_tested_on_the_evaluation_alphabets(tmp_path, no_checksums):
     assert federation.train[0].images.unique().tolist() == [0]  # white paper becomes dark ground
     held_out = load_federation("omniglot", root=tmp_path, held_out=("Alphabet00",))
     assert names(held_out.test) == ["Alphabet00"]
+
+
+@pytest.mark.parametrize("data", ["omniglot", "cifar10"])
+def test_without_torchvision_the_extra_is_named(tmp_path, monkeypatch, data):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(DataUnavailableError, match=rf"{data} is read by torchvision .*pip install 'mglib\[data\]'"):
+        load_federation(data, root=tmp_path)
 
 
 @pytest.mark.parametrize("data", ["omniglot", "cifar10", "cifar100", "fashion-mnist"])

@@ -69,10 +69,10 @@ class Case:
     def _make_task(self) -> Task:
         generator = np.random.default_rng(0)
 
-        def batch(examples: int, context: torch.Tensor | None = None) -> Batch:
+        def batch(examples: int, support_images: torch.Tensor | None = None) -> Batch:
             shape = (WAYS * examples, self.channels, self.image_size, self.image_size)
             images = torch.from_numpy(generator.random(shape, dtype=np.float32))
-            return Batch(images, torch.arange(WAYS).repeat_interleave(examples), context)
+            return Batch(images, torch.arange(WAYS).repeat_interleave(examples), support_images)
 
         support = batch(self.shots)
         return Task("noise", tuple("abcde"), support, batch(QUERIES, support.images))

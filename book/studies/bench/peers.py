@@ -92,5 +92,5 @@ def _loaded(net: nn.Module, params: Params) -> nn.Module:
 
 
 def _loss(net: nn.Module, batch) -> torch.Tensor:
-    statistics = None if batch.context is None else net(batch.context).statistics
+    statistics = None if batch.support_images is None else net(batch.support_images).statistics
     return nn.functional.cross_entropy(net(batch.images, statistics).logits, batch.labels)

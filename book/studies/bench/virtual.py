@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from mglib.tasks import Federation, Node
-from mglib.tasks.dealing import CLASSES_PER_NODE
+from mglib.tasks.partition import CLASSES_PER_NODE
 from mglib.training import Recipe
 from mglib.training.experiment import load_data
 

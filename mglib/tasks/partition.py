@@ -1,16 +1,26 @@
-"""From a flat set of classes to nodes: each class on one node, or the images of each shared out over several."""
+"""From a flat set of classes to nodes: each class on one node, or the images of each divided among several."""
 
 import itertools
 import math
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from mglib.tasks.assembly import LEAST_CLASSES, ClassImages, assemble
-from mglib.tasks.episodes import SPLITS, Federation, NewNodes, check_new_nodes, fingerprints
+from mglib.params import whole_number
+from mglib.tasks.episodes import ClassImages
+from mglib.tasks.federations import (
+    LEAST_CLASSES,
+    SPLITS,
+    Federation,
+    Names,
+    NewNodes,
+    assemble,
+    check_new_nodes,
+    fingerprints,
+)
 
 CLASSES_PER_NODE = 8  # about, where every class is on one node
 SHARED_CLASSES_PER_NODE = 5  # where several nodes share a class's images
@@ -19,11 +29,11 @@ _PATIENT_DRAWS = 20  # of a set of classes, before one is accepted that makes th
 
 
 @dataclass(frozen=True)
-class Dealing:
-    """How a flat set of classes becomes nodes; the default puts every class on one node, about 8 to each.
+class Partition:
+    """How a flat set of classes is partitioned into nodes; the default puts every class on one node, about 8 to each.
 
-    Where `nodes` is given, or what is new are sets of classes, every node is dealt a set of classes by chance,
-    each class about equally often in a split, and the nodes that hold a class share its images out evenly: no
+    Where `nodes` is given, or what is new are sets of classes, every node gets a set of classes drawn by chance,
+    each class about equally often in a split, and the nodes that hold a class share its images evenly: no
     image is on two nodes. With as many classes a node as a task has ways, the classes of a task from a node
     with an unseen set were never together in training.
 
@@ -36,16 +46,20 @@ class Dealing:
     images_per_class: int = field(default=1, compare=False)  # that a node which shares a class gets at least
 
     def __post_init__(self) -> None:
-        """Refuse what no data could be dealt by."""
+        """Refuse what no data could be partitioned by."""
         check_new_nodes(self.new_nodes)
-        for name, value in (("classes_per_node", self.classes_per_node), ("images_per_class", self.images_per_class)):
-            if value is not None and not (isinstance(value, int) and value >= 1):
-                raise ValueError(f"`{name}` (={value!r}) must be a whole number of at least 1")
-        if self.nodes is not None and not _counts_nodes(self.nodes):
-            raise ValueError(
-                f"`nodes` (={self.nodes}) must be three whole numbers, for training (1 or more), validation "
-                f"(0 or more) and test (1 or more)"
-            )
+        for name in ("classes_per_node", "images_per_class"):
+            if getattr(self, name) is not None:
+                whole_number(name, getattr(self, name), 1)
+        if self.nodes is not None:
+            try:
+                for count, least in zip(self.nodes, (1, 0, 1), strict=True):
+                    whole_number("nodes", count, least)
+            except ValueError:
+                raise ValueError(
+                    f"`nodes` (={self.nodes}) must be three whole numbers, for training (1 or more), validation "
+                    f"(0 or more) and test (1 or more)"
+                ) from None
 
     @property
     def shared(self) -> bool:
@@ -53,34 +67,25 @@ class Dealing:
         return self.nodes is not None or self.new_nodes == "unseen-sets"
 
 
-def _counts_nodes(nodes: Sequence[int]) -> bool:
-    """Whether these are numbers of nodes for training, validation and test."""
-    return (
-        len(nodes) == 3
-        and all(isinstance(count, int) for count in nodes)
-        and all(count >= least for count, least in zip(nodes, (1, 0, 1), strict=True))
-    )
-
-
-def deal(
+def partition_classes(
     name: str,
     classes: ClassImages,
-    held_out: tuple[Collection[str], Collection[str]],
-    dealing: Dealing | None = None,
+    held_out: tuple[Names, Names] = ((), ()),
+    partition: Partition | None = None,
     *,
     seed: int = 0,
     rotate: bool = False,
     invert: bool = False,
 ) -> Federation:
-    """Return the federation of nodes that classes, or their images, are dealt to by chance.
+    """Return the federation of nodes among which classes, or their images, are divided by chance.
 
     held_out: the classes for test and for validation; where sets of classes are new, all are in every split.
-    invert: whether all images are turned from dark on light to light on dark.
+    rotate, invert: as `assemble` has them.
 
     Raises ValueError, with the numbers, if fewer than LEAST_CLASSES classes remain to train on, or if classes
     or images do not suffice for such nodes.
     """
-    dealing = dealing or Dealing()
+    partition = partition or Partition()
     test, validation = held_out
     order = [str(each) for each in np.random.default_rng(seed).permutation(sorted(classes))]
     members = {
@@ -88,44 +93,34 @@ def deal(
         "validation": [each for each in order if each in validation],
         "test": [each for each in order if each in test],
     }
-    if dealing.new_nodes == "unseen-sets":
+    if partition.new_nodes == "unseen-sets":
         members = dict.fromkeys(SPLITS, order)
     if len(members["train"]) < LEAST_CLASSES:
         raise ValueError(
             f"{name}: of {len(classes)} classes {len(test)} are for test and {len(validation)} for validation, "
             f"which leaves {len(members['train'])} to train on; at least {LEAST_CLASSES} are needed"
         )
-    if dealing.shared:
+    if partition.shared:
         generator = np.random.default_rng([seed, 1])
-        sets = _choose_sets(name, members, dealing, generator)
-        nodes = _share(name, _without_copies(name, classes), sets, dealing.images_per_class, generator)
+        sets = _choose_sets(name, members, partition, generator)
+        nodes = _share(name, _without_copies(name, classes), sets, partition.images_per_class, generator)
     else:
-        nodes = {
-            node: {each: classes[each] for each in own}
-            for node, own in _apart(members, dealing.classes_per_node or CLASSES_PER_NODE).items()
-        }
-    names = {split: [node for node in nodes if node.startswith(split)] for split in SPLITS}
-    options = {"rotate": rotate, "new_nodes": dealing.new_nodes, "invert": invert}
-    return assemble(name, nodes, names["test"], names["validation"], **options)
-
-
-def _apart(members: Mapping[str, Sequence[str]], size: int) -> dict[str, Sequence[str]]:
-    """Each split's classes on nodes of about `size`, no class on two."""
-    nodes = {}
-    for split, own in members.items():
-        count = max(1, len(own) // size)
-        for index in range(count if own else 0):
-            nodes[f"{split}{index + 1}"] = own[index::count]
-    return nodes
+        nodes = {}
+        for split, own in members.items():
+            count = max(1, len(own) // (partition.classes_per_node or CLASSES_PER_NODE)) if own else 0
+            for index in range(count):
+                nodes[f"{split}{index + 1}"] = {each: classes[each] for each in own[index::count]}
+    kept = tuple([node for node in nodes if node.startswith(split)] for split in ("test", "validation"))
+    return assemble(name, nodes, kept, rotate=rotate, new_nodes=partition.new_nodes, invert=invert)
 
 
 def _choose_sets(
-    name: str, members: Mapping[str, Sequence[str]], dealing: Dealing, generator: np.random.Generator
+    name: str, members: Mapping[str, Sequence[str]], partition: Partition, generator: np.random.Generator
 ) -> dict[str, frozenset[str]]:
     """The set of classes of each node; where sets are to be new, no two nodes have the same."""
-    new_sets = dealing.new_nodes == "unseen-sets"
-    counts = dict(zip(SPLITS, dealing.nodes or SHARED_NODES, strict=True))
-    size = dealing.classes_per_node or SHARED_CLASSES_PER_NODE
+    new_sets = partition.new_nodes == "unseen-sets"
+    counts = dict(zip(SPLITS, partition.nodes or SHARED_NODES, strict=True))
+    size = partition.classes_per_node or SHARED_CLASSES_PER_NODE
     possible = math.comb(len(members["train"]), size)
     if new_sets and possible < sum(counts.values()):
         raise ValueError(
@@ -145,7 +140,7 @@ def _choose_sets(
             )
     taken: set[frozenset[str]] | None = set() if new_sets else None
     sets = {}
-    for split, own in members.items():  # training first: until all its classes are dealt, every set it draws is new
+    for split, own in members.items():  # training first: until all its classes are used, every set it draws is new
         drawn = _draw_sets(own, counts[split], size, taken, generator)
         sets |= {f"{split}{index + 1}": each for index, each in enumerate(drawn)}
     return sets
@@ -154,17 +149,17 @@ def _choose_sets(
 def _draw_sets(
     classes: Sequence[str], count: int, size: int, taken: set[frozenset[str]] | None, generator: np.random.Generator
 ) -> list[frozenset[str]]:
-    """`count` sets of `size` classes, of those dealt least often so far; none is in `taken`, which they join."""
-    dealt, sets = np.zeros(len(classes)), []
+    """`count` sets of `size` classes, of those drawn least often so far; none is in `taken`, which they join."""
+    times, sets = np.zeros(len(classes)), []
     for _ in range(count):
         for attempt in itertools.count():
             # Chance below 1 only breaks ties; above, it lets through sets that ties alone cannot give.
             chance = generator.random(len(classes)) * max(1, attempt / _PATIENT_DRAWS)
-            chosen = np.argsort(dealt + chance)[:size]
+            chosen = np.argsort(times + chance)[:size]
             drawn = frozenset(classes[index] for index in chosen)
             if taken is None or drawn not in taken:
                 break
-        dealt[chosen] += 1
+        times[chosen] += 1
         sets.append(drawn)
         if taken is not None:
             taken.add(drawn)
@@ -191,7 +186,7 @@ def _share(
 
 
 def _without_copies(name: str, classes: ClassImages) -> ClassImages:
-    """The images without those that repeat another, pixel by pixel, which two nodes might be dealt."""
+    """The images without those that repeat another, pixel by pixel, which two nodes might be given."""
     seen: set[bytes] = set()
     kept = {}
     for each, images in classes.items():

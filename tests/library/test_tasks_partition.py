@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_files import names
 
-from mglib.tasks import Dealing, load_federation
-from mglib.tasks.dealing import deal
-from mglib.tasks.episodes import SPLITS, original_class
+from mglib.tasks import Partition, load_federation
+from mglib.tasks.federations import SPLITS, original_class
+from mglib.tasks.partition import partition_classes
 
 SETS = "unseen-sets"
 
@@ -27,8 +27,8 @@ def flat_set(classes=10, examples=66):
     return images
 
 
-def dealt(classes, held_out=((), ()), *, seed=0, rotate=False, **dealing):
-    return deal("flat", classes, held_out, Dealing(**dealing), seed=seed, rotate=rotate)
+def partitioned(classes, held_out=((), ()), *, seed=0, rotate=False, **options):
+    return partition_classes("flat", classes, held_out, Partition(**options), seed=seed, rotate=rotate)
 
 
 def every_node(federation):
@@ -46,8 +46,8 @@ def frequencies(nodes, classes=10):
 
 
 @st.composite
-def dealings(draw):
-    """Sizes of a flat set, the classes held out of it, and a way to deal it that these allow."""
+def partitions(draw):
+    """Sizes of a flat set, the classes held out of it, and a way to partition it that these allow."""
     new_sets, trained = draw(st.booleans()), draw(st.integers(5, 10))
     kept = 0 if new_sets else draw(st.integers(1, 8))
     size = draw(st.integers(2, trained - 1) if new_sets else st.integers(1, min(kept, trained)))
@@ -70,16 +70,16 @@ def dealings(draw):
     }
 
 
-def deal_example(sizes, held_out, **options):
-    """The flat set of an example of `dealings`, and the federation that it is dealt to."""
+def partition_example(sizes, held_out, **options):
+    """The flat set of an example of `partitions`, and the federation that it becomes."""
     classes = flat_set(*sizes)
-    return classes, dealt(classes, held_out, **options)
+    return classes, partitioned(classes, held_out, **options)
 
 
 @settings(max_examples=80, deadline=None)
-@given(dealings())
+@given(partitions())
 def test_no_image_is_on_two_nodes_and_none_is_lost(example):
-    classes, federation = deal_example(**example)
+    classes, federation = partition_example(**example)
     found = [identity for _, node in every_node(federation) for identity in identities(node)]
     assert len(set(found)) == len(found)
     assert len(found) == sum(len(images) for images in classes.values())
@@ -89,9 +89,9 @@ def test_no_image_is_on_two_nodes_and_none_is_lost(example):
 
 
 @settings(max_examples=80, deadline=None)
-@given(dealings())
+@given(partitions())
 def test_what_is_tested_was_never_trained_on(example):
-    _, federation = deal_example(**example)
+    _, federation = partition_example(**example)
     trained = [frozenset(node.classes) for node in federation.train]
     for node in (*federation.validation, *federation.test):
         if example["new_nodes"] == SETS:
@@ -102,9 +102,9 @@ def test_what_is_tested_was_never_trained_on(example):
 
 
 @settings(max_examples=80, deadline=None)
-@given(dealings())
+@given(partitions())
 def test_every_node_has_the_shape_asked_for(example):
-    _, federation = deal_example(**example)
+    _, federation = partition_example(**example)
     assert tuple(len(getattr(federation, split)) for split in SPLITS) == example["nodes"]
     assert {node.images.shape[1:] for _, node in every_node(federation)} == {(3, 8, 8)}
     assert {len(node.classes) for _, node in every_node(federation)} == {example["classes_per_node"]}
@@ -116,7 +116,7 @@ def test_every_node_has_the_shape_asked_for(example):
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**31))
 def test_each_class_is_about_equally_often_in_each_split_and_its_images_are_shared_evenly(seed):
-    federation = dealt(flat_set(examples=100), new_nodes=SETS, seed=seed)
+    federation = partitioned(flat_set(examples=100), new_nodes=SETS, seed=seed)
     for split, share in (("train", 10), ("validation", 2.5), ("test", 4)):
         assert max(abs(count - share) for count in frequencies(getattr(federation, split))) <= 1
     for index in range(10):
@@ -128,27 +128,27 @@ def test_each_class_is_about_equally_often_in_each_split_and_its_images_are_shar
 
 def test_the_seed_alone_decides_who_gets_what():
     def fingerprint(seed):
-        federation = dealt(flat_set(), new_nodes=SETS, seed=seed)
+        federation = partitioned(flat_set(), new_nodes=SETS, seed=seed)
         return [(node.name, node.classes, node.images.sum().item()) for _, node in every_node(federation)]
 
     assert fingerprint(3) == fingerprint(3) != fingerprint(4)
 
 
 def test_images_reach_nodes_by_chance_not_in_their_order():
-    node = dealt(flat_set(examples=200), new_nodes=SETS).train[0]
+    node = partitioned(flat_set(examples=200), new_nodes=SETS).train[0]
     numbers = [number for index, number in identities(node) if f"class{index:02}" == node.classes[0]]
     assert numbers != list(range(numbers[0], numbers[0] + len(numbers)))
 
 
-def test_even_all_but_the_last_set_of_classes_can_be_dealt():
-    federation = dealt(flat_set(6, 40), new_nodes=SETS, nodes=(14, 3, 3), classes_per_node=3)
+def test_even_all_but_the_last_set_of_classes_can_be_used():
+    federation = partitioned(flat_set(6, 40), new_nodes=SETS, nodes=(14, 3, 3), classes_per_node=3)
     sets = {frozenset(node.classes) for _, node in every_node(federation)}
     assert len(sets) == math.comb(6, 3) == 20
 
 
 def test_a_few_classes_are_shared_by_several_nodes():
     kept = [f"class{index:02}" for index in range(5)]
-    federation = dealt(flat_set(examples=160), (kept, ()), nodes=(8, 0, 4))
+    federation = partitioned(flat_set(examples=160), (kept, ()), nodes=(8, 0, 4))
     assert frequencies(federation.train)[5:] == [8] * 5
     assert {len(node.labels) for node in federation.train} == {5 * 20}
     assert {len(node.labels) for node in federation.test} == {5 * 40}
@@ -156,14 +156,14 @@ def test_a_few_classes_are_shared_by_several_nodes():
 
 
 def test_without_further_choices_a_class_lives_on_one_node():
-    federation = dealt(flat_set(20), (["class00", "class01"], ["class02"]), classes_per_node=5)
+    federation = partitioned(flat_set(20), (["class00", "class01"], ["class02"]), classes_per_node=5)
     assert names(federation.train) == ["train1", "train2", "train3"]
     assert sorted(len(node.classes) for node in federation.train) == [5, 6, 6]
     assert set(frequencies([node for _, node in every_node(federation)], 20)) == {1}
 
 
 def test_turned_training_nodes_do_not_give_new_sets_away():
-    federation = dealt(flat_set(), new_nodes=SETS, rotate=True)
+    federation = partitioned(flat_set(), new_nodes=SETS, rotate=True)
     assert len(federation.train) == 80
     trained = {frozenset(map(original_class, node.classes)) for node in federation.train}
     assert len(trained) == 20
@@ -173,7 +173,7 @@ def test_copies_of_an_image_are_left_out_and_said_once():
     classes = flat_set(examples=70)
     classes["class03"] = torch.cat([classes["class03"], classes["class03"][:2], classes["class07"][:1]])
     with pytest.warns(UserWarning, match="3 images of flat repeat others pixel by pixel") as said:
-        federation = dealt(classes, new_nodes=SETS)
+        federation = partitioned(classes, new_nodes=SETS)
     assert len(said) == 1
     assert sum(len(node.labels) for _, node in every_node(federation)) == 700
 
@@ -192,7 +192,7 @@ def test_copies_of_an_image_are_left_out_and_said_once():
 )
 def test_sets_that_classes_or_images_do_not_suffice_for_are_refused_with_the_numbers(options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        dealt(flat_set(), new_nodes=SETS, **options)
+        partitioned(flat_set(), new_nodes=SETS, **options)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_sets_that_classes_or_images_do_not_suffice_for_are_refused_with_the_num
 )
 def test_held_out_classes_that_the_nodes_cannot_hold_are_refused_with_the_numbers(kept, nodes, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        dealt(flat_set(20), ([f"class{index:02}" for index in range(kept)], ()), nodes=nodes)
+        partitioned(flat_set(20), ([f"class{index:02}" for index in range(kept)], ()), nodes=nodes)
 
 
 @pytest.mark.parametrize(
@@ -222,13 +222,13 @@ def test_held_out_classes_that_the_nodes_cannot_hold_are_refused_with_the_number
         ("images_per_class", 0),
     ],
 )
-def test_a_dealing_that_means_nothing_names_the_field_and_the_value(field, value):
+def test_a_partition_that_means_nothing_names_the_field_and_the_value(field, value):
     with pytest.raises(ValueError, match=re.escape(f"`{field}` (={value!r}) must be")):
-        Dealing(**{field: value})
+        Partition(**{field: value})
 
 
-@pytest.mark.parametrize("dealing", [Dealing(SETS), Dealing(nodes=(2, 0, 1)), Dealing(classes_per_node=6)])
-def test_data_with_nodes_of_their_own_are_not_dealt(tmp_path, dealing):
+@pytest.mark.parametrize("partition", [Partition(SETS), Partition(nodes=(2, 0, 1)), Partition(classes_per_node=6)])
+def test_data_with_nodes_of_their_own_are_not_partitioned(tmp_path, partition):
     with pytest.raises(ValueError, match="glyphs has nodes of its own, so `new_nodes`"):
-        load_federation("glyphs", dealing=dealing, root=tmp_path)
+        load_federation("glyphs", partition=partition, root=tmp_path)
     assert not any(tmp_path.iterdir())  # refused before anything is drawn
