@@ -40,16 +40,14 @@ def macs_per_layer(costs: Sequence[LayerCost], gates: Sequence[Tensor], batch: i
     gates: one (batch, filter) tensor of zeros and ones a gated layer; the result is differentiable in them.
     batch: number of examples, read only where no gate tells it.
     """
-    if gates:
-        batch = len(gates[0])
+    ones = torch.ones_like(gates[0][:, 0]) if gates else torch.ones(batch)
     columns = []
     for cost in costs:
         inputs = cost.in_channels if cost.reads is None else gates[cost.reads].sum(1)
         filters = cost.out_channels if cost.writes is None else gates[cost.writes].sum(1)
         column = cost.taps * inputs * filters + cost.gate_macs
-        columns.append(column if isinstance(column, Tensor) else torch.full((batch,), float(column)))
-    device = columns[-1].device if not gates else gates[0].device
-    return torch.stack([column.to(device) for column in columns], 1)
+        columns.append(column if isinstance(column, Tensor) else column * ones)
+    return torch.stack(columns, 1)
 
 
 def macs_ratio(costs: Sequence[LayerCost], gates: Sequence[Tensor], batch: int = 1) -> Tensor:
