@@ -1,7 +1,70 @@
-"""What nbval does not compare: markup that has text beside it, and stderr."""
+"""How nbval compares notebooks: text, and numbers within a tolerance."""
+
+import re
+
+NUMBER = re.compile(r"(?<![\w.])[-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
 def pytest_collectstart(collector):
     """Leave out, for notebooks, what holds drawings or machine details."""
     if type(collector).__name__ == "IPyNbFile":
         collector.skip_compare += ("text/html", "image/svg+xml", "stderr")
+
+
+def pytest_itemcollected(item):
+    """Compare numbers within the `tolerance` in the cell's metadata, if any.
+
+    It is {"relative": …, "absolute": …, "why": …}.
+    """
+    if (
+        type(item).__name__ != "IPyNbCell"
+        or "tolerance" not in item.cell.metadata
+    ):
+        return
+    tolerance, sanitize = item.cell.metadata["tolerance"], item.sanitize
+
+    def near(output):
+        text = sanitize(output)
+        near_to = (
+            tolerance.get("relative", 0.0),
+            tolerance.get("absolute", 0.0),
+        )
+        return Near(text, near_to) if isinstance(text, str) else text
+
+    item.sanitize = near
+
+
+class Near(str):
+    """Text that equals another of the same words if the numbers are near."""
+
+    def __new__(cls, text, tolerance):
+        """Make it; tolerance: relative and absolute; the larger counts."""
+        new = super().__new__(cls, text)
+        new.tolerance = tolerance
+        return new
+
+    def __eq__(self, other):
+        """Whether the other's words are these and its numbers near."""
+        if re.sub(r"\s+", " ", NUMBER.sub("#", self)) != re.sub(
+            r"\s+", " ", NUMBER.sub("#", other)
+        ):
+            return False
+        relative, absolute = self.tolerance
+        pairs = zip(_numbers(self), _numbers(other), strict=True)
+        return all(
+            abs(one - two) <= max(absolute, relative * abs(one)) + 1e-12
+            for one, two in pairs
+        )
+
+    def __ne__(self, other):
+        """Whether a word differs, or a number is too far off."""
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+def _numbers(text):
+    return [
+        float(found.replace(",", "").replace("−", "-"))
+        for found in NUMBER.findall(text)
+    ]
