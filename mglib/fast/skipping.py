@@ -88,12 +88,12 @@ class SkippingNet:
             groups = self._layers[0](groups[0])
             for inner, outer in zip(self._layers[1::2], self._layers[2::2], strict=True):
                 groups = [part for group in groups for part in sliced_block(inner, outer, group)]
-        logits = torch.cat([self._head(group) for group in groups])
-        gates = [torch.cat(of_layer) > 0 for of_layer in zip(*(group.gates for group in groups), strict=True)]
+        answers = [(self._head(group), *group.gates) for group in groups]
         if len(groups) > 1:
             order = torch.cat([group.places for group in groups]).argsort()
-            logits, gates = logits[order], [gate[order] for gate in gates]
-        return Prediction(logits, tuple(gate.to(images.dtype) for gate in gates), self.statistics)
+            answers = [[torch.cat(parts)[order] for parts in zip(*answers, strict=True)]]
+        logits, *gates = answers[0]
+        return Prediction(logits, tuple((gate > 0).to(images.dtype) for gate in gates), self.statistics)
 
     def __reduce__(self):
         """Return what the network is made from: the memory that it computes in is nobody else's."""
