@@ -14,6 +14,7 @@ FILES = sorted(LIBRARY.rglob("*.py"))
 BESIDE = {path.parent.name for path in BOOK.glob("*/__init__.py")}  # packages that know mglib, never the reverse
 # A room knows the ground, itself, and what stands here; `training` sees all but the pictures, `commands` and
 # `__main__` everything.
+CORE = ("params.py", "config.py", "nets", "tasks", "meta", "federated", "training")
 KNOWS = {"nets": set(), "tasks": set(), "meta": set(), "federated": set()}
 KNOWS["fast"] = {"nets", "meta"}
 KNOWS["training"] = {"nets", "tasks", "meta", "federated", "fast"}
@@ -35,6 +36,10 @@ def imported(path: Path) -> list[str]:
 def imported_rooms(path: Path) -> set[str]:
     """The first-level parts of mglib that a file imports."""
     return {name.split(".")[1] for name in imported(path) if name.startswith("mglib.")}
+
+
+def lines_of(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
 
 
 @pytest.mark.parametrize("room", KNOWS)
@@ -64,7 +69,36 @@ def test_the_library_knows_nothing_of_the_book():
 
 @pytest.mark.parametrize("path", [*FILES, *sorted(BOOK.rglob("*.py"))], ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_is_read_in_one_sitting(path):
-    assert len(path.read_text().splitlines()) <= 250
+    assert lines_of(path) <= 250
+
+
+SHORT = {  # files of fewer than 80 lines, and why they stand alone
+    "config.py": "what the rooms' settings share, and in each room what of a recipe is its own",
+    "nets/macs.py": "the formula of the multiply-adds, which chapter 1 derives",
+    "nets/objective.py": "the one place where gates and loss meet",
+    "meta/gradient.py": "the meta-gradient alone, which chapter 6 derives",
+    "fast/gradients.py": "the door of the fast path",
+    "federated/rounds.py": "the round loop in one visible function",
+    "flower/client_app.py": "what Flower loads on a node",
+    "flower/node.py": "a node's own images, without Flower",
+    "flower/connection.py": "where the superlink is, and how it is reached",
+    "training/updates.py": "what a node does in a round",
+    "training/results.py": "what every result file carries",
+}
+
+
+def test_a_short_file_has_a_reason():
+    short = {path.relative_to(LIBRARY).as_posix() for path in FILES if lines_of(path) < 80 and path.stem != "__init__"}
+    reasons = {name for name in short if name in SHORT or name.endswith("/config.py")}
+    assert short == reasons
+    assert all((LIBRARY / name).is_file() for name in SHORT)
+
+
+def test_the_library_grows_no_further():
+    """To add lines, others have to go."""
+    assert sum(map(lines_of, FILES)) <= 7_650
+    core = [path for path in FILES if path.relative_to(LIBRARY).parts[0] in CORE]
+    assert sum(map(lines_of, core)) <= 5_250
 
 
 def test_the_library_prints_nothing():
