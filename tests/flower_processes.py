@@ -16,7 +16,8 @@ from mglib.training import Recipe
 @contextmanager
 def federation_in(place: Path) -> Iterator[LocalFederation]:
     """Yield a federation that keeps its files in a folder; in its network there is nobody else."""
-    settings = {"MGLIB_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1", "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1"}
+    settings = {"MGLIB_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1"}
+    settings |= {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.25"}  # seconds
     with network_namespace() as apart, LocalFederation(place, prefix=apart, settings=settings) as federation:
         yield federation
 

@@ -1,10 +1,12 @@
 """A small folder of images in the layout that `folder:` reads, easy enough to learn within seconds."""
 
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from mglib.training.experiment import train
 from mglib.training.recipes import Recipe
 
 
@@ -32,3 +34,8 @@ def small_recipe(folder: Path, kind: type[Recipe] = Recipe, **changes) -> Recipe
     sizes = {"image_size": 14, "width": 8, "depth": 3, "ways": 3, "queries": 4, "rounds": 4, "nodes_per_round": 2}
     data = {"data": f"folder:{folder}", "held_out": ("alphabet3",), "validation": ("alphabet2",)}
     return kind(**{**data, **sizes, **changes})
+
+
+def train_and_send(recipe: Recipe, out: Path, pipe: Connection) -> None:
+    """Train, or go on, and send the index of every round; it stands here, where a new process imports it quickly."""
+    train(recipe, out, resume=True, on_round=lambda metrics: pipe.send(metrics["round"]))

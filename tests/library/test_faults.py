@@ -11,7 +11,6 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_data import small_recipe, write_alphabets
+from small_data import small_recipe, train_and_send, write_alphabets
 
 from mglib.__main__ import main
 from mglib.federated import (
@@ -36,7 +35,7 @@ from mglib.federated import (
 )
 from mglib.federated.process import worker_context
 from mglib.params import Params, load
-from mglib.training import Recipe, Run, set_up, train
+from mglib.training import Run, set_up, train
 from mglib.training.trainer import round_metrics
 from mglib.training.updates import MetaUpdate
 
@@ -449,16 +448,15 @@ def test_a_script_without_a_main_guard_is_told_in_a_sentence(tmp_path):
     assert process.stderr.count("Traceback") == 1, "the workers say nothing"
 
 
-def train_and_send(recipe: Recipe, out: Path, pipe: Connection) -> None:
-    """What the process that will be killed does."""
-    train(recipe, out, resume=True, on_round=lambda metrics: pipe.send(metrics["round"]))
-
-
 def test_a_trainer_that_is_killed_at_any_of_fifty_moments_loses_nothing_it_acknowledged(folder, tmp_path):
     """Killed again and again, each time somewhere else, the training ends in the bits of one that was left alone."""
     recipe = small_recipe(folder, rounds=300, **CHEAP)
     whole = train(recipe, tmp_path / "whole")
-    context, generator, out = worker_context(__name__), np.random.default_rng(0), Run(tmp_path / "killed")
+    context, generator, out = (
+        worker_context("mglib.training"),
+        np.random.default_rng(0),
+        Run(tmp_path / "killed"),
+    )
     moments = []
     for _ in range(KILLS):
         received, sent = context.Pipe(duplex=False)
