@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mglib.training.experiment import train
+from mglib.training import train
 from mglib.training.recipes import Recipe
 
 
