@@ -24,7 +24,7 @@ RECIPES = (
     {"method": "static-mask", "aggregation": "median"},
     {"method": "random-gates", "server": "average", "node_learning_rate": 0.01},
     {"method": "maml", "local_steps": 2, "tasks_per_step": 2, "channels": 3},
-    {"method": "anil", "aggregation": "krum", "nodes_per_round": 5},
+    {"method": "anil", "aggregation": "krum", "nodes_per_round": 7},
     {"method": "reptile", "steps": 3, "rotate": True},
     {"method": "pfedme", "steps": 3, "seed": 5},
     {"method": "fedavg", "held_out": ["Greek"], "validation": ["Lao"]},
