@@ -452,12 +452,8 @@ def test_a_trainer_that_is_killed_at_any_of_fifty_moments_loses_nothing_it_ackno
     """Killed again and again, each time somewhere else, the training ends in the bits of one that was left alone."""
     recipe = small_recipe(folder, rounds=300, **CHEAP)
     whole = train(recipe, tmp_path / "whole")
-    context, generator, out = (
-        worker_context("mglib.training"),
-        np.random.default_rng(0),
-        Run(tmp_path / "killed"),
-    )
-    moments = []
+    context = worker_context("mglib.training")  # each trainer is forked from a process that has imported it
+    generator, out, moments = np.random.default_rng(0), Run(tmp_path / "killed"), []
     for _ in range(KILLS):
         received, sent = context.Pipe(duplex=False)
         kept = int(load(out.checkpoint_file)[1]["rounds_done"]) if out.checkpoint_file.exists() else 0

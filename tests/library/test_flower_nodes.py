@@ -18,20 +18,17 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def federation(folder, tmp_path_factory):
+def federation(tmp_path_factory):
     with federation_in(tmp_path_factory.mktemp("federation")) as federation:
         federation.superlink()
-        federation.nodes = {
-            name: federation.node(name, f"folder:{folder / name}") for name in ("alphabet2", SLOW, KILLED)
-        }
         yield federation
 
 
 @pytest.fixture(scope="module")
 def lonely(federation, folder, tmp_path_factory):
-    """A training that asks for more nodes than there are: its folder, exit code, last words, and seconds."""
+    """A training before there is any node: its folder, exit code, last words, and the seconds that it took."""
     out, started = tmp_path_factory.mktemp("lonely") / "run", time.monotonic()
-    training = federation.train(*options_of(small_recipe(folder, nodes_per_round=5), out, patience=2))
+    training = federation.train(*options_of(small_recipe(folder), out, patience=1))
     said, _ = training.communicate(timeout=400)
     return out, training.returncode, said, time.monotonic() - started
 
@@ -40,20 +37,21 @@ def lonely(federation, folder, tmp_path_factory):
 def troubled(federation, folder, lonely, tmp_path_factory):
     """The deadline and the metrics of a training in which one node is killed, one sleeps, and one comes late."""
     out = tmp_path_factory.mktemp("troubled") / "run"
-    deadline = round(10 + 2 * lonely[-1])  # on a slower machine an honest answer takes longer, as all programs do
+    deadline = round(10 + 3 * lonely[-1])  # on a slower machine an honest answer takes longer, as all programs do
+    nodes = {name: federation.node(name, f"folder:{folder / name}") for name in ("alphabet2", SLOW, KILLED)}
     recipe, stopped = small_recipe(folder, rounds=1000, nodes_per_round=3), []
-    training = federation.train(*options_of(recipe, out, deadline=deadline))
+    training = federation.train(*options_of(recipe, out, deadline=deadline, patience=600))
 
     def told(key, name, since=1):
         return any(name in metrics.get(key, ()) for metrics in metrics_of(out)[since:])
 
     wait_until(lambda: metrics_of(out), training)
-    slow = psutil.Process(federation.nodes[SLOW].pid)
+    slow = psutil.Process(nodes[SLOW].pid)
     try:
         for process in (slow, *slow.children(recursive=True)):
             process.suspend()
             stopped.append(process)
-        federation.end(federation.nodes[KILLED], signal.SIGKILL)
+        federation.end(nodes[KILLED], signal.SIGKILL)
         federation.node(LATE, f"folder:{folder / LATE}")
         wait_until(lambda: told("refused", SLOW) and told("refused", KILLED), training)
     finally:
@@ -68,8 +66,7 @@ def troubled(federation, folder, lonely, tmp_path_factory):
 def test_nodes_that_never_come_end_the_training_with_the_reason(lonely):
     out, code, said, _ = lonely
     assert code == 1, said
-    # Who has introduced itself by then depends on the machine; that they are named is held on a grid that is made up.
-    assert re.search(r"stopped: [0-3] of 5 nodes were there after 2 s: (none|alphabet\d)", said)
+    assert "stopped: 0 of 2 nodes were there after 1 s: none" in said
     assert not (out / "params.safetensors").exists()
 
 

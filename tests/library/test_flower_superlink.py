@@ -110,7 +110,7 @@ def federation(recipe, tmp_path_factory):
 def trained(federation, recipe, tmp_path_factory):
     """The folder of a training whose superlink is killed after its first checkpoint, and what the training says."""
     out = tmp_path_factory.mktemp("trained") / "run"
-    options = [*options_of(recipe, out, deadline=300, patience=300), *federation.private]
+    options = [*options_of(recipe, out, deadline=300, patience=600), *federation.private]
     training = federation.train(*options, program=("-c", OFTEN))
     wait_until((out / "checkpoint.safetensors").exists, training)
     federation.end(federation.current, signal.SIGKILL)
