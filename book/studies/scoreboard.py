@@ -26,7 +26,7 @@ UNSEEN_SETS = "[chapter 14](14_on_real_images.ipynb#where-a-gap-opens)"
 
 
 class Measured(NamedTuple):
-    """A number with its unit, what it was measured on, what it says of the claim, and how many trainings it rests on."""
+    """A number with its unit, what it was measured on, what it says of the claim, and how many trainings gave it."""
 
     where: str
     said: str
@@ -39,7 +39,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
     base, steps = rows_of("baselines"), rows_of("steps")
 
     def leads(method: str, least: float = 0.0) -> list[Measured]:
-        return [_compared(_row(base, data, method), -1, least) for data in DATA]
+        return [compared(_row(base, data, method), -1, least) for data in DATA]
 
     rows = (
         ("1. The exact gradient for both beats its first-order shortcut", leads("first-order"), TABLE),
@@ -52,7 +52,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("4. The learnt gates choose better than chance", [_swapped("random, one order", 0.0)], SWAPS),
         ("4. They beat one mask put in their place by two points", [_swapped("one mask for all", 0.02)], SWAPS),
         ("4. They beat a mask learnt with the network", leads("static-mask"), TABLE),
-        ("5. One step adapts: gained over no step", [_compared(_stepped(steps, data, 0), -1) for data in DATA], STEPS),
+        ("5. One step adapts: gained over no step", [compared(_stepped(steps, data, 0), -1) for data in DATA], STEPS),
         (
             "5. Ten steps would add less than a point",
             [_within(_stepped(steps, data, 10), 0.01) for data in DATA],
@@ -101,7 +101,7 @@ def _points(mean: float, half: float) -> str:
     return f"{100 * mean:+.1f} ± {100 * half:.1f} points".replace("-", "−")
 
 
-def _compared(row: dict[str, Any], sign: int, least: float = 0.0) -> Measured:
+def compared(row: dict[str, Any], sign: int, least: float = 0.0) -> Measured:
     """Return the row's difference to its reference, or with sign -1 the reference's lead over the row."""
     if row["difference"] is None:
         return Measured(NAMES[row["data"]], "not measured yet", "open", 0)
@@ -112,7 +112,7 @@ def _compared(row: dict[str, Any], sign: int, least: float = 0.0) -> Measured:
 
 def _within(row: dict[str, Any], most: float) -> Measured:
     """Return the row's difference to its reference, of which it is asked to be at most so much."""
-    return _compared(row, 1)._replace(verdict=_compared(row, -1, -most).verdict)
+    return compared(row, 1)._replace(verdict=compared(row, -1, -most).verdict)
 
 
 def _right(rows: list[dict[str, Any]]) -> list[Measured]:
