@@ -31,7 +31,7 @@ def show_verdicts(title: str, rows: Sequence[Mapping], reference: Mapping, capti
             continue
         macs = "" if row["macs_ratio"] is None else f"{row['macs_ratio']:.2f}"
         axis.text(1.03, y, f"{100 * row['accuracy']:.1f}", va="center", fontsize=10, transform=right)
-        axis.text(1.2, y, macs, va="center", fontsize=10, transform=right)
+        axis.text(1.22, y, macs, va="center", fontsize=10, transform=right)
         if row is reference:
             axis.plot(0, y, "D", color=OPEN, markersize=8, zorder=3)
             told.append(f"{row['name']}, the line: {row['accuracy']:.1%}")
@@ -45,11 +45,11 @@ def show_verdicts(title: str, rows: Sequence[Mapping], reference: Mapping, capti
         )
         ends += [middle - half, middle + half]
         told.append(f"{row['name']}: {middle:+.1f} ± {half:.1f}, {row['accuracy']:.1%} at {macs} of the MACs")
-    axis.text(1.03, -0.95, "accuracy", fontsize=10, ha="left", rotation=35, transform=axis.get_yaxis_transform())
-    axis.text(1.2, -0.95, "MACs", fontsize=10, ha="left", rotation=35, transform=axis.get_yaxis_transform())
+    for x, heading in ((1.03, "right,\n%"), (1.22, "MACs,\nshare")):
+        axis.text(x, -0.75, heading, fontsize=10, va="bottom", transform=axis.get_yaxis_transform())
     name_rows(axis, [row["name"] for row in ordered], 30)
     axis.margins(x=0.06)
-    axis.set_title(title, loc="left", fontweight="bold")
+    axis.set_title(title, loc="left", fontweight="bold", pad=14)
     axis.set_xlabel(f"points above {reference['name']}", fontsize=10)
     alt = f"{title}. Differences to {reference['name']} in points, with 95 % intervals. {'; '.join(told)}."
     return Figure(drawing, caption, alt)

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from mglib import Run, adapt, set_up
 from mglib.show import show_gate_map
 from studies import TABLES, table_rows
 from studies.methods import METHODS
+from studies.scoreboard import LEVEL, scoreboard
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -36,7 +39,6 @@ RUNS = {
     "drawings/gated-50": "--rounds 4000",
     "omniglot/dense": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --method maml",
 }
-LEVEL = 0.05  # of p, corrected for the number of comparisons
 KEPT = ("glyphs/gated-50", "glyphs/dense", "drawings/gated-50")  # chapters load their parameters from results/runs
 
 
@@ -108,9 +110,15 @@ def runs_table() -> str:
     return "\n".join(lines)
 
 
+@cache
+def rows_of(table: str) -> list[dict[str, Any]]:
+    """Return a table's rows, read once: several pages show them."""
+    return table_rows(TABLES[table], EVIDENCE)
+
+
 def methods_table(methods: Collection[str] = ()) -> str:
     """Return the table of methods side by side, made of the cells' files alone; methods: which, all if empty."""
-    of = {(row["data"], row["method"]): row for row in table_rows(TABLES["baselines"], EVIDENCE)}
+    of = {(row["data"], row["method"]): row for row in rows_of("baselines")}
     of = {(data, method): row for (data, method), row in of.items() if not methods or method in methods}
     data = list(dict.fromkeys(name for name, _ in of))
     lines = [f"| method | {' | '.join(data)} |", "|---" * (1 + len(data)) + "|"]
@@ -136,11 +144,12 @@ HEADLINES = ("metagater", "dense", "slim", "gates-fixed", "static-mask", "first-
 TABLES_OF_PAGES = {  # by the page, and the marks that they stand between
     README: {"evidence": lambda: methods_table(HEADLINES)},
     ROOT / "book" / "results.md": {"methods": methods_table, "runs": runs_table},
+    ROOT / "book" / "claims.md": {"scoreboard": lambda: scoreboard(rows_of)},
 }
 
 
 def write_tables() -> None:
-    """Put the tables between their marks in the README and on the page of results."""
+    """Put the tables between their marks in the README and on the pages of results and claims."""
     for page, tables in TABLES_OF_PAGES.items():
         text = page.read_text()
         for name, made in tables.items():

@@ -14,7 +14,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
+import numpy as np
 import pytest
+from scipy import stats
+
+from studies import scoreboard
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
@@ -178,6 +182,66 @@ def test_a_claim_leads_to_equation_code_test_figure_and_state(claim):
     assert re.findall(r"`(test_\w+)`", claim)
     for file in re.findall(r"`(results/[^`]+)`", claim):
         assert (ROOT / file).is_file(), file
+
+
+SCOREBOARD = [row for row in table_rows(page("claims.md")) if re.match(r"\d\. ", row[0])]
+RIVALS = {  # what a row of the scoreboard says of MetaGater's lead, and over which method's files
+    "1. The exact gradient for both beats its first-order shortcut": "first-order-50",
+    "2. The meta-learnt start beats one that was trained to name all classes": "fedavg-50",
+    "3. Half of the MACs cost at most half a point against the dense network": "dense-100",
+    "3. At equal MACs, gates beat a slim network by two points": "slim-50",
+    "4. They beat a mask learnt with the network": "static-mask-50",
+    "5. The second stage, which moves the gates, brings accuracy": "gates-fixed-50",
+    "7. MetaGater beats pFedMe": "pfedme-50",
+    "7. MetaGater beats ANIL": "anil-50",
+    "7. MetaGater beats Per-FedAvg": "per-fedavg-50",
+    "7. MetaGater beats FedAvg that knows names and takes ten steps": "fedavg-10-50",
+}
+
+
+def right_in_the_files(data: str, method: str) -> np.ndarray:
+    """The share of right answers of each seed and task, in points, straight from the result files."""
+    paths = sorted((ROOT / "results" / "evidence" / data / "1-shot" / method).glob("seed*.json"))
+    records = [json.loads(path.read_text()) for path in paths]
+    return np.array([np.array(record["correct"]) * 100 / record["queries"] for record in records])
+
+
+@pytest.mark.parametrize("row", SCOREBOARD, ids=lambda row: row[0])
+def test_a_number_of_the_scoreboard_is_its_files(row):
+    claim, verdict, numbers, seeds, where = row
+    found = re.findall(r"(glyphs|Omniglot|CIFAR-10)(?: with new classes)?: ([+−]?[\d.]+) ± ([\d.]+)", numbers)
+    assert re.fullmatch(r".*\*\*(yes|open|no)\*\*.*", verdict)
+    assert LINK.fullmatch(where)
+    if claim not in RIVALS:
+        return
+    assert len(found) == 3
+    for name, mean, half in found:
+        data = name.lower().replace("-", "")
+        lead = right_in_the_files(data, "metagater-50") - right_in_the_files(data, RIVALS[claim])
+        means = lead.mean(axis=1)
+        assert len(means) == int(seeds)
+        assert float(mean.replace("−", "-")) == pytest.approx(means.mean(), abs=0.051)
+        assert float(half) >= stats.sem(means) * stats.t.ppf(0.975, len(means) - 1) - 0.051
+
+
+def test_the_scoreboard_has_every_claim():
+    assert {row[0][0] for row in SCOREBOARD} == {claim[0] for claim in CLAIMS}
+    assert RIVALS.keys() <= {row[0] for row in SCOREBOARD}
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "least", "p", "word"),
+    [
+        (0.03, 0.02, 0.0, 0.01, "yes"),
+        (0.03, 0.02, 0.0, 0.2, "open"),
+        (-0.03, 0.02, 0.0, 0.01, "no"),
+        (0.03, 0.02, 0.02, 0.01, "open"),
+        (-0.03, 0.02, -0.005, 0.2, "no"),
+    ],
+)
+def test_a_verdict_of_the_scoreboard_follows_the_interval(mean, half, least, p, word):
+    row = {"data": "glyphs", "difference": -mean, "difference_ci95": half, "p": p, "paired_seeds": 5}
+    assert scoreboard.compared(row, -1, least).verdict == word
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(BOOK)))

@@ -2,9 +2,10 @@
 
 import re
 
+import nbformat
 import numpy as np
 import pytest
-from chapters import defined_in
+from chapters import BOOK, defined_in
 
 from figures.ch11 import draw_duels, show_family, show_resamples, show_tasks_apart, show_trials
 from figures.ch11_tables import show_cost_frontier, show_traffic, show_verdicts
@@ -132,3 +133,30 @@ def figures():
 def test_a_figure_says_what_its_data_say(name, drawn):
     figure, said = drawn
     assert re.search(said, figure.alt), figure.alt
+
+
+CELLS = nbformat.read(BOOK / f"{CHAPTER}.ipynb", as_version=4).cells
+PROSE = "\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown").replace("−", "-")
+PRINTED = "\n".join(out.get("text", "") for cell in CELLS for out in cell.get("outputs", []))
+
+
+def stars(method):
+    """How often a method is told apart from MetaGater in the table of the three data sets."""
+    return re.search(rf"^{method} .*$", PRINTED, re.M)[0].count("*")
+
+
+def test_an_interval_in_the_prose_is_one_that_a_cell_prints():
+    said = set(re.findall(r"[+-]\d+\.\d ± \d+\.\d", PROSE))
+    assert len(said) > 20
+    assert said <= set(re.findall(r"[+-]\d+\.\d ± \d+\.\d", PRINTED))
+
+
+def test_what_the_prose_tells_apart_the_table_tells_apart():
+    assert [stars(method) for method in ("first-order", "reptile", "pfedme")] == [3, 3, 3]
+    assert [stars(method) for method in ("slim", "anil", "per-fedavg", "static-mask", "dense")] == [0] * 5
+
+
+def test_the_prose_counts_goals_as_they_are_printed():
+    found = re.findall(r"^  [1-4].*: (\w+)$", PRINTED, re.M)
+    assert [found.count(word) for word in ("met", "open", "MISSED")] == [0, 7, 5]
+    assert "of twelve, seven are open and five missed" in PROSE

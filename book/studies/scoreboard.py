@@ -1,0 +1,150 @@
+"""What became of each claim, in one table made of the result files alone: claim, verdict, numbers, seeds, link."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from studies.statistics import estimate_means
+from studies.tables import DATA, UNSEEN
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+NAMES = {"glyphs": "glyphs", "omniglot": "Omniglot", "cifar10": "CIFAR-10", UNSEEN: "CIFAR-10 with new classes"}
+LEVEL = 0.05  # of p, corrected for the number of comparisons
+CHANCE = 0.2  # of five classes
+TIME = "[chapter 8](08_making_saved_work_save_time.ipynb#where-it-pays)"
+STEPS = "[chapter 10](10_one_step_on_a_new_node.ipynb#one-step-or-ten)"
+STAGES = "[chapter 10](10_one_step_on_a_new_node.ipynb#four-orders)"
+TABLE = "[chapter 11](11_against_its_relatives.ipynb#the-table)"
+RIVALS = "[chapter 11](11_against_its_relatives.ipynb#the-rival-that-knows-names)"
+GOALS = "[chapter 11](11_against_its_relatives.ipynb#met-or-missed)"
+SWAPS = "[chapter 12](12_what_the_meta_gates_know.ipynb#somebody-else-chooses)"
+SLOPES = "[chapter 13](13_does_it_converge.ipynb#what-the-deep-net-does)"
+UNSEEN_SETS = "[chapter 14](14_on_real_images.ipynb#where-a-gap-opens)"
+
+
+class Measured(NamedTuple):
+    """A number with its unit, what it was measured on, what it says of the claim, and how many trainings gave it."""
+
+    where: str
+    said: str
+    verdict: str
+    seeds: int
+
+
+def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
+    """Return the table; rows_of: a name in `studies.TABLES` to the rows that `table_rows` reads from the files."""
+    base, steps = rows_of("baselines"), rows_of("steps")
+
+    def leads(method: str, least: float = 0.0) -> list[Measured]:
+        return [compared(_row(base, data, method), -1, least) for data in DATA]
+
+    rows = (
+        ("1. The exact gradient for both beats its first-order shortcut", leads("first-order"), TABLE),
+        ("2. One start serves nodes never met: right after a step, chance is 20 %", _right(base), TABLE),
+        ("2. … and their new classes", _right(rows_of("unseen")), UNSEEN_SETS),
+        ("2. The meta-learnt start beats one that was trained to name all classes", leads("fedavg"), RIVALS),
+        ("3. Half of the MACs cost at most half a point against the dense network", leads("dense", -0.005), GOALS),
+        ("3. At equal MACs, gates beat a slim network by two points", leads("slim", 0.02), GOALS),
+        ("3. Half of the filters take at most half of the dense network's time", [_time()], TIME),
+        ("4. The learnt gates choose better than chance", [_swapped("random, one order", 0.0)], SWAPS),
+        ("4. They beat one mask put in their place by two points", [_swapped("one mask for all", 0.02)], SWAPS),
+        ("4. They beat a mask learnt with the network", leads("static-mask"), TABLE),
+        ("5. One step adapts: gained over no step", [compared(_stepped(steps, data, 0), -1) for data in DATA], STEPS),
+        (
+            "5. Ten steps would add less than a point",
+            [_within(_stepped(steps, data, 10), 0.01) for data in DATA],
+            STEPS,
+        ),
+        ("5. The second stage, which moves the gates, brings accuracy", leads("gates-fixed"), STAGES),
+        ("6. Training the gated network lowers its loss", [_fallen("loss", slice(0, 1), slice(-1, None))], SLOPES),
+        ("6. … and its squared gradient to the end", [_fallen("squared_norm", slice(1, 6), slice(6, None))], SLOPES),
+        ("7. MetaGater beats pFedMe", leads("pfedme"), TABLE),
+        ("7. MetaGater beats ANIL", leads("anil"), TABLE),
+        ("7. MetaGater beats Per-FedAvg", leads("per-fedavg"), TABLE),
+        ("7. MetaGater beats FedAvg that knows names and takes ten steps", leads("fedavg-10"), RIVALS),
+    )
+    lines = ["| claim | verdict | number, 95 % interval | seeds | where |", "|---|---|---|---|---|"]
+    for claim, measured, where in rows:
+        numbers = "; ".join(f"{each.where}: {each.said}" for each in measured)
+        cells = (claim, _verdict(measured), numbers, str(min(each.seeds for each in measured)), where)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _verdict(measured: Sequence[Measured]) -> str:
+    """Return one word, or several with the data that each holds for."""
+    by = {word: [each.where for each in measured if each.verdict == word] for word in ("yes", "open", "no")}
+    said = {word: f"**{word}** on {' and '.join(where)}" for word, where in by.items() if where}
+    return ", ".join(said.values()) if len(said) > 1 else f"**{next(iter(said))}**"
+
+
+def _row(rows: list[dict[str, Any]], data: str, method: str, **more: Any) -> dict[str, Any]:
+    wanted = {"data": data, "method": method, **more}
+    return next(row for row in rows if wanted.items() <= row.items())
+
+
+def _stepped(rows: list[dict[str, Any]], data: str, steps: int) -> dict[str, Any]:
+    return _row(rows, data, "metagater", steps=steps)
+
+
+def _judged(mean: float, half: float, least: float = 0.0, p: float | None = None) -> str:
+    """Return what the whole interval says; a bare lead asks for a corrected p as well."""
+    if least == 0 and p is not None and p >= LEVEL:
+        return "open"
+    return "yes" if mean - half >= least else "no" if mean + half < least else "open"
+
+
+def _points(mean: float, half: float) -> str:
+    return f"{100 * mean:+.1f} ± {100 * half:.1f} points".replace("-", "−")
+
+
+def compared(row: dict[str, Any], sign: int, least: float = 0.0) -> Measured:
+    """Return the row's difference to its reference, or with sign -1 the reference's lead over the row."""
+    if row["difference"] is None:
+        return Measured(NAMES[row["data"]], "not measured yet", "open", 0)
+    mean, half = sign * row["difference"], row["difference_ci95"]
+    verdict = _judged(mean, half, least, row["p"])
+    return Measured(NAMES[row["data"]], _points(mean, half), verdict, row["paired_seeds"])
+
+
+def _within(row: dict[str, Any], most: float) -> Measured:
+    """Return the row's difference to its reference, of which it is asked to be at most so much."""
+    return compared(row, 1)._replace(verdict=compared(row, -1, -most).verdict)
+
+
+def _right(rows: list[dict[str, Any]]) -> list[Measured]:
+    found = []
+    for row in (row for row in rows if row["method"] == "metagater"):
+        mean, half = row["accuracy"], row["ci95"]
+        said = f"{100 * mean:.1f} ± {100 * half:.1f} %"
+        found.append(Measured(NAMES[row["data"]], said, _judged(mean, half, CHANCE), row["seeds"]))
+    return found
+
+
+def _time() -> Measured:
+    report = json.loads((RESULTS / "bench" / "inference.json").read_text())
+    goal = next(goal for goal in report["goals"] if goal["name"] == "skipping over dense, worst case")
+    said = f"{goal['measured']:.2f} of its time, no interval"
+    return Measured("worst of all sizes on one machine", said, "yes" if goal["met"] else "no", 1)
+
+
+def _swapped(rival: str, least: float) -> Measured:
+    """Return what other gates cost at prediction, over the networks measured."""
+    files = [json.loads(path.read_text()) for path in sorted((RESULTS / "gates").glob("glyphs-*.json"))]
+    lost = [np.subtract(*(f["swaps"]["prediction"][which] for which in ("its own", rival))) for f in files]
+    (estimate,) = estimate_means([np.array(lost) / files[0]["queries"]])
+    verdict = _judged(estimate.mean, estimate.ci95, least)
+    return Measured("glyphs", _points(estimate.mean, estimate.ci95), verdict, len(files))
+
+
+def _fallen(what: str, early: slice, late: slice) -> Measured:
+    """Return how far a mean over late probes lies below one over early probes, over the trainings' seeds."""
+    seeds = json.loads((RESULTS / "convergence" / "baseline.json").read_text())["seeds"].values()
+    values = np.array([[probe[what] for probe in probes] for probes in seeds])
+    before, after = values[:, early].mean(1), values[:, late].mean(1)
+    (estimate,) = estimate_means([(before - after)[:, None]])
+    said = f"{before.mean():.2f} → {after.mean():.2f}, a fall of {estimate.mean:+.2f} ± {estimate.ci95:.2f}"
+    return Measured("glyphs", said.replace("-", "−"), _judged(estimate.mean, estimate.ci95), len(values))
