@@ -19,7 +19,7 @@ METADATA = {
 }
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-KEPT_CELL_METADATA = ("jupyter", "mystnb", "slideshow", "tags")
+KEPT_CELL_METADATA = ("jupyter", "mystnb", "slideshow", "tags", "tolerance")
 MAX_CODE_LINES = 25
 MIN_ALT_CHARACTERS = 15
 BOX = (r"> \*\*After this (chapter|page)\*\*", r"> \*\*You need\*\*", r"> \*\*It runs\*\*.*\*\*reads\*\*")
