@@ -16,10 +16,10 @@ SOURCES = $(wildcard assets/*) _config.yml _toc.yml package.json package-lock.js
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: federation fuzz help book html test lint lock notebooks notebook chapter links bench clean
+.PHONY: federation fuzz help book html test test-fast lint lock notebooks notebook chapter links bench clean
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 book: $(VENV)/.book-stamp ## execute every chapter and render the book into _build/html
 	$(BIN)/python scripts/fetch_page_assets.py
@@ -39,6 +39,9 @@ test: $(VENV)/.test-stamp _build/html.stamp ## run the unit, property, browser a
 	$(BIN)/python -m pytest $(PARALLEL) $(NBVAL) tests book || status=1; \
 	$(MAKE) --no-print-directory lint || status=1; \
 	exit $$status
+
+test-fast: $(VENV)/.test-stamp ## run what a developer waits for: the library's quick tests, without browser and notebooks
+	$(BIN)/python -m pytest -q $(PARALLEL) -m "not slow and not browser and not realdata" tests/library
 
 lint: $(VENV)/.test-stamp ## check style, spelling and that notebooks and back matter are as `make notebooks` leaves them
 	$(BIN)/ruff check

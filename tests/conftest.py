@@ -34,6 +34,7 @@ SECONDS = {
     "test_pad.py": 60,
     "test_reproduce.py": 60,
 }
+SLOW = ("test_command_line.py", "test_experiments.py", "test_installed.py", "test_fuzz.py", "test_combinations.py")
 TIMES = Path(__file__).resolve().parent.parent / "results" / "run_times.json"
 
 
@@ -45,6 +46,8 @@ def pytest_collection_modifyitems(items):
         page = getattr(item, "callspec", None) and item.callspec.params.get("page_name")
         part = PAGES.index(page) % 4 if page in PAGES else 0
         item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {part}"))
+        if item.path.name in SLOW or item.path.name in SECONDS:
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: -seconds.get(item.path.name, 0))
 
 
