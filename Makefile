@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= auto
 NBVAL = --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300
-PARALLEL = -n $(WORKERS) --maxprocesses 8 --dist loadgroup
+PARALLEL = -n $(WORKERS) --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 ifeq ($(OS),Windows_NT)
 BIN = $(VENV)/Scripts

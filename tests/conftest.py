@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from rendered import CHECKS, DOCUMENTS, HTML, PAGES, WIDE, settle
+from rendered import CHECKS, DOCUMENTS, HTML, WIDE, settle
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_FLAGS = [
@@ -38,17 +38,13 @@ SLOW = ("test_command_line.py", "test_experiments.py", "test_installed.py", "tes
 TIMES = Path(__file__).resolve().parent.parent / "results" / "run_times.json"
 
 
-@pytest.hookimpl(tryfirst=True)  # before the workers ask for the groups
 def pytest_collection_modifyitems(items):
-    """Keep a file's tests on one worker, but share the pages out, and begin with what takes longest."""
+    """Begin with the files and notebooks that take longest: none of them is left to one worker at the end."""
     seconds = SECONDS | {f"{name}.ipynb": entry["seconds"] for name, entry in json.loads(TIMES.read_text()).items()}
-    for item in items:
-        page = getattr(item, "callspec", None) and item.callspec.params.get("page_name")
-        part = PAGES.index(page) % 4 if page in PAGES else 0
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {part}"))
-        if item.path.name in SLOW or item.path.name in SECONDS:
-            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: -seconds.get(item.path.name, 0))
+    for item in items:
+        if item.path.name in (*SLOW, *SECONDS):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -5,9 +5,27 @@ from rendered import AXE, NARROW, PAGES, WIDE, theme_of
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("page_name", PAGES)
-def test_page_is_sound_in_both_themes_and_both_widths(visit, page_name):
-    """From a server; by axe it is looked at light and wide, dark and narrow."""
+@pytest.mark.parametrize("page_name", PAGES[::2])
+class TestEverySecondPage:  # a class each: two workers share the pages
+    def test_page_is_sound_in_both_themes_and_both_widths(self, visit, page_name):
+        check_from_a_server(visit, page_name)
+
+    def test_page_is_as_sound_from_disk(self, visit, page_name):
+        check_from_disk(visit, page_name)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page_name", PAGES[1::2])
+class TestTheOtherPages:
+    def test_page_is_sound_in_both_themes_and_both_widths(self, visit, page_name):
+        check_from_a_server(visit, page_name)
+
+    def test_page_is_as_sound_from_disk(self, visit, page_name):
+        check_from_disk(visit, page_name)
+
+
+def check_from_a_server(visit, page_name):
+    """Look at a page in both themes and both widths; by axe light and wide, dark and narrow."""
     page, wrong = visit(page_name, "http", "light", WIDE)
     page.evaluate(AXE.read_text(encoding="utf-8"))
     wrong += page.evaluate("pageChecks.content()")
@@ -24,10 +42,8 @@ def test_page_is_sound_in_both_themes_and_both_widths(visit, page_name):
     assert not wrong, "\n".join([f"{page_name} from a server:", *wrong])
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize("page_name", PAGES)
-def test_page_is_as_sound_from_disk(visit, page_name):
-    """Opened dark and narrow, where nothing was laid out before."""
+def check_from_disk(visit, page_name):
+    """Look at a page opened dark and narrow, where nothing was laid out before."""
     page, wrong = visit(page_name, "file", "dark", NARROW)
     assert theme_of(page) == "dark"
     wrong += page.evaluate("[...pageChecks.content(), ...pageChecks.layout(), ...pageChecks.contrast()]")
