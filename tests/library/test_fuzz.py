@@ -155,7 +155,7 @@ CHANGES = st.lists(st.sampled_from(FIELDS), min_size=1, max_size=3, unique=True)
 )
 
 
-@inputs(0.25)
+@inputs(0.3)
 @given(changes=CHANGES)
 def test_a_recipe_is_made_or_refused(folder, changes):
     recipe = ends("Recipe", lambda: small_recipe(folder, **changes))
@@ -176,7 +176,7 @@ def test_a_recipes_text_is_read_or_refused(text):
     ends("Recipe.loads", mglib.Recipe.loads, text)
 
 
-@inputs(0.07)
+@inputs(0.02)
 @given(changes=CHANGES)
 def test_a_recipe_that_was_made_trains_a_round_or_is_refused(federation, folder, changes):
     changes = {"rounds": 1, "width": 4, **changes}
