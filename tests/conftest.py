@@ -34,6 +34,7 @@ SECONDS = {
     "test_pad.py": 60,
     "test_reproduce.py": 60,
 }
+PATIENCE = 240_000  # milliseconds for a page on a busy machine; what is quick is not waited for
 SLOW = ("test_command_line.py", "test_experiments.py", "test_installed.py", "test_fuzz.py", "test_combinations.py")
 TIMES = Path(__file__).resolve().parent.parent / "results" / "run_times.json"
 
@@ -155,6 +156,7 @@ def visit(browser, origins):
 
     def open_page(path: str, origin: str = "http", theme: str = "light", viewport: dict = WIDE):
         context = browser.new_context(viewport=viewport, color_scheme=theme)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page, wrong = context.new_page(), []
 

@@ -38,7 +38,7 @@ def page(browser, document):
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: wrong.append(request.url) if request.url != document.as_uri() else None)
     page.goto(document.as_uri())
-    page.wait_for_selector("figure[data-ready]", timeout=10_000)
+    page.wait_for_selector("figure[data-ready]", timeout=120_000)
     yield page
     page.close()
     assert wrong == []
