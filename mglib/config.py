@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from mglib.params import whole_number
 
+LARGEST_COUNT = 2**31 - 1  # of steps, filters, images: beyond it a training would have no end
 LARGEST_SEED = 2**63 - 1  # of those that NumPy, torch and Flower all take
 
 
@@ -28,6 +29,11 @@ class Config:
 
     def check(self) -> None:
         """Raise ValueError for a value that its type allows and that means nothing."""
+
+    def check_counts(self, *names: str) -> None:
+        """Raise ValueError unless the settings are whole numbers that can be counted to, from 1."""
+        for name in names:
+            whole_number(name, getattr(self, name), 1, LARGEST_COUNT)
 
     def refuse_unless(self, allowed: bool, name: str, reason: str) -> None:
         """Raise ValueError, with the setting's value, unless it is allowed."""

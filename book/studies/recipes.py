@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import mglib
-from mglib.params import whole_number
 from mglib.tasks import Federation
 from mglib.training import Experiment
 from studies.baselines import ALGORITHMS, ClassifierUpdate, MetaUpdate, NamedMetaUpdate
@@ -52,7 +51,7 @@ class Recipe(mglib.Recipe):
 
     def check(self) -> None:
         """Raise ValueError for settings that cannot be, or that others leave without effect."""
-        whole_number("batch", self.batch, 1)
+        self.check_counts("batch")
         for name in ("proximal_weight", "classifier_weight"):
             self.refuse_unless(getattr(self, name) >= 0, name, "must not be negative")
         self.refuse_unless(0 < self.top_k_fraction <= 1, "top_k_fraction", "must be in (0, 1]: a share of the numbers")

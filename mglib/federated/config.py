@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mglib.config import Config
-from mglib.params import whole_number
 
 Server = Literal["adam", "average"]
 Aggregation = Literal["mean", "clipped", "median", "trimmed", "krum"]
@@ -47,8 +46,7 @@ class FederationConfig(Config):
     def check(self) -> None:
         """Raise ValueError for rounds that cannot be."""
         super().check()
-        for name in ("rounds", "nodes_per_round", "local_steps", "tasks_per_step", "quorum"):
-            whole_number(name, getattr(self, name), 1)
+        self.check_counts("rounds", "nodes_per_round", "local_steps", "tasks_per_step", "quorum")
         for name in ("client_learning_rate", "server_learning_rate", "clip_norm"):
             self.refuse_unless(getattr(self, name) > 0, name, "must be positive")
         self.refuse_unless(

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from mglib.config import Config
-from mglib.params import whole_number
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,6 @@ class AdaptationConfig(Config):
     def check(self) -> None:
         """Raise ValueError for tasks or steps that cannot be."""
         super().check()
-        for name in ("ways", "shots", "queries", "steps"):
-            whole_number(name, getattr(self, name), 1)
+        self.check_counts("ways", "shots", "queries", "steps")
         for name in ("backbone_learning_rate", "gate_learning_rate"):
             self.refuse_unless(getattr(self, name) >= 0, name, "must not be negative")

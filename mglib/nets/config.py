@@ -6,7 +6,6 @@ from typing import Literal
 from mglib.config import Config
 from mglib.nets.gates import Estimator
 from mglib.nets.objective import check_budget
-from mglib.params import whole_number
 
 Architecture = Literal["conv", "residual"]
 
@@ -36,9 +35,7 @@ class NetworkConfig(Config):
         """Raise ValueError for a network that cannot be."""
         super().check()
         check_budget(self.budget)
-        whole_number("width", self.width, 1)
-        if self.depth is not None:
-            whole_number("depth", self.depth, 1)
+        self.check_counts("width", *(["depth"] if self.depth is not None else []))
         self.refuse_unless(self.penalty >= 0, "penalty", "must not be negative")
         self.refuse_unless(0 < self.anneal_share <= 1, "anneal_share", "must be in (0, 1]")
         positive = self.gate_bias is None or self.gate_bias > 0

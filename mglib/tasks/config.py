@@ -40,7 +40,7 @@ class DataConfig(Config):
     def check(self) -> None:
         """Raise ValueError for data that cannot be."""
         super().check()
-        whole_number("image_size", self.image_size, 1)
+        self.check_counts("image_size")
         whole_number("data_seed", self.data_seed, 0, LARGEST_SEED)
         self.refuse_unless(self.channels in (None, 1, 3), "channels", "must be 1 (grey) or 3 (colour)")
         self.partition_for(1)  # checks the rest

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 import numpy as np
 import torch
 
-from mglib.config import LARGEST_SEED
+from mglib.config import LARGEST_COUNT, LARGEST_SEED
 from mglib.federated.process import one_thread
 from mglib.meta import Stage, adapt
 from mglib.nets import Objective, dense_macs
@@ -156,7 +156,8 @@ def evaluate_run(
         "queries": recipe.queries if queries is None else queries,
         "seed": seed,
     }
-    setting = {name: whole_number(name, value, 0, LARGEST_SEED) for name, value in setting.items()}
+    most = {name: LARGEST_SEED if name == "seed" else LARGEST_COUNT for name in setting}
+    setting = {name: whole_number(name, value, 0, most[name]) for name, value in setting.items()}
     objective, stages = final_objective(recipe, net), stages_of(recipe, net)
     scores = evaluate(objective, params, chosen, stages, device=device, **setting)
     record, dense = summarise(list(progress(scores))), dense_macs(net.costs)

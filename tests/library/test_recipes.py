@@ -142,6 +142,7 @@ def test_the_largest_seed_makes_a_network_and_draws_nodes():
         ({"trim_fraction": 0.2}, "`trim_fraction` (=0.2) is for the aggregations"),
         ({"clip_norm": 0.2}, "`clip_norm` (=0.2) is for the aggregation 'clipped', and for privacy"),
         ({"noise": 0.1}, "`noise` (=0.1) is for privacy"),
+        ({"tasks_per_step": 2**70}, "`tasks_per_step` (=1180591620717411303424) must be a whole number from 1 to"),
         ({"quorum": 5}, "`quorum` (=5) must be at most the 4 nodes of a round"),
         ({"method": "maml", "gate_bias": 2.0}, "`gate_bias` (=2.0) is of no use: 'maml' learns no gates"),
     ],
