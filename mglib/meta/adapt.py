@@ -1,7 +1,6 @@
 """Adaptation: what a node does with its support set, a few gradient steps in stages."""
 
 import copy
-import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from mglib.config import as_declared
 from mglib.params import Params, detach, merge, split, whole_number
 
 Metrics = dict[str, Tensor]
@@ -38,11 +38,10 @@ class Stage:
         """Check the numbers, and make them plain ones."""
         if not self.parameters:
             raise ValueError(f"stage {self.name!r} has no parameters to adapt")
-        if not 0 <= self.learning_rate < math.inf:
-            raise ValueError(
-                f"`learning_rate` (={self.learning_rate}) of stage {self.name!r} must be a finite number of at least 0"
-            )
-        object.__setattr__(self, "learning_rate", float(self.learning_rate))
+        rate = as_declared(f"learning_rate of stage {self.name}", float, self.learning_rate)
+        if rate < 0:
+            raise ValueError(f"`learning_rate` (={rate}) of stage {self.name!r} must be a finite number of at least 0")
+        object.__setattr__(self, "learning_rate", rate)
         object.__setattr__(self, "steps", whole_number(f"steps of stage {self.name}", self.steps, 0))
 
 

@@ -1,6 +1,6 @@
 """The objective: cross-entropy plus the MAC budget, the only place where gates and loss meet."""
 
-import math
+import numbers
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from mglib.config import as_declared
 from mglib.nets.macs import macs_ratio
 from mglib.nets.models import Prediction
 from mglib.params import Params
@@ -33,10 +34,10 @@ class Objective:
     def __post_init__(self):
         """Check the budget and its price, and make them plain floats."""
         check_budget(self.budget)
-        if not 0 <= self.penalty < math.inf:
-            raise ValueError(f"`penalty` (={self.penalty}) must be a finite number of at least 0")
         for name in ("budget", "penalty"):
-            object.__setattr__(self, name, float(getattr(self, name)))
+            object.__setattr__(self, name, as_declared(name, float, getattr(self, name)))
+        if self.penalty < 0:
+            raise ValueError(f"`penalty` (={self.penalty}) must be a finite number of at least 0")
 
     def predict(self, params: Params, batch) -> Prediction:
         """Return the network's answer for `batch.images`, normalised by `batch.support_images` where there is one."""
@@ -73,5 +74,5 @@ def annealed_budget(budget: float, progress: float, share: float = 0.5) -> float
 
 def check_budget(budget: float) -> None:
     """Raise ValueError unless `budget` is a share of the dense MACs."""
-    if not 0 < budget <= 1:
+    if not (isinstance(budget, numbers.Real) and 0 < budget <= 1):
         raise ValueError(f"`budget` (={budget}) must be in (0, 1]: a share of the dense network's MACs")

@@ -4,6 +4,7 @@
 which; the counts of how they ended go to the file that MGLIB_FUZZ_OUT names.
 """
 
+import dataclasses
 import datetime
 import io
 import json
@@ -137,7 +138,7 @@ WORDS = st.sampled_from([*CHOICES.split(), "", "µ"]) | st.text(max_size=8) | st
 NAMES = st.lists(st.sampled_from(["alphabet0", "alphabet3", "x"]), max_size=3).map(tuple) | st.sampled_from(
     ["alphabet3", None, 3, ["alphabet3"], (1,)]
 )
-FIELDS = [field for field in mglib.Recipe.__dataclass_fields__ if field not in ("data", "rounds")]
+FIELDS = [field.name for field in dataclasses.fields(mglib.Recipe) if field.name not in ("data", "rounds")]
 
 
 def values(name):
@@ -277,7 +278,7 @@ def tensors(draw):
     layout = draw(st.sampled_from(["plain", "channels last", "expanded", "strided", "sparse", "grad"]))
     if layout == "channels last" and images.ndim == 4:
         return images.to(memory_format=torch.channels_last)
-    if layout == "expanded" and images.ndim == 4:
+    if layout == "expanded" and images.ndim == 4 and len(images):
         return images[:1].expand(3, *shape[1:])
     if layout == "strided" and images.ndim == 4:
         return images.repeat(1, 1, 1, 2)[..., ::2]
