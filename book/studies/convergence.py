@@ -42,7 +42,7 @@ class ConvergenceSetting:
     dealing: Dealing = "scripts"
     """mixed: each node has some of every character; scripts: one script each; five: five characters each."""
     rounds: int = 300
-    client_learning_rate: float = 0.1
+    node_learning_rate: float = 0.1
     queries: int = 5
     """Of each class in a task."""
     probe_every: int = 30
@@ -72,7 +72,7 @@ class ConvergenceSetting:
             rounds=self.rounds,
             nodes_per_round=self.nodes_per_round,
             local_steps=self.local_steps,
-            client_learning_rate=self.client_learning_rate,
+            client_learning_rate=self.node_learning_rate,
             queries=self.queries,
             seed=seed,
         )
