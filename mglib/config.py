@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
@@ -26,9 +26,15 @@ class Config:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, as_declared(field.name, field.type, getattr(self, field.name)))
         self.check()
+        for name, reason in self.conflicts():
+            self.refuse_unless(False, name, reason)
 
     def check(self) -> None:
         """Raise ValueError for a value that its type allows and that means nothing."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Yield settings that others leave without effect, or that break what others promise, each with the reason."""
+        yield from ()
 
     def check_counts(self, *names: str) -> None:
         """Raise ValueError unless the settings are whole numbers that can be counted to, from 1."""

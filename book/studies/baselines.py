@@ -13,7 +13,7 @@ from mglib.nets import Objective, macs_ratio
 from mglib.params import Params
 from mglib.tasks import Batch, Node
 from mglib.training import algorithms
-from mglib.training.algorithms import Algorithm, all_names, backbone, gate_weights, gates, one_stage
+from mglib.training.algorithms import Algorithm, all_names, backbone, gate_weights, gates, one_stage, with_gate_bias
 from mglib.training.recipes import Recipe
 from mglib.training.updates import LocalUpdate, MetaUpdate
 
@@ -129,10 +129,7 @@ def random_gates(recipe: Recipe, net: nn.Module, params: Params, classes: Sequen
 
 def low_mask(recipe: Recipe, net: nn.Module, params: Params, classes: Sequence[str]) -> Params:
     """Return `params` with a mask that starts as the recipe says, near closing if it says nothing."""
-    if recipe.gate_bias is not None:
-        return params
-    biases = net.gate_names() - gate_weights(net)
-    return params | {name: torch.full_like(params[name], MASK_BIAS) for name in biases}
+    return params if recipe.gate_bias is not None else with_gate_bias(net, params, MASK_BIAS)
 
 
 def with_classifier(recipe: Recipe, net: nn.Module, params: Params, classes: Sequence[str]) -> Params:

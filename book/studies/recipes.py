@@ -50,7 +50,8 @@ class Recipe(mglib.Recipe):
     """Share of the training nodes that lie if there is an attack, chosen by the seed."""
 
     def check(self) -> None:
-        """Raise ValueError for settings that cannot be, or that others leave without effect."""
+        """Raise ValueError for settings that cannot be."""
+        super().check()
         self.check_counts("batch")
         for name in ("proximal_weight", "classifier_weight"):
             self.refuse_unless(getattr(self, name) >= 0, name, "must not be negative")
@@ -58,16 +59,17 @@ class Recipe(mglib.Recipe):
         self.refuse_unless(
             0 <= self.byzantine_fraction < 0.5, "byzantine_fraction", "must be in [0, 0.5): half of the nodes decide"
         )
-        super().check()
 
-    def _conflicts(self) -> Iterator[tuple[str, str]]:
-        yield from super()._conflicts()
+    @property
+    def learns_gates(self) -> bool:
+        """Whether the method has gates that training moves."""
+        return ALGORITHMS[self.method].gates not in ("none", "random")
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Yield settings that others leave without effect, or that break what others promise, each with the reason."""
+        yield from super().conflicts()
         method, algorithm = self.method, ALGORITHMS[self.method]
         dense, update = algorithm.gates == "none", algorithm.update
-        if dense or method == "random-gates":
-            for name in ("estimator", "gate_bias"):
-                if self.changed(name):
-                    yield name, f"is of no use: {method!r} learns no gates"
         if update not in (MetaUpdate, NamedMetaUpdate) and not self.second_order:
             yield "second_order", f"is of no use: {method!r} has no meta-gradient"
         if dense and self.compression == "opened":
@@ -88,15 +90,15 @@ class Recipe(mglib.Recipe):
                 yield name, f"is for {where}"
 
 
-def set_up(recipe: mglib.Recipe, federation: Federation | None = None) -> Experiment:
+def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
     """Return what `mglib.set_up` does, with the method, the codec and the attack that the recipe names.
 
     Raises:
         ValueError: if the data cannot be had, or is too small for the recipe's tasks.
     """
     wraps = []
-    if isinstance(recipe, Recipe) and recipe.compression != "none":
+    if recipe.compression != "none":
         wraps.append(compressed(recipe.compression, recipe.top_k_fraction))
-    if isinstance(recipe, Recipe) and recipe.attack != "none":
+    if recipe.attack != "none":
         wraps.append(attacked(recipe.attack, recipe.byzantine_fraction))
     return mglib.set_up(recipe, federation, algorithm=ALGORITHMS[recipe.method], wraps=wraps)

@@ -55,11 +55,10 @@ class FederationConfig(Config):
         self.refuse_unless(self.noise >= 0, "noise", "must not be negative")
         of_a_round = f"must be at most the {self.nodes_per_round} nodes of a round"
         self.refuse_unless(self.quorum <= self.nodes_per_round, "quorum", of_a_round)
-        for name, reason in self._conflicts():
-            self.refuse_unless(False, name, reason)
 
-    def _conflicts(self) -> Iterator[tuple[str, str]]:
+    def conflicts(self) -> Iterator[tuple[str, str]]:
         """Yield settings that others leave without effect, each with the reason."""
+        yield from super().conflicts()
         lying = round(self.trim_fraction * self.nodes_per_round)
         if self.privacy == "none" and self.noise:
             yield "noise", "is for privacy, at the server or at the node"

@@ -104,16 +104,16 @@ def network_of(recipe: Recipe, algorithm: Algorithm | None = None) -> tuple[nn.M
 
     algorithm: in place of the recipe's method.
     """
-    gates = (algorithm or ALGORITHMS[recipe.method]).gates
+    kind = (algorithm or ALGORITHMS[recipe.method]).gates
     sizes = {name: getattr(recipe, name) for name in ("ways", "width", "depth", "image_size", "channels")}
     sizes = {name: size for name, size in sizes.items() if size is not None}
-    net, params = make_net(
-        recipe.architecture, recipe.seed, gated=gates != "none", constant=gates == "constant", **sizes
-    )
-    if recipe.gate_bias is not None:
-        biases = net.gate_names() - gate_weights(net)
-        params |= {name: torch.full_like(params[name], recipe.gate_bias) for name in biases}
-    return net, params
+    net, params = make_net(recipe.architecture, recipe.seed, gated=kind != "none", constant=kind == "constant", **sizes)
+    return net, params if recipe.gate_bias is None else with_gate_bias(net, params, recipe.gate_bias)
+
+
+def with_gate_bias(net: nn.Module, params: Params, bias: float) -> Params:
+    """Return `params` with gates whose logits start at `bias`, open if it is positive."""
+    return params | {name: torch.full_like(params[name], bias) for name in net.gate_names() - gate_weights(net)}
 
 
 def client_update(

@@ -40,18 +40,21 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
     """Of the training: where the network starts, who is in a round, the tasks and the noise."""
 
     def check(self) -> None:
-        """Raise ValueError for settings that cannot be, or that others leave without effect."""
+        """Raise ValueError for a seed that no generator takes."""
         super().check()
         whole_number("seed", self.seed, 0, LARGEST_SEED)
-        for name, reason in self._conflicts():
-            self.refuse_unless(False, name, reason)
 
-    def _conflicts(self) -> Iterator[tuple[str, str]]:
+    def conflicts(self) -> Iterator[tuple[str, str]]:
         """Yield settings that others leave without effect, each with the reason."""
-        yield from super()._conflicts()
+        yield from super().conflicts()
         for name in ("estimator", "gate_bias"):
-            if self.method == "maml" and self.changed(name):
+            if not self.learns_gates and self.changed(name):
                 yield name, f"is of no use: {self.method!r} learns no gates"
+
+    @property
+    def learns_gates(self) -> bool:
+        """Whether the method has gates that training moves."""
+        return self.method != "maml"
 
     @property
     def partition(self) -> Partition:

@@ -4,50 +4,44 @@ import pytest
 from rendered import AXE, NARROW, PAGES, WIDE, theme_of
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize("page_name", PAGES[::2])
-class TestEverySecondPage:  # a class each: two workers share the pages
+class Page:
+    """What holds of every page; two classes share the pages out, so that two workers look at them."""
+
     def test_page_is_sound_in_both_themes_and_both_widths(self, visit, page_name):
-        check_from_a_server(visit, page_name)
+        """Look at a page in both themes and both widths; by axe light and wide, dark and narrow."""
+        page, wrong = visit(page_name, "http", "light", WIDE)
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        wrong += page.evaluate("pageChecks.content()")
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            page.wait_for_function("theme => document.documentElement.dataset.theme == theme", arg=theme)
+            for size in (WIDE, NARROW):
+                page.set_viewport_size(size)
+                found = page.evaluate("[...pageChecks.layout(), ...pageChecks.contrast()]")
+                if (theme == "light") == (size is WIDE):
+                    page.wait_for_timeout(400)  # the theme moves its columns and looks for boxes that scroll
+                    found += page.evaluate("pageChecks.accessibility()")
+                wrong += [f"{theme}, {size['width']} px: {problem}" for problem in found]
+        assert not wrong, "\n".join([f"{page_name} from a server:", *wrong])
 
     def test_page_is_as_sound_from_disk(self, visit, page_name):
-        check_from_disk(visit, page_name)
+        """Look at a page opened dark and narrow, where nothing was laid out before."""
+        page, wrong = visit(page_name, "file", "dark", NARROW)
+        assert theme_of(page) == "dark"
+        wrong += page.evaluate("[...pageChecks.content(), ...pageChecks.layout(), ...pageChecks.contrast()]")
+        assert not wrong, "\n".join([f"{page_name} from disk:", *wrong])
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page_name", PAGES[::2])
+class TestEverySecondPage(Page):
+    """One worker's part."""
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("page_name", PAGES[1::2])
-class TestTheOtherPages:
-    def test_page_is_sound_in_both_themes_and_both_widths(self, visit, page_name):
-        check_from_a_server(visit, page_name)
-
-    def test_page_is_as_sound_from_disk(self, visit, page_name):
-        check_from_disk(visit, page_name)
-
-
-def check_from_a_server(visit, page_name):
-    """Look at a page in both themes and both widths; by axe light and wide, dark and narrow."""
-    page, wrong = visit(page_name, "http", "light", WIDE)
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    wrong += page.evaluate("pageChecks.content()")
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
-        page.wait_for_function("theme => document.documentElement.dataset.theme == theme", arg=theme)
-        for size in (WIDE, NARROW):
-            page.set_viewport_size(size)
-            found = page.evaluate("[...pageChecks.layout(), ...pageChecks.contrast()]")
-            if (theme == "light") == (size is WIDE):
-                page.wait_for_timeout(400)  # the theme moves its columns and looks for boxes that scroll
-                found += page.evaluate("pageChecks.accessibility()")
-            wrong += [f"{theme}, {size['width']} px: {problem}" for problem in found]
-    assert not wrong, "\n".join([f"{page_name} from a server:", *wrong])
-
-
-def check_from_disk(visit, page_name):
-    """Look at a page opened dark and narrow, where nothing was laid out before."""
-    page, wrong = visit(page_name, "file", "dark", NARROW)
-    assert theme_of(page) == "dark"
-    wrong += page.evaluate("[...pageChecks.content(), ...pageChecks.layout(), ...pageChecks.contrast()]")
-    assert not wrong, "\n".join([f"{page_name} from disk:", *wrong])
+class TestTheOtherPages(Page):
+    """The other's."""
 
 
 @pytest.mark.browser

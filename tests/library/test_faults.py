@@ -44,7 +44,7 @@ KILLS = 50
 CHEAP = {
     "width": 4,
     "depth": 2,
-    "method": "reptile",
+    "method": "maml",
     "ways": 2,
     "queries": 1,
     "nodes_per_round": 1,

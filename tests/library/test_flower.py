@@ -391,12 +391,7 @@ def test_an_address_that_is_none_is_refused(address):
         Connection(address)
 
 
-def test_what_only_one_process_knows_is_refused(folder, tmp_path, capsys):
-    options = ["--engine", "flower", "--superlink", "127.0.0.1:1", "--out", str(tmp_path / "run")]
-    assert main(["train", "--method", "fedavg", *options]) == 2
-    assert "classes by name" in capsys.readouterr().err
-    assert main(["train", "--attack", "drift", *options]) == 2
-    assert "`attack` (='drift') is played by nodes in this process" in capsys.readouterr().err
+def test_a_process_that_names_no_superlink_or_no_node_is_refused(folder, capsys):
     assert main(["train", "--engine", "flower"]) == 2
     assert "--superlink" in capsys.readouterr().err
     assert main(["node", "--data", f"folder:{folder}", "--superlink", "127.0.0.1:1"]) == 2

@@ -135,8 +135,6 @@ def test_a_large_clip_without_noise_changes_nothing_but_weights_and_rounding(rec
         {"noise": 1.0},
         {"noise": -1.0, "privacy": "server"},
         {"privacy": "link"},
-        {"privacy": "server", "method": "gated-fedavg"},
-        {"privacy": "node", "method": "metagater-named"},
         {"privacy": "server", "aggregation": "median"},
     ],
 )

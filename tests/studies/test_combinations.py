@@ -123,6 +123,13 @@ def test_every_pair_of_choices_does_what_it_says_or_is_refused(base):
         check_answers(experiment, start, rounds[0])
 
 
+@pytest.mark.parametrize("wrong", [("server", "gated-fedavg"), ("node", "metagater-named")])
+def test_a_method_that_tells_of_the_data_is_refused_where_privacy_is_asked(wrong):
+    privacy, method = wrong
+    with pytest.raises(ValueError, match="`privacy`"):
+        Recipe(privacy=privacy, method=method)
+
+
 def check_answers(experiment, start, result):
     """Those who lie send something else, and the others what their images open, in a shorter message if it is one."""
     recipe, nodes = experiment.recipe, experiment.federation.train

@@ -6,11 +6,11 @@ import json
 import pytest
 from small_tables import calls, note
 
-import mglib
 from studies import STUDIES, Study, measure_missing, registry
 from studies.__main__ import RESULTS, main
 from studies.compression import compression_parts, compression_rows, measure_compression
 from studies.convergence import ConvergenceSetting
+from studies.recipes import Recipe
 from studies.workers import Failure
 
 
@@ -75,7 +75,7 @@ def test_a_study_is_really_measured(part, tmp_path):
 def test_every_part_of_the_study_is_a_recipe_and_its_row_says_what_was_measured():
     parts = compression_parts(range(2))
     assert len(parts) == 14
-    assert all(mglib.Recipe(**changes).compression for changes in parts.values())
+    assert all(Recipe(**changes).compression for changes in parts.values())
     record = measure_compression({**parts["top-0.01-seed1"], "rounds": 2}, quick=True)
     (row,) = compression_rows("top-0.01-seed1", record)
     assert (row["compression"], row["seed"]) == ("top-0.01", 1)
