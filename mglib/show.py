@@ -143,24 +143,28 @@ def _frame(column: int, row: int, colour: str) -> Rectangle:
     return Rectangle((column + 0.04, row + 0.06), 0.92, 0.88, fill=False, edgecolor=colour, linewidth=1.5)
 
 
-def flip_book(frames: Sequence[Figure], description: str, interval: int = 700) -> widgets.VBox:
+def flip_book(frames: Sequence[Figure], description: str, interval: int = 700, opens_at: int = 0) -> widgets.VBox:
     """Return a player over figures: a play button and a slider, linked in the browser without Python.
 
     Needs ipywidgets, which is in `mglib[show]`.
 
     frames: shown one at a time; description: what the slider counts; interval: milliseconds a frame when playing.
+    opens_at: the frame that a page shows before anyone plays, counted from the first (0) or the last (-1).
 
     Raises:
-        ValueError: if there is nothing to show.
+        ValueError: if there is nothing to show, or no such frame.
     """
     import ipywidgets as widgets
 
     if not frames:
         raise ValueError("a flip book needs at least one frame")
     last = len(frames) - 1
-    play = widgets.Play(max=last, interval=interval)
-    slider = widgets.IntSlider(max=last, description=description, readout=False)
-    stack = widgets.Stack([widgets.HTML(frame._repr_html_()) for frame in frames], selected_index=0)
+    if not -len(frames) <= opens_at <= last:
+        raise ValueError(f"`opens_at` (={opens_at}) must be a frame of {len(frames)}, counted from 0 or from -1")
+    first = opens_at % len(frames)
+    play = widgets.Play(value=first, max=last, interval=interval)
+    slider = widgets.IntSlider(value=first, max=last, description=description, readout=False)
+    stack = widgets.Stack([widgets.HTML(frame._repr_html_()) for frame in frames], selected_index=first)
     widgets.jslink((play, "value"), (slider, "value"))
     widgets.jslink((slider, "value"), (stack, "selected_index"))
     book = widgets.VBox([widgets.HBox([play, slider]), stack])

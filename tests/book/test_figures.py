@@ -117,3 +117,18 @@ def test_the_explorer_is_linked_in_the_browser_alone():
 def test_a_flip_book_without_pages_is_refused():
     with pytest.raises(ValueError, match="at least one"):
         flip_book([], "page")
+
+
+@pytest.mark.parametrize(("opens_at", "first"), [(0, 0), (1, 1), (-1, 2)])
+def test_a_flip_book_opens_at_the_frame_asked_for(opens_at, first):
+    frames = [Figure(new_drawing(1, 1)[0], "", f"frame {number}") for number in range(3)]
+    controls, stack = flip_book(frames, "page", opens_at=opens_at).children
+    assert [control.value for control in controls.children] == [first, first]
+    assert stack.selected_index == first
+
+
+@pytest.mark.parametrize("opens_at", [3, -4])
+def test_a_flip_book_cannot_open_at_a_frame_it_lacks(opens_at):
+    frames = [Figure(new_drawing(1, 1)[0], "", f"frame {number}") for number in range(3)]
+    with pytest.raises(ValueError, match=r"opens_at.*must be a frame of 3"):
+        flip_book(frames, "page", opens_at=opens_at)
