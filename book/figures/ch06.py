@@ -1,4 +1,4 @@
-"""Chapter 6: the graph of two stages, their path over a surface, the slopes they predict, the gates they move."""
+"""Chapter 6: the graph of two stages, their path over a surface, the slopes they miss, the gates they move."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.patches import Circle
 from torch import Tensor
 
-from figures.style import arrow, draw_relief
-from mglib.figure import ACCENT, FAINT, INK, OPEN, Figure, bare, image_column, new_drawing, page_style, stencil
+from figures.style import arrow, draw_relief, name_rows
+from mglib.figure import ACCENT, INK, OPEN, Figure, bare, image_column, new_drawing, page_style, stencil
 
 _PLACES = {"θ": (0, 1), "φ": (0, 0), "θ′": (1.5, 1), "φ′": (3.0, 0), "F": (4.3, 0.5)}
 
@@ -21,9 +21,10 @@ def show_graph(caption: str = "") -> Figure:
     axis.set_aspect("equal")
     axis.set_xlim(-0.5, 4.75)
     axis.set_ylim(-0.75, 1.6)
-    for tail, head in (("θ", "θ′"), ("φ", "φ′"), ("θ′", "φ′"), ("θ′", "F"), ("φ′", "F")):
+    for tail, head in (("θ", "θ′"), ("φ", "θ′"), ("φ", "φ′"), ("θ′", "φ′"), ("θ′", "F"), ("φ′", "F")):
         arrow(axis, _PLACES[tail], _PLACES[head], INK, width=1.6, size=15, gap=19)
-    arrow(axis, _PLACES["φ"], _PLACES["θ′"], ACCENT, width=2.6, size=15, gap=19)
+    back = {"connectionstyle": "arc3,rad=-0.3", "linestyle": (0, (4, 2))}
+    arrow(axis, _PLACES["θ′"], _PLACES["φ"], ACCENT, width=2.2, size=15, gap=20, **back)
     for name, (x, y) in _PLACES.items():
         axis.add_patch(Circle((x, y), 0.24, facecolor="none", edgecolor=OPEN, linewidth=2))
         axis.text(x, y - 0.02, name, ha="center", va="center", fontsize=14)
@@ -31,14 +32,14 @@ def show_graph(caption: str = "") -> Figure:
         (0.75, 1.36, "stage one, rate α", INK),
         (1.5, -0.42, "stage two, rate β", INK),
         (4.3, 0.98, "$L_Q$", INK),
-        (1.12, 0.46, "the trap", ACCENT),
+        (1.62, 0.33, "stage two must\nnot go back here", ACCENT),
     )
     for x, y, words, colour in notes:
         axis.text(x, y, words, ha="center", va="center", color=colour)
     alt = (
         "A graph. Theta and phi lead to theta prime, stage one; phi and theta prime to phi prime, stage two. Theta "
-        "prime and phi prime lead to F, the query loss. The arrow from phi to theta prime is marked as a trap: stage "
-        "two must not follow it, the meta-gradient must."
+        "prime and phi prime lead to F, the query loss. A dashed arrow leads from theta prime back to phi, the trap: "
+        "stage two must not go that way when it takes its own gradient; the meta-gradient must."
     )
     return Figure(drawing, caption, alt)
 
@@ -75,37 +76,29 @@ def show_staircase(
 
 
 @page_style
-def show_slopes(measured: Tensor, predicted: Mapping[str, Tensor], caption: str = "") -> Figure:
-    """Draw slopes that gradients predict against slopes measured by finite differences; right is the diagonal.
+def show_misses(measured: Tensor, predicted: Mapping[str, Tensor], caption: str = "") -> Figure:
+    """Draw by how much slopes that gradients predict miss those measured by finite differences, on a scale of powers.
 
-    measured: (direction,); predicted: three ways by name, (direction,) each, the exact one first.
+    measured: (direction,); predicted: ways by name, (direction,) each.
     """
     measured = np.asarray(measured)
-    drawing, axis = new_drawing(5.4, 4.2)
-    reach = 1.1 * max(np.abs(np.asarray(values)).max() for values in (measured, *predicted.values()))
-    axis.plot([-reach, reach], [-reach, reach], color=FAINT, linewidth=1)
+    typical = np.linalg.norm(measured) / len(measured) ** 0.5
+    drawing, axis = new_drawing(5.4, 0.75 * len(predicted) + 0.9)
     told = []
-    for row, ((name, values), colour, mark) in enumerate(
-        zip(predicted.items(), (OPEN, ACCENT, FAINT), ("o", "x", "."), strict=True)
-    ):
-        values = np.asarray(values)
-        axis.plot(measured, values, mark, color=colour, markersize=7, markeredgewidth=2)
-        error = np.abs(values - measured).mean() / np.abs(measured).mean()
-        axis.text(
-            0.03,
-            0.96 - 0.09 * row,
-            f"{mark} {name}".replace("o ", "● "),
-            color=colour,
-            transform=axis.transAxes,
-            va="top",
-        )
-        told.append(f"{name} misses by {error:.1%} on average")
-    axis.set_xlabel("measured by finite differences")
-    axis.set_ylabel("predicted by the gradient")
-    axis.set_aspect("equal")
-    axis.set_xlim(-reach, reach)
-    axis.set_ylim(-reach, reach)
-    alt = f"Predicted slopes against measured ones for {len(measured)} directions. {'; '.join(told)}."
+    for row, (name, values) in enumerate(predicted.items()):
+        missed = np.abs(np.asarray(values) - measured) / typical
+        lift = np.random.default_rng(row).uniform(-0.22, 0.22, len(missed))
+        axis.plot(np.maximum(missed, 1e-12), row + lift, "o", color=ACCENT if row else OPEN, markersize=5, alpha=0.6)
+        whole = np.linalg.norm(missed) / len(missed) ** 0.5
+        axis.plot([whole, whole], [row - 0.34, row + 0.34], color=INK)
+        told.append(f"{name} {whole:.1%}" if whole > 1e-3 else f"{name} {whole:.0e}")
+    axis.set_xscale("log")
+    axis.set_xlabel("miss, as a share of the typical slope")
+    name_rows(axis, list(predicted), 12)
+    alt = (
+        f"Rows of {len(measured)} dots, a direction each, by how far a predicted slope is from the measured one, as a "
+        f"share of the typical slope. Root mean squares: {'; '.join(told)}."
+    )
     return Figure(drawing, caption, alt)
 
 

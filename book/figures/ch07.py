@@ -134,7 +134,7 @@ def show_rounds(
     nodes = [name for names in groups.values() for name in names]
     if unknown := sorted({*accuracies, *sampled} - set(nodes)):
         raise ValueError(f"no nodes {unknown} in the groups")
-    drawing, (axis, strip) = new_drawing(5.4, 7, nrows=2, height_ratios=[5.5, 1])
+    drawing, (axis, key, strip) = new_drawing(5.4, 7.4, nrows=3, height_ratios=[5.5, 0.45, 1])
     bare(axis).set(xlim=(-186, 186), ylim=(-176, 184), aspect="equal")
     for index, (group, names) in enumerate(groups.items()):
         middle = np.pi / 2 - 2 * np.pi * index / len(groups)
@@ -145,11 +145,13 @@ def show_rounds(
             _node(axis, angle, radius, accuracies.get(name), chance, name in sampled)
     _disc(axis, (0, 0), 36, INK, filled=False)
     axis.text(0, 0, f"server\nround {len(history)}", ha="center", va="center", fontsize=10)
+    _draw_key(bare(key), chance)
     mean = _draw_history(strip, history, rounds, chance, sent)
     alt = (
         f"A server in the middle of a circle of {len(nodes)} nodes in {len(groups)} groups: {', '.join(groups)}. "
         f"Round {len(history)} of {rounds}: lines join the server to {', '.join(sampled)}. {len(accuracies)} have been "
-        f"sampled so far; their discs fill with their accuracy, {mean:.0%} in the mean of the last rounds. "
+        f"sampled so far; their discs fill with their accuracy, {mean:.0%} in the mean of the last rounds; the discs "
+        "of the others are dotted. "
         f"{_size(sent)} have been sent."
     )
     return Figure(drawing, caption, alt)
@@ -201,13 +203,31 @@ def _node(axes: Axes, angle: float, radius: float, accuracy: float | None, chanc
     if sampled:
         ends = (38 * direction, (radius - _DISC - 1) * direction)
         arrow(axes, *ends, INK, width=1.6, size=9, gap=2, arrowstyle="<|-|>")
+    _fill(axes, radius * direction, accuracy, chance, sampled)
+
+
+def _fill(axes: Axes, place: np.ndarray, accuracy: float | None, chance: float, sampled: bool = False) -> None:
+    """Draw a node's disc: dotted if it has not been asked, thick in its round, filled by what it has above chance."""
     edge = {"edgecolors": INK, "linewidths": 1.8} if sampled else {"edgecolors": FAINT, "linewidths": 0.8}
-    axes.scatter(*radius * direction, s=(2 * _DISC) ** 2, facecolors="none", **edge)
+    if accuracy is None:
+        edge |= {"linestyles": [(0, (1, 2))], "linewidths": 1.2}
+    axes.scatter(*place, s=(2 * _DISC) ** 2, facecolors="none", clip_on=False, **edge)
     if accuracy is not None:
         share = max(0.02, (accuracy - chance) / (1 - chance))
-        ends = np.outer(direction, (radius, radius + 0.01))  # a round-capped line of no length: a small disc in SVG
+        ends = np.stack(
+            [place, place + np.array([0.01, 0])], 1
+        )  # a round-capped line of no length: a small disc in SVG
         width = 2 * (_DISC - 1.5) * share**0.5
         axes.plot(*ends, color=OPEN, alpha=0.35 + 0.65 * share, linewidth=width, solid_capstyle="round")
+
+
+def _draw_key(axes: Axes, chance: float) -> None:
+    """Draw what a disc says: not asked yet, guessing, half right, all right."""
+    axes.set(xlim=(-186, 186), ylim=(-10, 10))
+    entries = (("not asked", None), (f"{chance:.0%}", chance), ("60%", 0.6), ("100% right", 1.0))
+    for x, (words, accuracy) in zip((-170, -75, -10, 60), entries, strict=True):
+        _fill(axes, np.array([x, 0.0]), accuracy, chance)
+        axes.text(x + 17, 0, words, va="center", fontsize=10)
 
 
 def _label(axes: Axes, angle: float, name: str, image: np.ndarray) -> None:
