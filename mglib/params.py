@@ -17,6 +17,7 @@ from torch import Tensor
 
 Params = dict[str, Tensor]
 PART = ".part"  # suffix of a file that is being written
+META = "meta."  # before the names of what is learnt and sent with a network and is no part of it: rates, a price
 
 
 def split(params: Params, names: Iterable[str]) -> tuple[Params, Params]:
@@ -31,6 +32,11 @@ def split(params: Params, names: Iterable[str]) -> tuple[Params, Params]:
     inside = {name: value for name, value in params.items() if name in chosen}
     outside = {name: value for name, value in params.items() if name not in chosen}
     return inside, outside
+
+
+def of_network(params: Params) -> Params:
+    """Return the parameters that a network computes with, without what is learnt about learning itself."""
+    return {name: value for name, value in params.items() if not name.startswith(META)}
 
 
 def merge(params: Params, changes: Params) -> Params:

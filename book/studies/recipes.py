@@ -72,6 +72,8 @@ class Recipe(mglib.Recipe):
         dense, update = algorithm.gates == "none", algorithm.update
         if update not in (MetaUpdate, NamedMetaUpdate) and not self.second_order:
             yield "second_order", f"is of no use: {method!r} has no meta-gradient"
+        if update not in (MetaUpdate, NamedMetaUpdate) and self.learn_rates:
+            yield "learn_rates", f"is of no use: {method!r} has no meta-gradient"
         if dense and self.compression == "opened":
             yield "compression", f"is of no use: {method!r} has no gates, every filter is open"
         if self.privacy == "node" and self.compression == "opened":

@@ -17,7 +17,7 @@ from mglib.fast.passes import Maybe, total
 from mglib.nets.freezing import absent_inputs
 from mglib.nets.macs import dense_macs, macs_ratio
 from mglib.nets.models import GatedConvNet, Prediction, check_images
-from mglib.nets.objective import Objective
+from mglib.nets.objective import PRICE, Objective
 from mglib.params import Params, split, under_prefix, with_prefix
 
 PIXELS_AT_ONCE = 2**18  # of the first layer's maps: queries go through in pieces that the processor's cache can hold
@@ -95,7 +95,8 @@ class Derivatives:
     @property
     def metrics(self) -> Params:
         """What the objective reports: loss, accuracy, MACs and open filters, each a scalar."""
-        return self._objective.score(Prediction(self._logits, self._gates, ()), self._labels)[1]
+        prediction = Prediction(self._logits, self._gates, ())
+        return self._objective.score(prediction, self._labels, self._params.get(PRICE))[1]
 
     def _by_layer(self, params: Params) -> list[Params]:
         """Return the parameters of each layer by the layer's own names."""
@@ -128,8 +129,10 @@ class Derivatives:
         )
         self._counts = [gate.sum(1, keepdim=True) for gate in self._gates]
         self._price = 0.0  # nats for one more MAC of one example
-        if self._gates and macs_ratio(objective.net.costs, self._gates).mean() > objective.budget:
-            self._price = objective.penalty / (dense_macs(objective.net.costs) * len(labels))
+        if self._gates:
+            over = macs_ratio(objective.net.costs, self._gates).mean() > objective.budget
+            price = params.get(PRICE, objective.penalty * over)
+            self._price = float(price) / (dense_macs(objective.net.costs) * len(labels))
 
     def _prices(self, counts: Sequence[Tensor], *, tangent: bool = False) -> list[Maybe]:
         """Return for each layer what one more open filter costs an example, (batch, 1), or the tangent of that.

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 from mglib.fast.derivatives import Derivatives, has_closed_form
 from mglib.meta import Stage, adapt, meta_gradient
 from mglib.meta.adapt import LossFn, Metrics, Task, check_stages, differentiate
-from mglib.params import Params, detach, merge
+from mglib.meta.gradient import in_order
+from mglib.params import Params, detach, merge, of_network
 
 
 def fast_gradient(
@@ -25,7 +26,7 @@ def fast_adapt(loss_fn: LossFn, params: Params, support, stages: Sequence[Stage]
         return adapt(loss_fn, params, support, stages)
     for _, _, stepped in _take_steps(loss_fn, params, support, stages):
         params = stepped
-    return detach(params)
+    return detach(of_network(params))
 
 
 def fast_meta_gradient(
@@ -42,11 +43,15 @@ def fast_meta_gradient(
     there = Derivatives(loss_fn, path[-1][2] if path else detach(params), task.query)
     adjoint, metrics = there.gradient, there.metrics
     del there
-    while second_order and path:
+    rates: Params = {}
+    while path:
         stage, here, _ = path.pop()  # and with it all that the step left behind
-        product = here.hessian_vector({name: adjoint[name] for name in stage.parameters})
-        adjoint = {name: adjoint[name] - stage.learning_rate * product[name] for name in adjoint}
-    return adjoint, metrics
+        for name, slope in stage.rate_slopes(params, here.gradient, adjoint).items():
+            rates[name] = rates.get(name, 0) + slope
+        if second_order:
+            product = here.hessian_vector({name: rate * adjoint[name] for name, rate in stage.rates(params).items()})
+            adjoint = {name: adjoint[name] - product[name] for name in adjoint}
+    return in_order(params, adjoint | rates), metrics
 
 
 def step(params: Params, direction: Params, rate: float) -> Params:
@@ -61,7 +66,8 @@ def _take_steps(
     check_stages(stages, params)
     params = detach(params)
     for stage in stages:
+        rates = stage.rates(params)
         for _ in range(stage.steps):
             here = Derivatives(loss_fn, params, support, stage.parameters)
-            params = step(params, here.gradient, stage.learning_rate)
+            params = merge(params, {name: params[name] - rates[name] * slope for name, slope in here.gradient.items()})
             yield stage, here, params

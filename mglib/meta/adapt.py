@@ -1,6 +1,7 @@
 """Adaptation: what a node does with its support set, a few gradient steps in stages."""
 
 import copy
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -9,10 +10,14 @@ import torch
 from torch import Tensor
 
 from mglib.config import as_declared
-from mglib.params import Params, detach, merge, split, whole_number
+from mglib.params import META, Params, detach, merge, of_network, split, whole_number
 
 Metrics = dict[str, Tensor]
 LossFn = Callable[[Params, Any], tuple[Tensor, Metrics]]  # (parameters, batch) → scalar loss, what to watch
+Rates = dict[str, float | Tensor]  # η of each tensor that a stage moves
+
+RATE = f"{META}rate."  # before a parameter's name: ρ, which says how its learnt rate differs from the stage's
+RATE_SPAN = 10.0  # a learnt rate stays within this factor of the stage's
 
 
 class Task(Protocol):
@@ -27,6 +32,8 @@ class Stage:
     """Gradient steps on some of the parameters, the others held still.
 
     MetaGater is `backbone` then `gates`; MAML is one stage over everything.
+
+    learning_rate: η of every tensor, unless the parameters hold a learnt one; see `rates`.
     """
 
     name: str
@@ -44,6 +51,34 @@ class Stage:
         object.__setattr__(self, "learning_rate", rate)
         object.__setattr__(self, "steps", whole_number(f"steps of stage {self.name}", self.steps, 0))
 
+    def rates(self, params: Params) -> Rates:
+        """Return η of each tensor: `learning_rate · exp(ρ)` where `params` hold a ρ for it, softly bounded.
+
+        ρ is a number a tensor under `meta.rate.NAME`, learnt with the other parameters as in Meta-SGD (Li et al.,
+        arXiv 1707.09835). `B tanh(ρ/B)` in place of ρ, with B = ln RATE_SPAN, keeps the rate within that factor.
+        """
+        bound = math.log(RATE_SPAN)
+        return {
+            name: self.learning_rate * (bound * (params[RATE + name] / bound).tanh()).exp()
+            if RATE + name in params
+            else self.learning_rate
+            for name in sorted(self.parameters)
+        }
+
+    def rate_slopes(self, params: Params, gradient: Params, adjoint: Params) -> Params:
+        """Return what a step adds to `∂L_Q/∂ρ`: `−∂η/∂ρ ⟨v_A, ∂_A L_S⟩`, v being the adjoint behind the step."""
+        bound, rates, slopes = math.log(RATE_SPAN), self.rates(params), {}
+        for name in sorted(self.parameters):
+            if RATE + name in params:
+                bend = 1 - (params[RATE + name] / bound).tanh().square()
+                slopes[RATE + name] = -rates[name] * bend * (adjoint[name] * gradient[name]).sum()
+        return slopes
+
+
+def start_of_rates(stages: Sequence[Stage]) -> Params:
+    """Return ρ = 0 for every tensor that a stage moves: parameters whose rates are learnt from the stages' own on."""
+    return {RATE + name: torch.zeros(()) for stage in stages for name in sorted(stage.parameters)}
+
 
 class Step(NamedTuple):
     """One gradient step as it was taken: enough to differentiate through it later."""
@@ -51,6 +86,7 @@ class Step(NamedTuple):
     stage: Stage
     point: Params  # where the gradient was taken, leaves of autograd
     gradient: Params  # ∂L_S/∂p of the stage's parameters at `point`, with its graph if one was asked for
+    rates: Rates
     after: Params  # where the step led, detached
 
 
@@ -60,17 +96,18 @@ def take_steps(
     """Yield every step of every stage in order, each from a detached point: no step's graph holds another's."""
     check_stages(stages, params)
     for stage in stages:
+        rates = stage.rates(detach(params))
         for _ in range(stage.steps):
             point, gradient, _ = differentiate(loss_fn, params, support, stage.parameters, create_graph=create_graph)
-            stepped = {name: point[name] - stage.learning_rate * gradient[name] for name in gradient}
+            stepped = {name: point[name] - rates[name] * gradient[name] for name in gradient}
             params = detach(merge(point, stepped))
-            yield Step(stage, point, gradient, after=params)
+            yield Step(stage, point, gradient, rates, after=params)
 
 
 def adapt(loss_fn: LossFn, params: Params, support: Any, stages: Sequence[Stage]) -> Params:
     """Return the parameters that a node owns after adapting on its support set.
 
-    Each step is `p[A] ← p[A] − learning_rate · ∂L_S(p)/∂p[A]` for the stage's parameters A, taken at the
+    Each step is `p[A] ← p[A] − η · ∂L_S(p)/∂p[A]` for the stage's parameters A, taken at the
     point reached so far. For MetaGater: `θ' = θ − α ∇_θ L_S(θ, φ)`, then `φ' = φ − β ∇_φ L_S(θ', φ)`.
     Nothing but `support` comes in, so no query label can leak. It works under `torch.no_grad()` and in inference mode.
 
@@ -80,7 +117,7 @@ def adapt(loss_fn: LossFn, params: Params, support: Any, stages: Sequence[Stage]
     """
     for step in take_steps(loss_fn, params, support, stages, create_graph=False):
         params = step.after
-    return detach(params)
+    return detach(of_network(params))
 
 
 def differentiate(
@@ -91,7 +128,9 @@ def differentiate(
     *,
     create_graph: bool = False,
 ) -> tuple[Params, Params, Metrics]:
-    """Return a detached point at `params`, the gradient there of those in `names` (None: all), and the metrics.
+    """Return a detached point at `params`, the gradient there of those in `names`, and the metrics.
+
+    names: None: all that the network computes with.
 
     Gradients are taken wherever it is called: under `torch.no_grad()`, and in inference mode, of a copy of the batch.
 
@@ -102,7 +141,7 @@ def differentiate(
     inference = torch.is_inference_mode_enabled()
     with torch.inference_mode(False):  # which turns gradients on
         point = detach(params, requires_grad=True)
-        moved = point if names is None else split(point, names)[0]
+        moved = of_network(point) if names is None else split(point, names)[0]
         answer = loss_fn(point, copy.deepcopy(batch) if inference else batch)
         name = getattr(loss_fn, "__name__", type(loss_fn).__name__)
         if not (isinstance(answer, tuple | list) and len(answer) == 2 and isinstance(answer[0], Tensor)):

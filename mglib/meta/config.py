@@ -21,6 +21,8 @@ class AdaptationConfig(Config):
     """β: the one step on the gates."""
     steps: int = 1
     """Gradient steps of every stage of adaptation."""
+    learn_rates: bool = False
+    """A rate of its own for each tensor, learnt with the parameters from α and β on, within a tenth and ten times."""
     second_order: bool = True
     """The exact meta-gradient; otherwise its first-order part."""
 

@@ -11,7 +11,9 @@ from torch.nn import functional as F
 from mglib.config import as_declared
 from mglib.nets.macs import macs_ratio
 from mglib.nets.models import Prediction
-from mglib.params import Params
+from mglib.params import META, Params, of_network
+
+PRICE = f"{META}price"  # λ among the parameters, where the server sets it
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,9 @@ class Objective:
 
     The hinge asks nothing of a network that keeps within its budget, and the mean over the batch lets a
     hard input open more than an easy one. A dense network pays cross-entropy alone.
+
+    Where the parameters hold a price λ, the multiplier of the constraint, the loss is the Lagrangian:
+    `L = cross-entropy + λ · (mean MACs / dense MACs − budget)`.
 
     budget: allowed share of the dense MACs, gate heads included, in (0, 1].
     penalty: λ, cost in nats of being one dense network over budget.
@@ -41,21 +46,27 @@ class Objective:
 
     def predict(self, params: Params, batch) -> Prediction:
         """Return the network's answer for `batch.images`, normalised by `batch.support_images` where there is one."""
-        statistics = None
+        statistics, params = None, of_network(params)
         if batch.support_images is not None:
             statistics = functional_call(self.net, params, (batch.support_images, None, self.noise)).statistics
         return functional_call(self.net, params, (batch.images, statistics, self.noise))
 
     def __call__(self, params: Params, batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss, a scalar, and what to watch beside it, detached: accuracy, MACs, open filters."""
-        return self.score(self.predict(params, batch), batch.labels)
+        return self.score(self.predict(params, batch), batch.labels, params.get(PRICE))
 
-    def score(self, prediction: Prediction, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and the metrics of a prediction for images of the given labels, (batch,)."""
+    def score(
+        self, prediction: Prediction, labels: Tensor, price: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss and the metrics of a prediction for images of the given labels, (batch,).
+
+        price: the multiplier of the budget; None: the penalty on what is over it.
+        """
         loss = F.cross_entropy(prediction.logits, labels)
         ratio = macs_ratio(self.net.costs, prediction.gates).mean()
         if prediction.gates:
-            loss = loss + self.penalty * F.relu(ratio - self.budget)
+            over = ratio - self.budget
+            loss = loss + (self.penalty * F.relu(over) if price is None else price * over)
         accuracy = (prediction.logits.argmax(1) == labels).float().mean()
         open_rate = torch.cat(prediction.gates, 1).detach().mean() if prediction.gates else torch.ones(())
         metrics = {"accuracy": accuracy, "macs_ratio": ratio.detach(), "open_rate": open_rate}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -21,11 +21,13 @@ from mglib.federated import (
     mean,
     median,
 )
-from mglib.federated.config import FederationConfig
 from mglib.federated.engines import ClientUpdate
 from mglib.federated.rounds import ServerState
 from mglib.meta import Stage
-from mglib.nets import Objective, make_net
+from mglib.meta.adapt import start_of_rates
+from mglib.nets import Objective, annealed_budget, make_net
+from mglib.nets.config import NetworkConfig
+from mglib.nets.objective import PRICE
 from mglib.params import Params, merge
 from mglib.training.recipes import Recipe
 from mglib.training.updates import LocalUpdate, MetaUpdate
@@ -103,12 +105,21 @@ def network_of(recipe: Recipe, algorithm: Algorithm | None = None) -> tuple[nn.M
     """Return a recipe's network and its initial parameters; `recipe.channels` must be known.
 
     algorithm: in place of the recipe's method.
+
+    The parameters hold what is learnt beside the network too: rates of adaptation and the price of the budget.
     """
-    kind = (algorithm or ALGORITHMS[recipe.method]).gates
+    algorithm = algorithm or ALGORITHMS[recipe.method]
+    kind = algorithm.gates
     sizes = {name: getattr(recipe, name) for name in ("ways", "width", "depth", "image_size", "channels")}
     sizes = {name: size for name, size in sizes.items() if size is not None}
     net, params = make_net(recipe.architecture, recipe.seed, gated=kind != "none", constant=kind == "constant", **sizes)
-    return net, params if recipe.gate_bias is None else with_gate_bias(net, params, recipe.gate_bias)
+    if recipe.gate_bias is not None:
+        params = with_gate_bias(net, params, recipe.gate_bias)
+    if recipe.learn_rates:
+        params |= start_of_rates(algorithm.stages(net, recipe))
+    if recipe.price == "dual":
+        params |= {PRICE: torch.zeros(())}
+    return net, params
 
 
 def with_gate_bias(net: nn.Module, params: Params, bias: float) -> Params:
@@ -148,7 +159,38 @@ class Held:
         return merge(after, {name: params[name] for name in self.names}), state
 
 
-def server_update(recipe: FederationConfig, held: frozenset[str] = frozenset()) -> ServerUpdate:
+@dataclass(frozen=True)
+class DualAscent:
+    """A server update that sets the price of the budget too, so that the nodes spend what they are allowed.
+
+    With e what the round's nodes spent beyond the budget in force, as a share of it, the multiplier follows
+    `μ ← max(0, μ + RATE · e)`, and the price that nodes are sent is `λ = max(0, μ + GAIN · ē)`, ē being the running
+    mean of e: the method of multipliers (Bertsekas, 1982), whose second term damps what the first would overshoot.
+    """
+
+    server_update: ServerUpdate
+    recipe: NetworkConfig
+
+    RATE: ClassVar[float] = 0.1  # nats for a dense network, a round
+    GAIN: ClassVar[float] = 5.0
+    MEMORY: ClassVar[float] = 0.9  # of the running mean
+
+    def __call__(
+        self, params: Params, state: ServerState, updates: Sequence[Update], round: Round
+    ) -> tuple[Params, ServerState]:
+        """Return what the server update makes of the parameters, with the price of the next round."""
+        own = {name: state[name] for name in ("price.multiplier", "price.spent") if name in state}
+        rest = {name: value for name, value in state.items() if name not in own}
+        after, rest = self.server_update(params, rest, updates, round)
+        budget = annealed_budget(self.recipe.budget, round.progress, self.recipe.anneal_share)
+        spent = torch.tensor([update.metrics["macs_ratio"] for update in updates]).clamp(0, 2).mean() / budget - 1
+        mean = own.get("price.spent", spent).lerp(spent, 1 - self.MEMORY)
+        multiplier = (own.get("price.multiplier", torch.zeros(())) + self.RATE * spent).clamp(min=0)
+        price = (multiplier + self.GAIN * mean).clamp(min=0)
+        return after | {PRICE: price}, rest | {"price.multiplier": multiplier, "price.spent": mean}
+
+
+def server_update(recipe: Recipe, held: frozenset[str] = frozenset()) -> ServerUpdate:
     """Return what the server makes of the nodes' parameters; those in `held` it leaves as they are."""
     aggregates = {
         "mean": mean,
@@ -162,7 +204,8 @@ def server_update(recipe: FederationConfig, held: frozenset[str] = frozenset()) 
     update = FedAdam(recipe.server_learning_rate, aggregate=aggregate) if adam else FedAvg(aggregate)
     if recipe.privacy == "server":
         update = PrivateServer(update, recipe.clip_norm, recipe.noise)
-    return Held(update, held) if held else update
+    update = Held(update, held) if held else update
+    return DualAscent(update, recipe) if recipe.price == "dual" else update
 
 
 def stages_of(recipe: Recipe, net: nn.Module) -> tuple[Stage, ...]:

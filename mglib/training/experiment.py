@@ -11,7 +11,7 @@ from mglib.federated import LocalEngine, RoundResult, run_rounds
 from mglib.federated.engines import ClientUpdate
 from mglib.meta import Stage
 from mglib.nets import Objective
-from mglib.params import Params
+from mglib.params import META, Params
 from mglib.tasks import Federation, Node, at_hand, load_federation, resolve_data
 from mglib.tasks.federations import SPLITS, original_class
 from mglib.training.algorithms import (
@@ -174,5 +174,6 @@ def data_of(recipe: Recipe) -> dict[str, Hashable]:
 
 
 def own_params(net: nn.Module, params: Params) -> Params:
-    """Return those of the trained parameters that the network itself has."""
-    return {name: params[name] for name, _ in net.named_parameters()}
+    """Return those of the trained parameters that a new node starts from: the network's, its rates and its price."""
+    own = {name for name, _ in net.named_parameters()}
+    return {name: value for name, value in params.items() if name in own or name.startswith(META)}

@@ -16,7 +16,7 @@ from mglib.meta import adapt
 from mglib.nets import Prediction, Statistics, freeze
 from mglib.nets.freezing import filters_left, thinned
 from mglib.nets.models import check_numbers
-from mglib.params import Params, load, new_folder, save, under_prefix, with_prefix
+from mglib.params import Params, load, new_folder, of_network, save, under_prefix, with_prefix
 from mglib.tasks import Batch, load_images, read_support
 from mglib.tasks.datasets import of_files
 from mglib.tasks.images import has_bright_background, has_colour
@@ -148,6 +148,7 @@ class NodeNetwork:
             classes, inverted = tuple(json.loads(metadata["classes"])), json.loads(metadata["inverted"])
             kept = json.loads(metadata.get("kept", "null"))  # files from before networks were frozen do not say
             net, expected = network_of(recipe)
+            expected = of_network(expected)
             if kept is not None:
                 net = thinned(net, kept)
                 expected = dict(net.named_parameters())

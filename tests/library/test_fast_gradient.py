@@ -11,12 +11,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mglib import Batch, Objective, Stage, Task, adapt, fast_meta_gradient, freeze, make_net, meta_gradient
 from mglib.fast import Derivatives, fast_adapt, fast_gradient, has_closed_form
+from mglib.meta.adapt import start_of_rates
+from mglib.nets.objective import PRICE
 from mglib.params import detach
 from mglib.training import Recipe
 from mglib.training.algorithms import stages_of
 
 
-def problem(width=5, depth=3, image_size=9, channels=2, ways=3, shots=2, queries=4, gated=True, budget=0.4, seed=0):
+def problem(
+    width=5, depth=3, image_size=9, channels=2, ways=3, shots=2, queries=4, gated=True, budget=0.4, seed=0, learnt=False
+):
     """An objective with gates of all kinds, parameters in double precision, a task of noise, and the usual stages."""
     net, params = make_net(
         "conv",
@@ -39,6 +43,8 @@ def problem(width=5, depth=3, image_size=9, channels=2, ways=3, shots=2, queries
     query = Batch(images, torch.arange(ways).repeat_interleave(queries), support.images)
     method = "metagater" if gated else "maml"
     stages = stages_of(Recipe(method=method, backbone_learning_rate=0.3, gate_learning_rate=0.5), net)
+    if learnt:  # the rates, and the price of the budget
+        params |= {name: noise(1)[0] for name in start_of_rates(stages)} | {PRICE: noise(1)[0].abs()}
     return Objective(net.double(), budget, 2.0), params, Task("noise", tuple("abc"), support, query), stages
 
 
@@ -59,6 +65,7 @@ def assert_same(ours, theirs, tolerance=1e-6):
     gated=st.booleans(),
     budget=st.sampled_from([0.05, 0.4, 1.0]),
     second_order=st.booleans(),
+    learnt=st.booleans(),
     seed=st.integers(0, 10**6),
 )
 def test_the_fast_path_equals_the_clear_one(second_order, **sizes):

@@ -9,8 +9,9 @@ from torch import nn
 from torch.func import functional_call
 
 from mglib.meta import Stage, adapt, meta_gradient
+from mglib.meta.adapt import RATE, RATE_SPAN, start_of_rates
 from mglib.nets import Objective, make_net
-from mglib.params import detach, merge
+from mglib.params import detach, merge, of_network
 from mglib.tasks.episodes import Batch
 
 
@@ -53,10 +54,16 @@ def stated_update(loss_fn, params, task, stages):
             loss, _ = loss_fn(leaves, task.support)
             names = sorted(stage.parameters)
             gradients = torch.autograd.grad(loss, [leaves[name] for name in names])
-            moved = {n: params[n] - stage.learning_rate * g for n, g in zip(names, gradients, strict=True)}
+            rates = {name: stage.learning_rate * stated_factor(params.get(RATE + name)) for name in names}
+            moved = {n: params[n] - rates[n] * g for n, g in zip(names, gradients, strict=True)}
             params = merge(params, moved)
     with torch.no_grad():
         return loss_fn(params, task.query)[0]
+
+
+def stated_factor(learnt):
+    """By how much a learnt rate departs from its stage's: exp of ρ, softly held within a tenth and ten times."""
+    return 1 if learnt is None else torch.exp(np.log(10) * torch.tanh(learnt / np.log(10)))
 
 
 def nested_gradient(loss_fn, params, task, stages):
@@ -98,6 +105,40 @@ def test_equals_central_differences_of_the_stated_update():
     gradient, _ = meta_gradient(loss_fn, params, task, stages)
     reference = central_differences(lambda p: stated_update(loss_fn, p, task, stages), params)
     assert relative_error(gradient, reference) < 1e-7
+
+
+@pytest.mark.parametrize("steps", [(1, 1), (3, 2)])
+def test_learnt_rates_have_the_gradient_of_the_stated_update(steps):
+    loss_fn, params, task, stages = smooth_problem()
+    stages = [Stage(s.name, s.parameters, s.learning_rate, n) for s, n in zip(stages, steps, strict=True)]
+    rates = {name: value.double() + 0.3 * torch.randn(()) for name, value in start_of_rates(stages).items()}
+    params |= rates
+    gradient, _ = meta_gradient(on_network(loss_fn), params, task, stages)
+    reference = central_differences(lambda p: stated_update(on_network(loss_fn), p, task, stages), params)
+    assert list(gradient) == list(params)
+    assert relative_error(gradient, reference) < 1e-7
+    assert relative_error({name: gradient[name] for name in rates}, {name: reference[name] for name in rates}) < 1e-7
+
+
+def on_network(loss_fn):
+    return lambda params, batch: loss_fn(of_network(params), batch)
+
+
+def test_learnt_rates_that_have_learnt_nothing_change_nothing():
+    loss_fn, params, task, stages = smooth_problem()
+    fixed, _ = meta_gradient(loss_fn, params, task, stages)
+    free, _ = meta_gradient(on_network(loss_fn), params | start_of_rates(stages), task, stages)
+    assert relative_error({name: free[name] for name in fixed}, fixed) < 1e-7  # ρ is of single precision
+    adapted = adapt(on_network(loss_fn), params | start_of_rates(stages), task.support, stages)
+    assert adapted.keys() == params.keys()
+
+
+@pytest.mark.parametrize("far", [-1e4, 1e4])
+def test_a_rate_that_runs_away_is_held_within_its_bounds(far):
+    _, _, _, (stage, _) = smooth_problem()
+    rates = stage.rates({name: torch.tensor(far) for name in start_of_rates([stage])})
+    expected = stage.learning_rate * RATE_SPAN ** np.sign(far)
+    assert [float(rate) for rate in rates.values()] == pytest.approx([expected] * len(stage.parameters))
 
 
 @pytest.mark.parametrize("steps", [(1, 1), (3, 2), (0, 1)])

@@ -39,6 +39,8 @@ CHOICES = {  # the first of each is the default
     "second_order": [{}, {"second_order": False}],
     "rotate": [{}, {"rotate": True}],
     "local_steps": [{}, {"local_steps": 2}],
+    "learn_rates": [{}, {"learn_rates": True}],
+    "price": [{}, {"price": "dual"}],
 }
 Row = dict[str, int]  # which of its choices each field takes, 0 where it is not named
 
