@@ -35,13 +35,20 @@ def count(objective: Objective, params: Params, task: Task, stages: Sequence[Sta
 
 
 def counted(
-    experiment: Experiment, params: Params, nodes: Sequence[Node], tasks: int, *, steps: int | None = None
+    experiment: Experiment,
+    params: Params,
+    nodes: Sequence[Node],
+    tasks: int,
+    *,
+    steps: int | None = None,
+    stages: Sequence[Stage] | None = None,
 ) -> list[Counted]:
     """Return how test tasks went; task t is drawn by the recipe's seed and t, whatever the method.
 
     steps: gradient steps of each stage; None: the recipe's.
+    stages: in which a new node adapts; None: the experiment's.
     """
-    recipe, stages = experiment.recipe, experiment.stages
+    recipe, stages = experiment.recipe, experiment.stages if stages is None else stages
     if steps is not None:
         stages = tuple(dataclasses.replace(stage, steps=steps) for stage in stages)
     own = own_params(experiment.net, params)

@@ -34,6 +34,7 @@ SOURCES = {
     "glyphs": Source({"data": "glyphs"}),
     "omniglot": Source({"rotate": True}, _ALPHABETS, folder="omniglot", published="omniglot"),
     "cifar10": Source({**_CIFAR, "new_nodes": "unseen-sets"}, folder="cifar10", published="cifar10"),
+    "questions": Source({"data": "questions", "image_size": 20, "channels": 3}),
     "cifar10-unseen": Source({**_CIFAR, "nodes": (8, 0, 4)}, tuned_on="cifar10", folder="cifar10", published="cifar10"),
 }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studies import attacks, compression, convergence, leaks, privacy, swaps
+from studies import attacks, compression, convergence, leaks, privacy, questions, swaps
 from studies.cells import read_record, write_record
 from studies.workers import Failure, run_jobs
 
@@ -71,6 +71,13 @@ STUDIES = {
             {f"glyphs-gated-50-seed{seed}": {"seed": seed} for seed in range(5)},
             swaps.measure_seed,
             swaps.swap_rows,
+        ),
+        Study(
+            "questions",
+            "Accuracy on new nodes that are asked different things, by method, budget and how much they differ",
+            questions.question_parts(range(5)),
+            questions.measure_questions,
+            questions.question_rows,
         ),
         Study(
             "attacks",

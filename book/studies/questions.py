@@ -1,0 +1,114 @@
+"""When the labels decide: what the gates' own step is worth where nodes are asked different things of alike images.
+
+A part is a training: a method, a budget, a seed, and how much the nodes differ in what they are asked. Rates are learnt
+and the price of the budget follows what is spent, for all methods alike; a slim network has as many filters as the
+budget pays for.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mglib.meta.adapt import RATE
+from mglib.nets import dense_macs
+from mglib.nets.objective import PRICE
+from mglib.params import Params
+from mglib.tasks.questions import QUESTIONS, question_of
+from mglib.training.experiment import Experiment
+from mglib.training.results import with_provenance
+from studies.counting import counted, macs_of, told
+from studies.measure import commit, federation_of
+from studies.methods import METHODS, recipe_of, reference_macs
+from studies.recipes import set_up
+from studies.statistics import estimate_means
+
+SETTINGS = {
+    "rounds": 1000,
+    "learn_rates": True,
+    "backbone_learning_rate": 0.4,
+    "gate_learning_rate": 0.5,
+    "server_learning_rate": 6e-3,  # of 2e-3 and 6e-3, chosen for the dense network on validation nodes
+}
+SHOTS, TASKS = 5, 600
+QUICK = {"rounds": 6, "tasks": 12}
+
+
+def question_parts(seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
+    """Return the parts in order of importance: what decides first, a seed of all before the next of any."""
+    decisive = [("metagater", 0.12), ("gates-fixed", 0.12), ("slim", 0.12), ("dense", 1.0)]
+    decisive_later = [("metagater", 0.25), ("gates-fixed", 0.25), ("slim", 0.25)]
+    dial = [(method, 0.25, asked) for asked in (0.0, 0.5) for method in ("metagater", "gates-fixed")]
+    halves = [("metagater", 0.5), ("gates-fixed", 0.5), ("slim", 0.5)]
+    rows = [(*row, 1.0) for row in decisive], [(*row, 1.0) for row in decisive_later], dial
+    rows = *rows, [(*row, 1.0) for row in halves]
+    return {
+        f"{method}-{100 * budget:g}-asked-{asked:g}-seed{seed}": {
+            "method": method, "budget": budget, "asked": asked, "seed": seed
+        }
+        for group in rows
+        for seed in seeds
+        for method, budget, asked in group
+    }  # fmt: skip
+
+
+def measure_questions(changes: Mapping[str, Any], quick: bool = False) -> dict[str, Any]:
+    """Train and test a part; the record counts right answers task by task, after all stages and after the first."""
+    method, budget, asked, seed = (changes[name] for name in ("method", "budget", "asked", "seed"))
+    settings = {**SETTINGS, "data": f"questions:{asked:g}"}
+    if METHODS[method].gated:
+        settings["price"] = "dual"
+    if quick:
+        settings["rounds"] = QUICK["rounds"]
+    recipe = recipe_of("questions", method, shots=SHOTS, budget=budget, seed=seed, settings=settings, sources={})
+    experiment = set_up(recipe, federation_of(recipe))
+    spent = []
+    for result in experiment.rounds():
+        spent.append(float(np.mean([update.metrics["macs_ratio"] for update in result.updates])))
+    params, nodes, tasks = result.params, experiment.federation.test, QUICK["tasks"] if quick else TASKS
+    scores = counted(experiment, params, nodes, tasks)
+    first = counted(experiment, params, nodes, tasks, stages=experiment.stages[:1])
+    every, share = max(1, len(spent) // 50), dense_macs(experiment.net.costs) / reference_macs("questions")
+    record = {
+        "method": method,
+        "budget": budget,
+        "asked": asked,
+        **told(scores),
+        "macs_ratio": macs_of(experiment, scores) / reference_macs("questions"),
+        "questions": [question_of(nodes[task % len(nodes)].name) for task in range(tasks)],
+        "without_gate_step": [score.correct for score in first],
+        "without_gate_step_macs_ratio": macs_of(experiment, first) / reference_macs("questions"),
+        "spent": [round(float(np.mean(spent[at : at + every])) * share, 4) for at in range(0, len(spent), every)],
+        "rates": {name.removeprefix(RATE): rate for name, rate in rates_of(experiment, params).items()},
+        "price": float(params[PRICE]) if PRICE in params else None,
+        "quick": quick,
+        "commit": commit(),
+    }  # fmt: skip
+    return with_provenance(record, experiment.recipe)
+
+
+def rates_of(experiment: Experiment, params: Params) -> dict[str, float]:
+    """Return the rate of every tensor that a stage moves."""
+    return {name: round(float(rate), 4) for stage in experiment.stages for name, rate in stage.rates(params).items()}
+
+
+def question_rows(part: str, record: dict) -> list[dict]:
+    """Return a training's row."""
+    (estimate,) = estimate_means([np.array([record["correct"]]) / record["queries"]])
+    by_question = defaultdict(list)
+    for question, correct in zip(record["questions"], record["correct"], strict=True):
+        by_question[question].append(correct / record["queries"])
+    said = {name: record[name] for name in ("method", "budget", "asked", "macs_ratio", "price")}
+    shares = {question: float(np.mean(by_question[question])) for question in QUESTIONS if by_question[question]}
+    without = sum(record["without_gate_step"]) / (record["queries"] * len(record["correct"]))
+    return [
+        {
+            **said,
+            "seed": record["recipe"]["seed"],
+            "accuracy": estimate.mean,
+            "ci95": estimate.ci95,
+            **shares,
+            "without_gate_step": without,
+        }
+    ]
