@@ -29,9 +29,9 @@ QUESTIONS = ("character", "ink", "ground")
 NODES = {"train": 36, "validation": 6, "test": 12}
 CLASSES, EXAMPLES = 20, 20  # of a node, at most; of each of its classes
 VALUES, ANGLES = 36, 12  # inks, hues around the circle; grounds, stripes of as many angles and three pitches
-WARP = 0.7  # of the characters, beside the glyphs'
+WARP = 0.5  # of the characters, beside the glyphs
 _SPLIT_OF = ("train", "test", "train", "validation", "train", "test")  # every sixth ink and ground alike
-_HUE, _ANGLE, _PITCH, _NOISE = 0.012, 0.07, 0.06, 0.04  # deviations: turns, radians, of the logarithm, of brightness
+_HUE, _ANGLE, _PITCH, _NOISE = 0.012, 0.05, 0.04, 0.03  # deviations: turns, radians, of the logarithm, of brightness
 
 
 def question_federation(
@@ -106,7 +106,7 @@ def _paint(masks: Tensor, inks: Sequence[int], grounds: Sequence[int], generator
     rows, columns = np.meshgrid(*[np.linspace(-0.5, 0.5, size)] * 2, indexing="ij")
     along = np.cos(angle)[:, None, None] * columns + np.sin(angle)[:, None, None] * rows
     phase = generator.uniform(0, 2 * np.pi, count)[:, None, None]
-    stripes = 0.25 + 0.12 * np.sin(2 * np.pi * waves[:, None, None] * along + phase)
+    stripes = 0.25 + 0.18 * np.sin(2 * np.pi * waves[:, None, None] * along + phase)
     ground = torch.from_numpy(stripes).float()[:, None]
     coloured = torch.from_numpy(ink).float()[:, :, None, None]
     noise = torch.from_numpy(generator.standard_normal((count, 3, size, size), dtype=np.float32))

@@ -75,7 +75,6 @@ def test_a_file_is_read_in_one_sitting(path):
 SHORT = {  # files of fewer than 80 lines, and why they stand alone
     "config.py": "what the rooms' settings share, and in each room what of a recipe is its own",
     "nets/macs.py": "the formula of the multiply-adds, which chapter 1 derives",
-    "nets/objective.py": "the one place where gates and loss meet",
     "meta/gradient.py": "the meta-gradient alone, which chapter 6 derives",
     "fast/gradients.py": "the door of the fast path",
     "federated/rounds.py": "the round loop in one visible function",
