@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from mglib.meta.adapt import RATE
 from mglib.nets import dense_macs
 from mglib.nets.objective import PRICE
 from mglib.params import Params
@@ -63,8 +62,10 @@ def measure_questions(changes: Mapping[str, Any], quick: bool = False) -> dict[s
         settings["rounds"] = QUICK["rounds"]
     recipe = recipe_of("questions", method, shots=SHOTS, budget=budget, seed=seed, settings=settings, sources={})
     experiment = set_up(recipe, federation_of(recipe))
-    spent = []
+    spent, course = [], []
     for result in experiment.rounds():
+        if result.round.index % max(1, recipe.rounds // 50) == 0:
+            course.append(rates_of(experiment, result.params))
         spent.append(float(np.mean([update.metrics["macs_ratio"] for update in result.updates])))
     params, nodes, tasks = result.params, experiment.federation.test, QUICK["tasks"] if quick else TASKS
     scores = counted(experiment, params, nodes, tasks)
@@ -80,7 +81,8 @@ def measure_questions(changes: Mapping[str, Any], quick: bool = False) -> dict[s
         "without_gate_step": [score.correct for score in first],
         "without_gate_step_macs_ratio": macs_of(experiment, first) / reference_macs("questions"),
         "spent": [round(float(np.mean(spent[at : at + every])) * share, 4) for at in range(0, len(spent), every)],
-        "rates": {name.removeprefix(RATE): rate for name, rate in rates_of(experiment, params).items()},
+        "rates": rates_of(experiment, params),
+        "course_of_rates": {name: [rates[name] for rates in course] for name in course[0]},
         "price": float(params[PRICE]) if PRICE in params else None,
         "quick": quick,
         "commit": commit(),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studies import attacks, compression, convergence, leaks, privacy, questions, swaps
+from studies import attacks, compression, convergence, leaks, prices, privacy, questions, swaps
 from studies.cells import read_record, write_record
 from studies.workers import Failure, run_jobs
 
@@ -71,6 +71,13 @@ STUDIES = {
             {f"glyphs-gated-50-seed{seed}": {"seed": seed} for seed in range(5)},
             swaps.measure_seed,
             swaps.swap_rows,
+        ),
+        Study(
+            "prices",
+            "What networks spend that were trained at a fixed price of MACs, and at one that the server sets",
+            prices.PARTS,
+            prices.measure_price,
+            prices.price_rows,
         ),
         Study(
             "questions",
