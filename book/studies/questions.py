@@ -7,6 +7,7 @@ budget pays for.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,12 @@ from mglib.params import Params
 from mglib.tasks.questions import QUESTIONS, question_of
 from mglib.training.experiment import Experiment
 from mglib.training.results import with_provenance
+from studies.cells import read_record
 from studies.counting import counted, macs_of, told
 from studies.measure import commit, federation_of
 from studies.methods import METHODS, recipe_of, reference_macs
 from studies.recipes import set_up
-from studies.statistics import estimate_means
+from studies.statistics import estimate_means, holm
 
 SETTINGS = {
     "rounds": 1000,
@@ -98,11 +100,7 @@ def rates_of(experiment: Experiment, params: Params) -> dict[str, float]:
 def question_rows(part: str, record: dict) -> list[dict]:
     """Return a training's row."""
     (estimate,) = estimate_means([np.array([record["correct"]]) / record["queries"]])
-    by_question = defaultdict(list)
-    for question, correct in zip(record["questions"], record["correct"], strict=True):
-        by_question[question].append(correct / record["queries"])
     said = {name: record[name] for name in ("method", "budget", "asked", "macs_ratio", "price")}
-    shares = {question: float(np.mean(by_question[question])) for question in QUESTIONS if by_question[question]}
     without = sum(record["without_gate_step"]) / (record["queries"] * len(record["correct"]))
     return [
         {
@@ -110,7 +108,70 @@ def question_rows(part: str, record: dict) -> list[dict]:
             "seed": record["recipe"]["seed"],
             "accuracy": estimate.mean,
             "ci95": estimate.ci95,
-            **shares,
+            **_by_question([record]),
             "without_gate_step": without,
         }
     ]
+
+
+def compared(folder: Path, seeds: Sequence[int] = range(5)) -> list[dict[str, Any]]:
+    """Return a row for each method, budget and share of nodes asked otherwise, from the files alone.
+
+    `accuracy` and `ci95` over seeds and tasks; `lead` is MetaGater's over the row, paired by seed and task, with `p`
+    after Holm's correction within the budget; `step` is what leaving out the last stage costs on the same networks;
+    `by_question` holds the accuracy for each question. What has no file yet has no `accuracy`, and `missing` seeds.
+    """
+    kept: dict[tuple, dict[int, dict]] = defaultdict(dict)
+    for part, changes in question_parts(seeds).items():
+        kind = kept[changes["asked"], changes["budget"], changes["method"]]
+        if record := read_record(folder / f"{part}.json"):
+            kind[changes["seed"]] = record
+    rows = []
+    for (asked, budget, method), records in kept.items():
+        ours = kept[asked, budget if method != "dense" else 0.25, "metagater"]
+        both = [seed for seed in records if seed in ours]
+        own, lead, step = (
+            estimate_means([np.stack(several)])[0] if several else None
+            for several in (
+                [_shares(record) for record in records.values()],
+                [_shares(ours[seed]) - _shares(records[seed]) for seed in both] if method != "metagater" else [],
+                [_shares(record) - _shares(record, "without_gate_step") for record in records.values()],
+            )
+        )
+        rows.append(
+            {
+                "asked": asked,
+                "budget": budget,
+                "method": method,
+                "label": METHODS[method].label,
+                "seeds": len(records),
+                "paired_seeds": len(both),
+                "accuracy": own and own.mean,
+                "ci95": own and own.ci95,
+                "lead": lead and lead.mean,
+                "lead_ci95": lead and lead.ci95,
+                "p": lead and lead.p,
+                "step": step and step.mean,
+                "step_ci95": step and step.ci95,
+                "macs_ratio": float(np.mean([r["macs_ratio"] for r in records.values()])) if records else None,
+                "by_question": _by_question(list(records.values())),
+            }
+        )
+    for family in {(row["asked"], row["budget"]) for row in rows}:
+        own = [row for row in rows if (row["asked"], row["budget"]) == family]
+        for row, p in zip(own, holm([row["p"] for row in own]), strict=True):
+            row["p"] = p
+    return rows
+
+
+def _shares(record: Mapping[str, Any], name: str = "correct") -> np.ndarray:
+    return np.array(record[name]) / record["queries"]
+
+
+def _by_question(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the mean accuracy for each question, over all seeds' tasks."""
+    found = defaultdict(list)
+    for record in records:
+        for question, share in zip(record["questions"], _shares(record), strict=True):
+            found[question].append(float(share))
+    return {question: float(np.mean(found[question])) for question in QUESTIONS if question in found}

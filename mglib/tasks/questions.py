@@ -5,7 +5,7 @@ ink, a third for the ground; what it is not asked for varies at random. The char
 nodes occur on no training node.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,11 +85,20 @@ def _draw_node(
     classes = generator.choice(several[question], min(CLASSES, len(several[question])), replace=False)
     drawn = {each: generator.choice(several[each], (len(classes), EXAMPLES)) for each in QUESTIONS}
     drawn[question] = np.repeat(classes[:, None], EXAMPLES, 1)
-    settings = GlyphSettings(image_size=size, examples=1, warp=WARP)
-    masks = draw(clean[drawn["character"].ravel()], settings, generator).float() / 255  # (example, 1, 1, size, size)
-    images = _paint(masks[:, 0], drawn["ink"].ravel(), drawn["ground"].ravel(), generator)
+    images = draw_answers(clean, {each: values.ravel() for each, values in drawn.items()}, size, generator)
     names = [f"{question}/{characters[each] if question == 'character' else each}" for each in classes]
     return dict(zip(names, images.view(len(names), EXAMPLES, 3, size, size), strict=True))
+
+
+def draw_answers(clean: Tensor, answers: Mapping[str, np.ndarray], size: int, generator: np.random.Generator) -> Tensor:
+    """Return images, (example, 3, size, size), uint8, that give these answers to the three questions.
+
+    clean: (character, side, side), signed distances as `fonts.render` returns them.
+    answers: for each question (example,): the place of a character in `clean`, the number of an ink, of a ground.
+    """
+    settings = GlyphSettings(image_size=size, examples=1, warp=WARP)
+    masks = draw(clean[answers["character"]], settings, generator).float() / 255  # (example, 1, 1, size, size)
+    return _paint(masks[:, 0], answers["ink"], answers["ground"], generator)
 
 
 def _paint(masks: Tensor, inks: Sequence[int], grounds: Sequence[int], generator: np.random.Generator) -> Tensor:

@@ -164,14 +164,16 @@ class DualAscent:
     """A server update that sets the price of the budget too, so that the nodes spend what they are allowed.
 
     With e what the round's nodes spent beyond the budget in force, as a share of it, the multiplier follows
-    `μ ← max(0, μ + RATE · e)`, and the price that nodes are sent is `λ = max(0, μ + GAIN · ē)`, ē being the running
-    mean of e: the method of multipliers (Bertsekas, 1982), whose second term damps what the first would overshoot.
+    `μ ← max(0, μ + RATE · e)`, e held within ± MOST, and the price that nodes are sent is `λ = max(0, μ + GAIN · ē)`, ē
+    being the running mean of e: the method of multipliers (Bertsekas, 1982), whose second term damps what the first
+    would overshoot. The bound keeps μ from winding up while the budget falls faster than gates close.
     """
 
     server_update: ServerUpdate
     recipe: NetworkConfig
 
-    RATE: ClassVar[float] = 0.1  # nats for a dense network, a round
+    RATE: ClassVar[float] = 0.2  # nats for a dense network, a round
+    MOST: ClassVar[float] = 0.1
     GAIN: ClassVar[float] = 5.0
     MEMORY: ClassVar[float] = 0.9  # of the running mean
 
@@ -185,7 +187,9 @@ class DualAscent:
         budget = annealed_budget(self.recipe.budget, round.progress, self.recipe.anneal_share)
         spent = torch.tensor([update.metrics["macs_ratio"] for update in updates]).clamp(0, 2).mean() / budget - 1
         mean = own.get("price.spent", spent).lerp(spent, 1 - self.MEMORY)
-        multiplier = (own.get("price.multiplier", torch.zeros(())) + self.RATE * spent).clamp(min=0)
+        multiplier = (
+            own.get("price.multiplier", torch.zeros(())) + self.RATE * spent.clamp(-self.MOST, self.MOST)
+        ).clamp(min=0)
         price = (multiplier + self.GAIN * mean).clamp(min=0)
         return after | {PRICE: price}, rest | {"price.multiplier": multiplier, "price.spent": mean}
 
