@@ -187,9 +187,8 @@ class DualAscent:
         budget = annealed_budget(self.recipe.budget, round.progress, self.recipe.anneal_share)
         spent = torch.tensor([update.metrics["macs_ratio"] for update in updates]).clamp(0, 2).mean() / budget - 1
         mean = own.get("price.spent", spent).lerp(spent, 1 - self.MEMORY)
-        multiplier = (
-            own.get("price.multiplier", torch.zeros(())) + self.RATE * spent.clamp(-self.MOST, self.MOST)
-        ).clamp(min=0)
+        step = self.RATE * spent.clamp(-self.MOST, self.MOST)
+        multiplier = (own.get("price.multiplier", torch.zeros(())) + step).clamp(min=0)
         price = (multiplier + self.GAIN * mean).clamp(min=0)
         return after | {PRICE: price}, rest | {"price.multiplier": multiplier, "price.spent": mean}
 
