@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Circle, Ellipse, Rectangle
+from matplotlib.patches import Circle, Ellipse
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
+from figures.ch07_sizes import size
 from figures.style import arrow
 from mglib.figure import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
 
@@ -152,7 +153,7 @@ def show_rounds(
         f"Round {len(history)} of {rounds}: lines join the server to {', '.join(sampled)}. {len(accuracies)} have been "
         f"sampled so far; their discs fill with their accuracy, {mean:.0%} in the mean of the last rounds; the discs "
         "of the others are dotted. "
-        f"{_size(sent)} have been sent."
+        f"{size(sent)} have been sent."
     )
     return Figure(drawing, caption, alt)
 
@@ -178,23 +179,6 @@ def show_before_and_after(scores: Mapping[str, tuple[float, float]], chance: flo
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     told = "; ".join(f"{name}: from {before:.0%} to {after:.0%}" for name, (before, after) in scores.items())
     return Figure(drawing, caption, f"Lines from the accuracy before one step to the accuracy after it. {told}.")
-
-
-@page_style
-def show_amounts(amounts: Mapping[str, float], caption: str = "") -> Figure:
-    """Draw amounts in bytes as squares beside each other whose areas are to scale."""
-    drawing, axis = new_drawing(5.4, 3.2)
-    bare(axis).set_aspect("equal")
-    sides = np.sqrt(np.array(list(amounts.values())) / max(amounts.values()))
-    left = 0.0
-    for (name, amount), side in zip(amounts.items(), sides, strict=True):
-        axis.add_patch(Rectangle((left, 0), side, side, facecolor=OPEN if side == 1 else ACCENT, alpha=0.85))
-        axis.text(left, -0.04, f"{name}\n{_size(amount)}", va="top")
-        left += max(side, 0.55) + 0.12
-    axis.set_xlim(0, max(left, 1.7))
-    axis.set_ylim(-0.28, 1)
-    told = "; ".join(f"{name}: {_size(amount)}" for name, amount in amounts.items())
-    return Figure(drawing, caption, f"Squares whose areas compare amounts of data. {told}.")
 
 
 def _node(axes: Axes, angle: float, radius: float, accuracy: float | None, chance: float, sampled: bool) -> None:
@@ -247,13 +231,8 @@ def _draw_history(axes: Axes, history: Sequence[float], rounds: int, chance: flo
     axes.annotate("chance", (rounds, chance), (0, 2), textcoords="offset points", ha="right", fontsize=10)
     axes.set(xlim=(0, 1.08 * rounds), ylim=(0, 1), xlabel="round")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.set_title(f"right after one step; sent so far: {_size(sent)}", loc="left")
+    axes.set_title(f"right after one step; sent so far: {size(sent)}", loc="left")
     return float(smooth[-1])
-
-
-def _size(count: float) -> str:
-    """Return a number of bytes in words."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def _disc(axes: Axes, centre: Sequence[float], radius: float, colour: str, filled: bool = True) -> None:
