@@ -94,7 +94,11 @@ def measure_questions(changes: Mapping[str, Any], quick: bool = False) -> dict[s
 
 def rates_of(experiment: Experiment, params: Params) -> dict[str, float]:
     """Return the rate of every tensor that a stage moves."""
-    return {name: round(float(rate), 4) for stage in experiment.stages for name, rate in stage.rates(params).items()}
+    return {
+        name: round(stage.learning_rate * float(factor), 4)
+        for stage in experiment.stages
+        for name, factor in stage.factors(params).items()
+    }
 
 
 def question_rows(part: str, record: dict) -> list[dict]:

@@ -49,8 +49,9 @@ def fast_meta_gradient(
         for name, slope in stage.rate_slopes(params, here.gradient, adjoint).items():
             rates[name] = rates.get(name, 0) + slope
         if second_order:
-            product = here.hessian_vector({name: rate * adjoint[name] for name, rate in stage.rates(params).items()})
-            adjoint = {name: adjoint[name] - product[name] for name in adjoint}
+            factors = stage.factors(params)
+            product = here.hessian_vector({name: factor * adjoint[name] for name, factor in factors.items()})
+            adjoint = {name: adjoint[name] - stage.learning_rate * product[name] for name in adjoint}
     return in_order(params, adjoint | rates), metrics
 
 
@@ -66,7 +67,7 @@ def _take_steps(
     check_stages(stages, params)
     params = detach(params)
     for stage in stages:
-        rates = stage.rates(params)
+        rates = {name: stage.learning_rate * factor for name, factor in stage.factors(params).items()}
         for _ in range(stage.steps):
             here = Derivatives(loss_fn, params, support, stage.parameters)
             params = merge(params, {name: params[name] - rates[name] * slope for name, slope in here.gradient.items()})

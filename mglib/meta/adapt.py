@@ -14,7 +14,7 @@ from mglib.params import META, Params, detach, merge, of_network, split, whole_n
 
 Metrics = dict[str, Tensor]
 LossFn = Callable[[Params, Any], tuple[Tensor, Metrics]]  # (parameters, batch) → scalar loss, what to watch
-Rates = dict[str, float | Tensor]  # η of each tensor that a stage moves
+Factors = dict[str, float | Tensor]  # what was learnt of the rate of each tensor that a stage moves
 
 RATE = f"{META}rate."  # before a parameter's name: ρ, which says how its learnt rate differs from the stage's
 RATE_SPAN = 10.0  # a learnt rate stays within this factor of the stage's
@@ -33,7 +33,7 @@ class Stage:
 
     MetaGater is `backbone` then `gates`; MAML is one stage over everything.
 
-    learning_rate: η of every tensor, unless the parameters hold a learnt one; see `rates`.
+    learning_rate: η of every tensor, times what was learnt of its rate; see `factors`.
     """
 
     name: str
@@ -51,27 +51,26 @@ class Stage:
         object.__setattr__(self, "learning_rate", rate)
         object.__setattr__(self, "steps", whole_number(f"steps of stage {self.name}", self.steps, 0))
 
-    def rates(self, params: Params) -> Rates:
-        """Return η of each tensor: `learning_rate · exp(ρ)` where `params` hold a ρ for it, softly bounded.
+    def factors(self, params: Params) -> Factors:
+        """Return by what the rate of each tensor is multiplied: `exp(ρ)` where `params` hold a ρ for it, or 1.
 
         ρ is a number a tensor under `meta.rate.NAME`, learnt with the other parameters as in Meta-SGD (Li et al.,
-        arXiv 1707.09835). `B tanh(ρ/B)` in place of ρ, with B = ln RATE_SPAN, keeps the rate within that factor.
+        arXiv 1707.09835). `B tanh(ρ/B)` in place of ρ, with B = ln RATE_SPAN, keeps the factor within that span.
         """
         bound = math.log(RATE_SPAN)
         return {
-            name: self.learning_rate * (bound * (params[RATE + name] / bound).tanh()).exp()
-            if RATE + name in params
-            else self.learning_rate
+            name: (bound * (params[RATE + name] / bound).tanh()).exp() if RATE + name in params else 1.0
             for name in sorted(self.parameters)
         }
 
     def rate_slopes(self, params: Params, gradient: Params, adjoint: Params) -> Params:
         """Return what a step adds to `∂L_Q/∂ρ`: `−∂η/∂ρ ⟨v_A, ∂_A L_S⟩`, v being the adjoint behind the step."""
-        bound, rates, slopes = math.log(RATE_SPAN), self.rates(params), {}
+        bound, factors, slopes = math.log(RATE_SPAN), self.factors(params), {}
         for name in sorted(self.parameters):
             if RATE + name in params:
                 bend = 1 - (params[RATE + name] / bound).tanh().square()
-                slopes[RATE + name] = -rates[name] * bend * (adjoint[name] * gradient[name]).sum()
+                rate = self.learning_rate * factors[name]
+                slopes[RATE + name] = -rate * bend * (adjoint[name] * gradient[name]).sum()
         return slopes
 
 
@@ -86,7 +85,7 @@ class Step(NamedTuple):
     stage: Stage
     point: Params  # where the gradient was taken, leaves of autograd
     gradient: Params  # ∂L_S/∂p of the stage's parameters at `point`, with its graph if one was asked for
-    rates: Rates
+    factors: Factors
     after: Params  # where the step led, detached
 
 
@@ -96,12 +95,12 @@ def take_steps(
     """Yield every step of every stage in order, each from a detached point: no step's graph holds another's."""
     check_stages(stages, params)
     for stage in stages:
-        rates = stage.rates(detach(params))
+        factors = stage.factors(detach(params))
         for _ in range(stage.steps):
             point, gradient, _ = differentiate(loss_fn, params, support, stage.parameters, create_graph=create_graph)
-            stepped = {name: point[name] - rates[name] * gradient[name] for name in gradient}
+            stepped = {name: point[name] - stage.learning_rate * factors[name] * gradient[name] for name in gradient}
             params = detach(merge(point, stepped))
-            yield Step(stage, point, gradient, rates, after=params)
+            yield Step(stage, point, gradient, factors, after=params)
 
 
 def adapt(loss_fn: LossFn, params: Params, support: Any, stages: Sequence[Stage]) -> Params:

@@ -18,7 +18,7 @@ def meta_gradient(
     `v ← v − η ∂_p ⟨∂_A L_S(p_{t-1}), v_A⟩`, one Hessian-vector product a step. No derivative of third order
     appears, however many stages there are. MetaGater's two stages give the equations of the book.
 
-    Rates that are learnt (`Stage.rates`) get their exact gradient on the way, `∂L_Q/∂η_A = −⟨v_A, ∂_A L_S(p_{t-1})⟩`.
+    Rates that are learnt (`Stage.factors`) get their exact gradient on the way, `∂L_Q/∂η_A = −⟨v_A, ∂_A L_S(p_{t-1})⟩`.
 
     second_order: False drops every Hessian (first-order MAML): the query gradient at the adapted point.
 
@@ -52,7 +52,8 @@ def _through(step: Step, adjoint: Params) -> Params:
     products = torch.autograd.grad(
         list(curved.values()),
         list(of_network(step.point).values()),
-        grad_outputs=[step.rates[name] * adjoint[name] for name in curved],
+        grad_outputs=[step.factors[name] * adjoint[name] for name in curved],
         materialize_grads=True,
     )
-    return {name: adjoint[name] - product for name, product in zip(adjoint, products, strict=True)}
+    rate = step.stage.learning_rate
+    return {name: adjoint[name] - rate * product for name, product in zip(adjoint, products, strict=True)}
