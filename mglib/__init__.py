@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from mglib.meta import Stage, adapt, meta_gradient
     from mglib.nets import (
         GatedConvNet,
-        GatedResidualNet,
         Objective,
         annealed_budget,
         dense_macs,
@@ -47,7 +46,6 @@ __all__ = [
     "FedAdam",
     "Federation",
     "GatedConvNet",
-    "GatedResidualNet",
     "LocalEngine",
     "Node",
     "NodeNetwork",

@@ -20,7 +20,7 @@ RECIPES = (
     {"method": "metagater-named", "batch": 10},
     {"method": "joint", "second_order": False},
     {"method": "gates-first", "estimator": "gumbel"},
-    {"method": "gates-fixed", "architecture": "residual"},
+    {"method": "gates-fixed", "depth": 2},
     {"method": "static-mask", "aggregation": "median"},
     {"method": "random-gates", "server": "average", "node_learning_rate": 0.01},
     {"method": "maml", "local_steps": 2, "tasks_per_step": 2, "channels": 3},

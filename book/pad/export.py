@@ -16,10 +16,10 @@ def export_live(run: Run) -> dict[str, Any]:
         ValueError: if the run is not finished, or its network is none that the script knows.
     """
     recipe, net, params = run.load()
-    if recipe.method != "metagater" or recipe.architecture != "conv" or recipe.channels != 1 or recipe.image_size % 4:
+    if recipe.method != "metagater" or recipe.channels != 1 or recipe.image_size % 4:
         raise ValueError(
-            f"the run in {run.folder} is {recipe.method} on {recipe.architecture}, {recipe.image_size} pixels, "
-            f"{recipe.channels} channels: the page's script knows metagater on the grey conv net, sides in fours"
+            f"the run in {run.folder} is {recipe.method}, {recipe.image_size} pixels, {recipe.channels} channels: the "
+            "page's script knows metagater on grey images, sides in fours"
         )
     return {
         "ways": recipe.ways,

@@ -167,7 +167,7 @@ def reference_macs(data: str, width: int = REFERENCE_WIDTH) -> int:
     """Return the MACs of the dense network of so many filters a layer."""
     sizes = SOURCES[data].recipe
     net, _ = make_net(
-        "conv", 0, width=width, gated=False, image_size=sizes.get("image_size", 28), channels=sizes.get("channels", 1)
+        0, width=width, gated=False, image_size=sizes.get("image_size", 28), channels=sizes.get("channels", 1)
     )
     return dense_macs(net.costs)
 

@@ -3,8 +3,8 @@
 The masked network computes every filter and multiplies by the gate: it says what the gates would save, and saves
 nothing. Here a layer asks its gate first, slices the open filters and the open inputs out of its weights, and
 convolves what is left. With fixed statistics the normalisation is a scale and a shift of each filter, folded into
-the weights once. On a CPU with a C compiler a convolutional net takes the fast path instead, `skipping.c`, which reads
-the open weights where they lie. What was measured and tried for speed is told in `book/studies/bench/inference.py`.
+the weights once. On a CPU with a C compiler it takes the fast path instead, `skipping.c`, which reads the open weights
+where they lie. What was measured and tried for speed is told in `book/studies/bench/inference.py`.
 """
 
 from functools import partial
@@ -13,15 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from mglib.fast.compiled import CompiledNet, library
-from mglib.fast.slicing import Group, SlicedLayer, sliced_block
-from mglib.nets.models import (
-    GatedConvNet,
-    GatedResidualNet,
-    Prediction,
-    Statistics,
-    check_images,
-    check_numbers,
-)
+from mglib.fast.slicing import Group, SlicedLayer
+from mglib.nets.models import GatedConvNet, Prediction, Statistics, check_images, check_numbers
 from mglib.params import Params, detach, under_prefix
 
 
@@ -42,11 +35,11 @@ class SkippingNet:
         compiled: whether to take the fast path; None: where it can be had.
 
         Raises:
-            ValueError: if the network is none of `ARCHITECTURES`, the parameters or the statistics are not of its
-                layers, or the fast path is asked for where it cannot be had.
+            ValueError: if the network is another, the parameters or the statistics are not of its layers, or the fast
+                path is asked for where it cannot be had.
         """
-        if not isinstance(net, GatedConvNet | GatedResidualNet):
-            raise ValueError(f"`net` is a {type(net).__name__}: need a GatedConvNet or a GatedResidualNet")
+        if not isinstance(net, GatedConvNet):
+            raise ValueError(f"`net` is a {type(net).__name__}: need a GatedConvNet")
         check_numbers(net, params, statistics)
         self.net, self.statistics = net, statistics
         self._made_from = dict(params), compiled
@@ -61,9 +54,9 @@ class SkippingNet:
             self._head_weight = weight.permute(1, 2, 0).contiguous()  # (channel, pixel, way): an open channel is a row
             self._head_bias = params["head.bias"]
         bias = params["head.bias"]
-        here = isinstance(net, GatedConvNet) and bias.is_cpu and library(bias.dtype) is not None
+        here = bias.is_cpu and library(bias.dtype) is not None
         if compiled and not here:
-            raise ValueError("`compiled` (=True): the fast path needs a GatedConvNet on a CPU and a C compiler")
+            raise ValueError("`compiled` (=True): the fast path needs a CPU and a C compiler")
         self._compiled = None
         if here and compiled is not False:
             sizes = [-(-net.image_size // 2**index) for index in range(len(self._layers))]
@@ -81,13 +74,8 @@ class SkippingNet:
         if self._compiled is not None:
             return Prediction(*self._compiled(images), self.statistics)
         groups = [Group(images, torch.arange(len(images), device=images.device))]
-        if isinstance(self.net, GatedConvNet):
-            for layer in self._layers:
-                groups = [part for group in groups for part in layer(group)]
-        else:
-            groups = self._layers[0](groups[0])
-            for inner, outer in zip(self._layers[1::2], self._layers[2::2], strict=True):
-                groups = [part for group in groups for part in sliced_block(inner, outer, group)]
+        for layer in self._layers:
+            groups = [part for group in groups for part in layer(group)]
         answers = [(self._head(group), *group.gates) for group in groups]
         if len(groups) > 1:
             order = torch.cat([group.places for group in groups]).argsort()

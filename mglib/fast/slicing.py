@@ -1,6 +1,5 @@
 """Inference that slices: the clear path of `skipping.py`, layer by layer in torch."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -37,13 +36,11 @@ class Group(NamedTuple):
     open: Tensor | None = None  # indices of those channels, None: all
     key: bytes | None = None  # the same as bytes
     gates: tuple[Tensor, ...] = ()  # of the layers so far, (example, filter), positive where open and 0 where closed
-    stream: Tensor | None = None  # inputs of the residual block under way
 
     def part(self, rows: list[int]) -> "Group":
         """Return the group of some of its examples."""
-        stream = None if self.stream is None else self.stream[rows]
         gates = tuple(gate[rows] for gate in self.gates)
-        return self._replace(maps=self.maps[rows], places=self.places[rows], gates=gates, stream=stream)
+        return self._replace(maps=self.maps[rows], places=self.places[rows], gates=gates)
 
 
 class SlicedLayer:
@@ -56,7 +53,6 @@ class SlicedLayer:
         self.weight = weight.permute(0, 2, 3, 1).contiguous()
         self.gate = (params["gate.linear.weight"], params["gate.linear.bias"]) if module.gate else None
         self.grid, self.absent = module.gate.grid if module.gate else 1, absent_inputs(module.gate)
-        self.stride, self.relu = module.conv.stride[0], module.relu
         self.taps, self.read_macs = cost.taps, after.taps * after.out_channels  # read_macs: for each channel it reads
         # New memory for each slice would cost more than the copying.
         self.rows, self.room = self.weight.new_empty(self.weight.numel()), self.weight.new_empty(self.weight.numel())
@@ -133,17 +129,8 @@ class SlicedLayer:
     def convolve(self, maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Return the open filters' maps; without an open channel they are the bias all over."""
         if weight.numel() == 0:
-            height, width = ((size - 1) // self.stride + 1 for size in maps.shape[2:])
+            height, width = ((size + 1) // 2 for size in maps.shape[2:])
             maps = bias[:, None, None].repeat(len(maps), 1, height, width)
         else:
-            maps = torch.conv2d(maps, weight, bias, self.stride, 1)
-        return maps.relu_() if self.relu else maps
-
-
-def sliced_block(inner: SlicedLayer, outer: SlicedLayer, group: Group) -> Iterator[Group]:
-    """Yield the groups after a residual block, whose stream is open throughout."""
-    stream = group._replace(stream=group.maps)
-    for after in (part for hidden in inner(stream) for part in outer(hidden)):
-        pooled = F.avg_pool2d(after.stream, 2, ceil_mode=True, count_include_pad=False)
-        added = pooled + after.maps if after.open is None else pooled.index_add_(1, after.open, after.maps)
-        yield after._replace(maps=added.relu_(), open=None, key=None, stream=None)
+            maps = torch.conv2d(maps, weight, bias, 2, 1)
+        return maps.relu_()

@@ -3,23 +3,14 @@
 from mglib.nets.freezing import Frozen, freeze
 from mglib.nets.gates import GatedConv, GateHead, gumbel, straight_through
 from mglib.nets.macs import LayerCost, dense_macs, macs_per_layer, macs_ratio
-from mglib.nets.models import (
-    ARCHITECTURES,
-    GatedConvNet,
-    GatedResidualNet,
-    Prediction,
-    Statistics,
-    make_net,
-)
+from mglib.nets.models import GatedConvNet, Prediction, Statistics, make_net
 from mglib.nets.objective import Objective, annealed_budget
 
 __all__ = [
-    "ARCHITECTURES",
     "Frozen",
     "GateHead",
     "GatedConv",
     "GatedConvNet",
-    "GatedResidualNet",
     "LayerCost",
     "Objective",
     "Prediction",

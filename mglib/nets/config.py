@@ -7,7 +7,6 @@ from mglib.config import Config
 from mglib.nets.gates import Estimator
 from mglib.nets.objective import check_budget
 
-Architecture = Literal["conv", "residual"]
 Price = Literal["fixed", "dual"]
 
 
@@ -15,12 +14,10 @@ Price = Literal["fixed", "dual"]
 class NetworkConfig(Config):
     """The network's shape, how its gates learn, and the budget that they keep to."""
 
-    architecture: Architecture = "conv"
-    """conv: a stack of stride-2 convolutions; residual: blocks of two convolutions with a stream around them."""
     width: int = 32
     """Filters a layer."""
-    depth: int | None = None
-    """Convolutions of the conv net, blocks of the residual one; none: 4 and 2."""
+    depth: int = 4
+    """Convolutions."""
     budget: float = 0.5
     """Share of the dense network's MACs that may be spent, gate heads included, in (0, 1]."""
     penalty: float = 1.0
@@ -39,7 +36,7 @@ class NetworkConfig(Config):
         """Raise ValueError for a network that cannot be."""
         super().check()
         check_budget(self.budget)
-        self.check_counts("width", *(["depth"] if self.depth is not None else []))
+        self.check_counts("width", "depth")
         self.refuse_unless(self.penalty >= 0, "penalty", "must not be negative")
         self.refuse_unless(0 < self.anneal_share <= 1, "anneal_share", "must be in (0, 1]")
         positive = self.gate_bias is None or self.gate_bias > 0

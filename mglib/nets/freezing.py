@@ -53,7 +53,7 @@ class Frozen(NamedTuple):
     net: nn.Module
     params: Params
     statistics: Statistics
-    kept: dict[int, Tensor]  # a gate whose filters may go, by position: which of them are left, ascending
+    kept: dict[int, Tensor]  # a layer, by position: which of its filters are left, ascending; empty for a dense net
 
 
 def freeze(net: nn.Module, params: Params, prediction: Prediction) -> Frozen:
@@ -61,43 +61,41 @@ def freeze(net: nn.Module, params: Params, prediction: Prediction) -> Frozen:
 
     A filter that no image opens writes zeros, so its row leaves the convolution, the normalisation and the gate head,
     its column leaves the layer and the gate head that read it, and only the zeros' part in that head's normalisation
-    stays. A layer that opens nothing at all keeps its first filter, closed, so that there is a layer. Filters that
-    something else reads beside their gate, those a residual block adds to its stream, stay. A dense network does
-    not change.
+    stays. A layer that opens nothing at all keeps its first filter, closed, so that there is a layer. A dense network
+    does not change.
 
     prediction: the answer of `net` with `params` to the batch, the node's support set.
     """
+    if not prediction.gates:
+        return Frozen(net, dict(params), prediction.statistics, {})
     kept = {}
-    for gate in _removable(net):
-        opened = prediction.gates[gate].any(0)
-        kept[gate] = opened.nonzero()[:, 0] if opened.any() else opened.new_zeros(1, dtype=torch.long)
-    statistics = tuple(
-        tuple(statistic[kept[cost.writes]] for statistic in of_layer) if cost.writes in kept else of_layer
-        for cost, of_layer in zip(net.costs, prediction.statistics, strict=False)  # the head, the last cost, has none
-    )
+    for index, gate in enumerate(prediction.gates):
+        opened = gate.any(0)
+        kept[index] = opened.nonzero()[:, 0] if opened.any() else opened.new_zeros(1, dtype=torch.long)
     small = _without(net, params, kept)
-    return Frozen(resized(net, small) if kept else net, small, statistics, kept)
+    statistics = tuple(
+        (mean[stay], variance[stay])
+        for (mean, variance), stay in zip(prediction.statistics, kept.values(), strict=True)
+    )
+    return Frozen(resized(net, small), small, statistics, kept)
 
 
 def thinned(net: nn.Module, kept: Sequence[int]) -> nn.Module:
-    """Return the network that `freeze` leaves where so many filters of each layer that may lose some are kept.
+    """Return the network that `freeze` leaves where so many filters of each gated layer are kept.
 
     Raises:
-        ValueError: if there are not as many numbers as such layers, or more filters are kept than there are.
+        ValueError: if there are not as many numbers as gated layers, or more filters are kept than there are.
     """
-    layers = [cost for cost in net.costs if cost.writes in _removable(net)]
-    if len(kept) != len(layers):
-        raise ValueError(f"`kept` (={kept}) must be {len(layers)} numbers: the filters left in each layer")
-    rows = {
-        cost.writes: torch.arange(whole_number("kept", count, 1, cost.out_channels))
-        for count, cost in zip(kept, layers, strict=True)
-    }
-    return resized(net, _without(net, dict(net.named_parameters()), rows))
+    widths = [cost.out_channels for cost in net.costs if cost.writes is not None]
+    if len(kept) != len(widths):
+        raise ValueError(f"`kept` (={kept}) must be {len(widths)} numbers: the filters left in each layer")
+    rows = [torch.arange(whole_number("kept", count, 1, width)) for count, width in zip(kept, widths, strict=True)]
+    return resized(net, _without(net, dict(net.named_parameters()), dict(enumerate(rows))))
 
 
 def filters_left(net: nn.Module) -> tuple[int, ...] | None:
-    """Return how many filters a frozen network keeps of each layer that may lose some; None: it is not frozen."""
-    layers = tuple(cost.out_channels for cost in net.costs if cost.writes in _removable(net))
+    """Return how many filters a frozen network keeps of each gated layer; None: it is not frozen."""
+    layers = tuple(cost.out_channels for cost in net.costs if cost.writes is not None)
     return layers if isinstance(net.costs[-1], FrozenCost) else None
 
 
@@ -113,7 +111,7 @@ def resized(net: nn.Module, params: Params) -> nn.Module:
         elif isinstance(module, nn.Linear):
             module.out_features, module.in_features = module.weight.shape
     costs = []
-    for cost, before, layer in zip(net.costs, net.convolutions().values(), small.convolutions().values(), strict=False):
+    for cost, before, layer in zip(net.costs, net.layers, small.layers, strict=False):
         if layer.gate is not None and (gone := before.gate.linear.in_features - layer.gate.linear.in_features):
             layer.gate = FrozenGate(layer.gate, absent_inputs(before.gate) + gone)
         gate_macs = cost.gate_macs and layer.gate.linear.weight.numel()
@@ -134,24 +132,17 @@ def _against(cost: LayerCost, in_channels: int, out_channels: int, gate_macs: in
     return FrozenCost(**vars(cost) | left)
 
 
-def _removable(net: nn.Module) -> dict[int, tuple[str, str]]:
-    """Return the gates whose filters may go, by position, with the names of their layer and of its reader."""
-    names = [*net.convolutions(), "head"]
-    readers = {cost.reads: name for cost, name in zip(net.costs, names, strict=True) if cost.reads is not None}
-    writers = {cost.writes: name for cost, name in zip(net.costs, names, strict=True)}
-    return {gate: (name, readers[gate]) for gate, name in writers.items() if gate in readers}
-
-
 def _without(net: nn.Module, params: Params, kept: Mapping[int, Tensor]) -> Params:
     """Return the parameters without the filters that are not kept, and without what reads their maps."""
     params = dict(params)
-    for gate, (layer, reader) in _removable(net).items():
-        stay, channels = kept[gate], len(params[f"{layer}.scale"])
+    for index, stay in kept.items():
+        layer, channels = f"layers.{index}", len(params[f"layers.{index}.scale"])
         for part in ("conv.weight", "scale", "shift", "gate.linear.weight", "gate.linear.bias"):
             params[f"{layer}.{part}"] = params[f"{layer}.{part}"][stay]
-        if reader == "head":
+        if index + 1 == len(net.layers):
             params["head.weight"] = _columns(params["head.weight"], channels)[:, stay].flatten(1)
-            continue
+            break
+        reader, gate = f"layers.{index + 1}", net.layers[index + 1].gate
         params[f"{reader}.conv.weight"] = params[f"{reader}.conv.weight"][:, stay]
         # The normalised values of an image sum to zero, so a number taken from all of a row's weights changes no logit.
         # This one makes the weights of the absent maps, whose normalised values are all the same, sum to zero: they may
@@ -159,8 +150,7 @@ def _without(net: nn.Module, params: Params, kept: Mapping[int, Tensor]) -> Para
         name = f"{reader}.gate.linear.weight"
         weight = _columns(params[name], channels)
         rest = weight[:, stay].flatten(1)
-        absent = absent_inputs(net.convolutions()[reader].gate) + weight[0].numel() - rest.shape[1]
-        if absent:
+        if absent := absent_inputs(gate) + weight[0].numel() - rest.shape[1]:
             rest = rest - (weight.sum((1, 2)) - rest.sum(1))[:, None] / absent
         params[name] = rest
     return params

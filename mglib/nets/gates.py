@@ -72,30 +72,20 @@ class GateHead(nn.Module):
 
 
 class GatedConv(nn.Module):
-    """`gate(x) · relu(norm(conv(x)))`, or without the gate, or without the relu."""
+    """`gate(x) · relu(norm(conv(x)))`, or without the gate."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        stride: int = 2,
-        gated: bool,
-        grid: int = 1,
-        relu: bool = True,
-        constant: bool = False,
-    ):
-        """Make a 3×3 convolution, its normalisation and, if `gated`, the head that opens its filters.
+    def __init__(self, in_channels: int, out_channels: int, *, gated: bool, grid: int = 1, constant: bool = False):
+        """Make a 3×3 convolution of stride 2, its normalisation and, if `gated`, the head that opens its filters.
 
         constant: the head decides by its bias alone, the same for every input, and so costs nothing for one more.
         """
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1, bias=False)
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
         self.scale = nn.Parameter(torch.ones(out_channels))
         self.shift = nn.Parameter(torch.zeros(out_channels))
         self.gate = GateHead(in_channels, out_channels, grid) if gated else None
-        self.relu, self.constant = relu, constant
+        self.constant = constant
 
     def forward(
         self, inputs: Tensor, statistics: MapStatistics | None, noise: torch.Generator | None
@@ -108,9 +98,7 @@ class GatedConv(nn.Module):
             mean, variance = statistics
         scale = self.scale * torch.rsqrt(variance + 1e-5)
         shift = self.shift - mean * scale
-        maps = torch.addcmul(shift[:, None, None], maps, scale[:, None, None])
-        if self.relu:
-            maps = F.relu(maps)
+        maps = F.relu(torch.addcmul(shift[:, None, None], maps, scale[:, None, None]))
         if self.gate is None:
             return maps, None, (mean, variance)
         logits = self.gate(inputs)

@@ -1,7 +1,7 @@
-"""Gated networks: every convolution may ask its gate which filters this input needs.
+"""The gated network: every convolution may ask its gate which filters this input needs.
 
-The networks keep no buffers and write nothing while they compute: the statistics that normalise a layer
-come in with the call or from the batch itself, and go out with the answer.
+It keeps no buffers and writes nothing while it computes: the statistics that normalise a layer come in with the call or
+from the batch itself, and go out with the answer.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from mglib.nets.gates import GatedConv, GateHead, MapStatistics
+from mglib.nets.gates import GatedConv, MapStatistics
 from mglib.nets.macs import LayerCost
 from mglib.params import Params, whole_number
 
@@ -26,22 +25,21 @@ class Prediction(NamedTuple):
     statistics: Statistics  # those that normalised it
 
 
-class _GatedNet(nn.Module):
-    """What the architectures share: their sizes, a linear head above the stack, and their bookkeeping.
+class GatedConvNet(nn.Module):
+    """`depth` gated 3×3 convolutions of stride 2, `width` filters each, then a linear head.
 
-    An architecture's `_stack` makes the convolutions; it returns their costs, the pixels a side of the last maps, and
-    the gate that closes those.
+    The first layer's gate sees the image averaged to 4×4 cells, for the mean of a grey image alone says little; the
+    gates above see the mean of each map. With `gated=False` it is the dense network: the same class without gate heads.
+
+    costs: what each layer costs, in the order of computation, the head last.
     """
-
-    usual_depth: int
-    costs: tuple[LayerCost, ...]  # in the order of computation, the head last
 
     def __init__(
         self,
         ways: int = 5,
         *,
         width: int = 32,
-        depth: int | None = None,
+        depth: int = 4,
         image_size: int = 28,
         channels: int = 1,
         gated: bool = True,
@@ -49,7 +47,6 @@ class _GatedNet(nn.Module):
     ):
         """Make the network; weights are drawn from torch's global generator (see `make_net`).
 
-        depth: convolutions of the conv net, blocks of the residual one; None: 4 and 2.
         gated: whether there are gates; without them it is the dense network.
         constant: the gates are a mask that no input changes; the caller leaves their weights at zero.
 
@@ -57,48 +54,26 @@ class _GatedNet(nn.Module):
             ValueError: if a size is not a positive integer.
         """
         super().__init__()
-        depth = self.usual_depth if depth is None else depth
         sizes = dict(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
-        ways, width, depth, image_size, channels = (whole_number(name, size, 1) for name, size in sizes.items())
-        self.image_size, self.channels = image_size, channels
-        costs, size, reads = self._stack(channels, width, depth, image_size, gated=gated, constant=constant)
-        self.head = nn.Linear(width * size**2, ways)
-        self.costs = (*costs, LayerCost("head", size**2, width, ways, reads=reads))
-
-    def convolutions(self) -> dict[str, GatedConv]:
-        """Return the gated convolutions by the names of their parameters, in the order of computation."""
-        return {name: module for name, module in self.named_modules() if isinstance(module, GatedConv)}
-
-    def gate_names(self) -> frozenset[str]:
-        """Return the names of the gate heads' parameters (φ); all others are the backbone (θ)."""
-        return frozenset(
-            f"{prefix}.{name}"
-            for prefix, module in self.named_modules()
-            if isinstance(module, GateHead)
-            for name, _ in module.named_parameters()
-        )
-
-
-class GatedConvNet(_GatedNet):
-    """`depth` gated 3×3 convolutions of stride 2, `width` filters each, then a linear head.
-
-    The first layer's gate sees the image averaged to 4×4 cells, for the mean of a grey image alone says little; the
-    gates above see the mean of each map. With `gated=False` it is the dense network: the same class without gate heads.
-    """
-
-    usual_depth = 4
-
-    def _stack(
-        self, channels: int, width: int, depth: int, size: int, *, gated: bool, constant: bool
-    ) -> tuple[list[LayerCost], int, int | None]:
+        ways, width, depth, size, channels = (whole_number(name, size, 1) for name, size in sizes.items())
+        self.image_size, self.channels = size, channels
         self.layers, costs = nn.ModuleList(), []
         for index in range(depth):
             below, grid, reads = (width, 1, index - 1) if index else (channels, 4, None)
             layer = GatedConv(below, width, gated=gated, grid=grid, constant=constant)
-            size = _half(size)
+            size = (size + 1) // 2
             costs.append(layer.cost(f"conv {index + 1}", size, reads if gated else None, index))
             self.layers.append(layer)
-        return costs, size, depth - 1 if gated else None
+        self.head = nn.Linear(width * size**2, ways)
+        self.costs = (*costs, LayerCost("head", size**2, width, ways, reads=depth - 1 if gated else None))
+
+    def convolutions(self) -> dict[str, GatedConv]:
+        """Return the gated convolutions by the names of their parameters, in the order of computation."""
+        return {f"layers.{index}": layer for index, layer in enumerate(self.layers)}
+
+    def gate_names(self) -> frozenset[str]:
+        """Return the names of the gate heads' parameters (φ); all others are the backbone (θ)."""
+        return frozenset(name for name, _ in self.named_parameters() if ".gate." in name)
 
     def forward(
         self, images: Tensor, statistics: Statistics | None = None, noise: torch.Generator | None = None
@@ -121,70 +96,18 @@ class GatedConvNet(_GatedNet):
         return Prediction(self.head(maps.flatten(1)), tuple(gates), tuple(used))
 
 
-class GatedResidualNet(_GatedNet):
-    """A stem, then `depth` residual blocks of two gated 3×3 convolutions each, then a linear head.
+def make_net(seed: int, **sizes: int | bool) -> tuple[GatedConvNet, Params]:
+    """Return a `GatedConvNet` and its initial parameters, the same for the same seed.
 
-    A block halves the image and adds to the average-pooled stream: `relu(pool(x) + conv₂(conv₁(x)))`. Its
-    second gate closes what the block adds; the stream itself is always open (He et al., arXiv 1512.03385).
-    """
-
-    usual_depth = 2
-
-    def _stack(
-        self, channels: int, width: int, depth: int, size: int, *, gated: bool, constant: bool
-    ) -> tuple[list[LayerCost], int, int | None]:
-        self.stem, self.blocks = GatedConv(channels, width, gated=False), nn.ModuleList()
-        size = _half(size)
-        costs = [self.stem.cost("stem", size, None, None)]
-        for index in range(depth):
-            inner = GatedConv(width, width, gated=gated, constant=constant)
-            outer = GatedConv(width, width, stride=1, relu=False, gated=gated, constant=constant)
-            size = _half(size)
-            costs.append(inner.cost(f"block {index + 1} in", size, None, 2 * index))
-            costs.append(outer.cost(f"block {index + 1} out", size, 2 * index if gated else None, 2 * index + 1))
-            self.blocks.append(nn.ModuleList([inner, outer]))
-        return costs, size, None
-
-    def forward(
-        self, images: Tensor, statistics: Statistics | None = None, noise: torch.Generator | None = None
-    ) -> Prediction:
-        """Answer for a batch of images; see `GatedConvNet.forward`."""
-        check_images(self, images, self.head.bias)
-        given = iter(statistics or [None] * (1 + 2 * len(self.blocks)))
-        stream, _, of_layer = self.stem(images, next(given), noise)
-        gates, used = [], [of_layer]
-        for inner, outer in self.blocks:
-            hidden, gate_in, of_inner = inner(stream, next(given), noise)
-            added, gate_out, of_outer = outer(hidden, next(given), noise)
-            pooled = F.avg_pool2d(stream, 2, ceil_mode=True, count_include_pad=False)
-            stream = F.relu(pooled + added)
-            used += [of_inner, of_outer]
-            if gate_in is not None:
-                gates += [gate_in, gate_out]
-        return Prediction(self.head(stream.flatten(1)), tuple(gates), tuple(used))
-
-
-ARCHITECTURES: dict[str, type[_GatedNet]] = {"conv": GatedConvNet, "residual": GatedResidualNet}
-
-
-def make_net(architecture: str, seed: int, **sizes: int | bool | None) -> tuple[_GatedNet, Params]:
-    """Return a network of `ARCHITECTURES` and its initial parameters, the same for the same seed.
-
-    sizes: keywords of the architecture's class: ways, width, depth, image_size, channels, gated, constant.
+    sizes: keywords of the class: ways, width, depth, image_size, channels, gated, constant.
 
     Raises:
-        ValueError: if the architecture is unknown or a size is not a positive integer.
+        ValueError: if a size is not a positive integer.
     """
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"architecture {architecture!r} is unknown; choose one of {', '.join(ARCHITECTURES)}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = ARCHITECTURES[architecture](**sizes)
+        net = GatedConvNet(**sizes)
     return net, {name: value.detach().clone() for name, value in net.named_parameters()}
-
-
-def _half(size: int) -> int:
-    return (size + 1) // 2
 
 
 def check_images(net: nn.Module, images: Tensor, like: Tensor) -> None:

@@ -102,7 +102,7 @@ ALGORITHMS = {
 
 
 def network_of(recipe: Recipe, algorithm: Algorithm | None = None) -> tuple[nn.Module, Params]:
-    """Return a recipe's network and its initial parameters; `recipe.channels` must be known.
+    """Return a recipe's network and its initial parameters; grey where it does not say its channels.
 
     algorithm: in place of the recipe's method.
 
@@ -110,9 +110,10 @@ def network_of(recipe: Recipe, algorithm: Algorithm | None = None) -> tuple[nn.M
     """
     algorithm = algorithm or ALGORITHMS[recipe.method]
     kind = algorithm.gates
-    sizes = {name: getattr(recipe, name) for name in ("ways", "width", "depth", "image_size", "channels")}
-    sizes = {name: size for name, size in sizes.items() if size is not None}
-    net, params = make_net(recipe.architecture, recipe.seed, gated=kind != "none", constant=kind == "constant", **sizes)
+    sizes = {name: getattr(recipe, name) for name in ("ways", "width", "depth", "image_size")}
+    net, params = make_net(
+        recipe.seed, channels=recipe.channels or 1, gated=kind != "none", constant=kind == "constant", **sizes
+    )
     if recipe.gate_bias is not None:
         params = with_gate_bias(net, params, recipe.gate_bias)
     if recipe.learn_rates:

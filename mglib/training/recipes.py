@@ -17,9 +17,10 @@ from mglib.tasks import Partition, resolve_data
 from mglib.tasks.config import DataConfig
 
 Method = Literal["metagater", "joint", "gates-first", "gates-fixed", "maml"]
-_FILLED_IN = ("channels", "depth", "invert")  # by the data and the architecture, where a recipe says None
-# What recipes of older files say too: settings that only the studies have now.
-_OF_STUDIES = {"attack": "none", "compression": "none"}
+_FILLED_IN = ("channels", "invert")  # by the data, where a recipe says None
+# What recipes of older files say too: settings that are gone, or that only the studies have now, with what they must
+# say; and settings that then mean nothing.
+_GONE = {"attack": "none", "compression": "none", "architecture": "conv"}
 _KNOBS_OF_STUDIES = ("attackers", "kept", "batch", "naming", "proximity")
 
 
@@ -86,16 +87,17 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
         """Return what an older file says in today's settings.
 
         Raises:
-            ValueError: if it says what only a study can train.
+            ValueError: if it says what recipes cannot say any more, or only those of the studies.
         """
         known = {field.name for field in dataclasses.fields(cls)}
-        for name, nothing in _OF_STUDIES.items():
+        for name, nothing in _GONE.items():
             if name not in known and settings.get(name, nothing) != nothing:
                 raise ValueError(
-                    f"`{name}` (={settings[name]!r}) is no setting of a recipe; the book's studies have it"
+                    f"`{name}` (={settings[name]!r}) is no setting of a recipe, or of the book's studies alone"
                 )
-        gone = {*_OF_STUDIES, *_KNOBS_OF_STUDIES} - {*known, *cls.RENAMED}
-        return {cls.RENAMED.get(name, name): value for name, value in settings.items() if name not in gone}
+        gone = {*_GONE, *_KNOBS_OF_STUDIES} - {*known, *cls.RENAMED}
+        today = {cls.RENAMED.get(name, name): value for name, value in settings.items() if name not in gone}
+        return {name: cls.depth if (name, value) == ("depth", None) else value for name, value in today.items()}
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the recipe as JSON, whole or not at all."""

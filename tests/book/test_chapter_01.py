@@ -40,15 +40,10 @@ def test_the_readers_record_has_the_librarys_fields():
     assert ours("layer", 9, 3, 5).dense == theirs("layer", 9, 3, 5).dense == 135
 
 
-@given(
-    architecture=st.sampled_from(["conv", "residual"]),
-    width=st.integers(1, 9),
-    batch=st.integers(1, 4),
-    seed=st.integers(0, 99),
-)
+@given(width=st.integers(1, 9), batch=st.integers(1, 4), seed=st.integers(0, 99))
 @settings(max_examples=20, deadline=None)
-def test_the_readers_count_is_the_librarys(architecture, width, batch, seed):
-    net, _ = mglib.make_net(architecture, 0, width=width, image_size=13)
+def test_the_readers_count_is_the_librarys(width, batch, seed):
+    net, _ = mglib.make_net(0, width=width, image_size=13)
     costs = [readers()["LayerCost"](**asdict(cost)) for cost in net.costs]
     assert readers()["dense_macs"](costs) == mglib.dense_macs(net.costs)
     answers = []
@@ -106,7 +101,7 @@ def drawn_areas(figure) -> list[tuple[str, float]]:
 
 
 def test_a_layers_area_is_its_macs():
-    net, _ = mglib.make_net("conv", 0, gated=False)
+    net, _ = mglib.make_net(0, gated=False)
     roles, areas = zip(*drawn_areas(show_areas(net.costs)), strict=True)
     assert set(roles) == {"open"}
     expected = [cost.dense / mglib.dense_macs(net.costs) for cost in net.costs]
@@ -114,7 +109,7 @@ def test_a_layers_area_is_its_macs():
 
 
 def test_the_open_area_is_what_closed_filters_leave():
-    net, _ = mglib.make_net("conv", 0)
+    net, _ = mglib.make_net(0)
     gates = random_gates(net, 1, 3)
     drawn = drawn_areas(show_areas(net.costs, [gate[0] for gate in gates]))
     open_area, everything = sum(area for role, area in drawn if role == "open"), sum(area for _, area in drawn)
@@ -125,7 +120,7 @@ def test_the_open_area_is_what_closed_filters_leave():
 
 @pytest.mark.parametrize("gated", [True, False])
 def test_areas_say_the_count(gated):
-    net, _ = mglib.make_net("conv", 0, gated=gated)
+    net, _ = mglib.make_net(0, gated=gated)
     gates = random_gates(net, 1, 4) if gated else []
     macs = mglib.macs_per_layer(net.costs, gates)[0]
     figure = show_areas(net.costs, [gate[0] for gate in gates], "A caption.")
@@ -136,7 +131,7 @@ def test_areas_say_the_count(gated):
 
 
 def test_areas_of_another_network_are_refused():
-    net, _ = mglib.make_net("conv", 0, depth=3)
+    net, _ = mglib.make_net(0, depth=3)
     with pytest.raises(ValueError, match="4 layers"):
         show_areas(net.costs)
 

@@ -92,7 +92,7 @@ def test_the_chapters_round_draws_the_librarys_numbers(chapter):
 
 def test_without_stages_a_meta_update_is_federated_averaging():
     recipe = mglib.Recipe(method="maml", width=4, depth=2, ways=3, queries=2, channels=1)
-    net, params = mglib.make_net("conv", 0, gated=False, width=4, depth=2, ways=3, image_size=28, channels=1)
+    net, params = mglib.make_net(0, gated=False, width=4, depth=2, ways=3, image_size=28, channels=1)
     images = torch.randint(0, 256, (30, 1, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     node = mglib.Node("node", ("a", "b", "c"), images, torch.arange(3).repeat(10))
     first = mglib.Round(0, 1, 0)

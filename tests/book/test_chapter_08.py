@@ -27,7 +27,7 @@ def chapter():
 
 @pytest.fixture
 def network():
-    net, params = mglib.make_net("conv", 0)
+    net, params = mglib.make_net(0)
     generator = torch.Generator().manual_seed(1)
     for name in params:
         if "gate" in name or name.endswith(("scale", "shift")):
@@ -76,7 +76,7 @@ def test_in_place_is_the_sliced_convolution(chapter):
 
 def test_places_are_the_taps_of_the_network(chapter):
     for size in (28, 56, 84):
-        net, _ = mglib.make_net("conv", 0, image_size=size)
+        net, _ = mglib.make_net(0, image_size=size)
         assert chapter["places"](size) == [cost.taps // 9 for cost in net.costs[:4]]
 
 

@@ -35,9 +35,8 @@ def view():
     return View(experiment.objective, mglib.adapt(experiment.objective, params, task.support, experiment.stages), task)
 
 
-@pytest.mark.parametrize("architecture", ["conv", "residual"])
-def test_forced_gates_are_those_that_multiply_the_maps(architecture):
-    net, params = make_net(architecture, 0, width=6)
+def test_forced_gates_are_those_that_multiply_the_maps():
+    net, params = make_net(0, width=6)
     images = torch.rand(4, 1, 28, 28)
     free = functional_call(net, params, (images,))
     gates = [torch.randint(0, 2, gate.shape).float() for gate in free.gates]
@@ -51,7 +50,7 @@ def test_forced_gates_are_those_that_multiply_the_maps(architecture):
 
 
 def test_gates_that_do_not_fit_are_refused():
-    net, params = make_net("conv", 0, width=6)
+    net, params = make_net(0, width=6)
     with pytest.raises(ValueError, match="3 gates for a network of 4"), forced_gates(net, [torch.ones(6)] * 3):
         pass
     with (

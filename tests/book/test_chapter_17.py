@@ -180,7 +180,7 @@ def test_figures_say_what_they_show():
 
 def test_gates_that_no_input_opens_tell_nothing_of_it():
     """A closed filter's weights have no gradient: what is not computed cannot be given away."""
-    net, params = make_net("conv", 0, width=4)
+    net, params = make_net(0, width=4)
     params |= {
         name: torch.full_like(value, -1.0) for name, value in params.items() if name == "layers.1.gate.linear.bias"
     }

@@ -184,7 +184,7 @@ def test_images_dark_on_light_are_turned_if_told_and_stay_so(run, folder, tmp_pa
         (["--budget", "1.2"], "1.2"),
         (["--budget", "nan"], "nan"),
         (["--budget", "half"], "half"),
-        (["--architecture", "transformer"], "conv"),
+        (["--server", "transformer"], "adam"),
         (["--ways", "9"], "9"),
         (["--shots", "30"], "30"),
         (["--queries", "30"], "30"),

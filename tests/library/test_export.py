@@ -77,13 +77,13 @@ def test_the_file_says_nothing_of_the_machine_that_wrote_it(exported):
     "changes",
     [
         {"image_size": 21},  # four cells a side do not divide it
-        {"architecture": "residual", "image_size": 15, "channels": 3},
+        {"image_size": 15, "channels": 3},
         {"method": "maml"},
-        {"method": "maml", "architecture": "residual", "depth": 1},
+        {"method": "maml", "depth": 1},
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
-def test_every_architecture_is_exported(tmp_path, changes):
+def test_networks_of_every_shape_are_exported(tmp_path, changes):
     recipe = Recipe(**{"width": 6, "depth": 2, "channels": 1, **changes})
     net, params = network_of(recipe)
     generator = torch.Generator().manual_seed(0)

@@ -133,7 +133,7 @@ COUNTS = st.integers(-1, 8) | st.sampled_from(
 SHARES = st.floats(0, 1) | st.sampled_from(
     [0, 1, -0.1, 1.5, math.nan, math.inf, np.float32(0.5), "0.5", None, [0.5], True]
 )
-CHOICES = "metagater maml fedavg joint conv residual adam average krum mean none gumbel straight-through half opened"
+CHOICES = "metagater maml fedavg joint adam average krum mean none gumbel straight-through half opened"
 WORDS = st.sampled_from([*CHOICES.split(), "", "µ"]) | st.text(max_size=8) | st.none()
 NAMES = st.lists(st.sampled_from(["alphabet0", "alphabet3", "x"]), max_size=3).map(tuple) | st.sampled_from(
     ["alphabet3", None, 3, ["alphabet3"], (1,)]

@@ -149,7 +149,7 @@ def test_equals_nested_autograd(steps):
 
 
 def test_equals_nested_autograd_on_the_gated_conv_net():
-    net, params = make_net("conv", 0, width=4, depth=2, image_size=8)
+    net, params = make_net(0, width=4, depth=2, image_size=8)
     net, params = net.double(), {name: value.double() for name, value in params.items()}
     torch.manual_seed(0)
     support = Batch(torch.rand(5, 1, 8, 8).double(), torch.arange(5))

@@ -22,11 +22,9 @@ from mglib.nets import (
 from mglib.tasks.episodes import Batch
 
 SIZES = [
-    ("conv", {}),
-    ("conv", {"width": 8, "depth": 3, "image_size": 21, "channels": 3, "ways": 7}),
-    ("conv", {"width": 5, "depth": 1, "image_size": 9}),
-    ("residual", {}),
-    ("residual", {"width": 6, "depth": 3, "image_size": 17, "channels": 3}),
+    {},
+    {"width": 8, "depth": 3, "image_size": 21, "channels": 3, "ways": 7},
+    {"width": 5, "depth": 1, "image_size": 9},
 ]
 
 
@@ -51,14 +49,14 @@ def test_macs_equal_the_hand_count():
         9 * 32 * 32 * 2 * 2 + 32 * 32,
         32 * 2 * 2 * 5,  # the head has no gate
     ]
-    net, params = make_net("conv", 0)
+    net, params = make_net(0)
     gates = functional_call(net, params, (images_for(net, 1),)).gates
     assert macs_per_layer(net.costs, gates).tolist() == [by_hand]
     assert dense_macs(net.costs) == sum(by_hand) - 16 * 32 - 3 * 32 * 32
 
 
 def test_macs_of_a_closed_filter_are_saved_where_it_is_written_and_where_it_is_read():
-    net, _ = make_net("conv", 0)
+    net, _ = make_net(0)
     gates = [torch.ones(1, 32) for _ in range(4)]
     open_macs = macs_per_layer(net.costs, gates)[0]
     gates[1][0, :8] = 0
@@ -66,43 +64,43 @@ def test_macs_of_a_closed_filter_are_saved_where_it_is_written_and_where_it_is_r
     assert saved.tolist() == [0, 9 * 49 * 32 * 8, 9 * 16 * 8 * 32, 0, 0]
 
 
-@pytest.mark.parametrize(("architecture", "sizes"), SIZES)
+@pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("gated", [True, False])
-def test_macs_with_everything_open_are_half_of_torchs_flops(architecture, sizes, gated):
-    net, params = make_net(architecture, 0, gated=gated, **sizes)
+def test_macs_with_everything_open_are_half_of_torchs_flops(sizes, gated):
+    net, params = make_net(0, gated=gated, **sizes)
     images = images_for(net, 1)
     with FlopCounterMode(display=False) as counter:
         prediction = functional_call(net, params, (images,))
     assert macs_per_layer(net.costs, prediction.gates).sum() == counter.get_total_flops() / 2
-    assert len(prediction.gates) == (len(net.costs) - (1 if architecture == "conv" else 2)) * gated
+    assert len(prediction.gates) == (len(net.costs) - 1) * gated
 
 
-@pytest.mark.parametrize(("architecture", "sizes"), SIZES)
-def test_every_gate_is_open_at_the_start(architecture, sizes):
-    net, params = make_net(architecture, 0, **sizes)
+@pytest.mark.parametrize("sizes", SIZES)
+def test_every_gate_is_open_at_the_start(sizes):
+    net, params = make_net(0, **sizes)
     assert all((gate == 1).all() for gate in functional_call(net, params, (images_for(net),)).gates)
 
 
-@pytest.mark.parametrize(("architecture", "sizes"), SIZES)
-def test_open_gates_change_nothing_the_dense_network_is_the_same_class(architecture, sizes):
-    net, params = make_net(architecture, 0, **sizes)
-    dense, _ = make_net(architecture, 0, gated=False, **sizes)
+@pytest.mark.parametrize("sizes", SIZES)
+def test_open_gates_change_nothing_the_dense_network_is_the_same_class(sizes):
+    net, params = make_net(0, **sizes)
+    dense, _ = make_net(0, gated=False, **sizes)
     backbone = {name: value for name, value in params.items() if name not in net.gate_names()}
     images = images_for(net)
     gated_logits = functional_call(net, params, (images,)).logits
     torch.testing.assert_close(gated_logits, functional_call(dense, backbone, (images,)).logits)
 
 
-@pytest.mark.parametrize(("architecture", "sizes"), SIZES)
-def test_gates_are_binary_and_depend_on_the_input(architecture, sizes):
-    net, params = make_net(architecture, 0, **sizes)
+@pytest.mark.parametrize("sizes", SIZES)
+def test_gates_are_binary_and_depend_on_the_input(sizes):
+    net, params = make_net(0, **sizes)
     gates = functional_call(net, half_open(net, params), (images_for(net, 16),)).gates
     assert all(((gate == 0) | (gate == 1)).all() for gate in gates)
     assert any((gate != gate[0]).any() for gate in gates)
 
 
 def test_a_closed_filter_gives_a_map_of_zeros():
-    net, _ = make_net("conv", 0)
+    net, _ = make_net(0)
     with torch.no_grad():
         net.layers[0].gate.linear.bias[3] = -1.0
     maps, gate, _ = net.layers[0](images_for(net), None, None)
@@ -114,7 +112,7 @@ def test_a_closed_filter_gives_a_map_of_zeros():
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 4), st.integers(1, 40), st.integers(0, 2**31))
 def test_macs_of_random_gates_equal_a_count_filter_by_filter(batch, width, depth, image_size, seed):
-    net, _ = make_net("conv", 0, width=width, depth=depth, image_size=image_size)
+    net, _ = make_net(0, width=width, depth=depth, image_size=image_size)
     generator = torch.Generator().manual_seed(seed)
     gates = [torch.randint(0, 2, (batch, width), generator=generator).float() for _ in range(depth)]
     for example in range(batch):
@@ -146,7 +144,7 @@ def test_gumbel_gates_are_binary_and_open_with_the_sigmoids_probability():
 
 
 def test_noise_is_drawn_only_when_asked_for_and_is_repeatable():
-    net, params = make_net("conv", 0)
+    net, params = make_net(0)
     images = images_for(net)
     quiet = [functional_call(net, params, (images,)).logits for _ in range(2)]
     assert torch.equal(*quiet)
@@ -159,14 +157,13 @@ def test_noise_is_drawn_only_when_asked_for_and_is_repeatable():
 
 
 def test_the_default_network_draws_no_noise_in_its_objective():
-    net, params = make_net("conv", 0)
+    net, params = make_net(0)
     batch = Batch(images_for(net, 5), torch.arange(5))
     assert torch.equal(Objective(net)(params, batch)[0], Objective(net)(params, batch)[0])
 
 
-@pytest.mark.parametrize("architecture", ["conv", "residual"])
-def test_a_prediction_never_depends_on_the_other_queries(architecture):
-    net, params = make_net(architecture, 0)
+def test_a_prediction_never_depends_on_the_other_queries():
+    net, params = make_net(0)
     params, support, queries = half_open(net, params), images_for(net, 5, seed=1), images_for(net, 9, seed=2)
     objective, labels = Objective(net), torch.zeros(9, dtype=torch.long)
     together = objective.predict(params, Batch(queries, labels, support_images=support))
@@ -177,7 +174,7 @@ def test_a_prediction_never_depends_on_the_other_queries(architecture):
 
 
 def test_a_batch_without_context_is_normalised_by_itself():
-    net, params = make_net("conv", 0)
+    net, params = make_net(0)
     images = images_for(net, 6)
     objective, labels = Objective(net), torch.zeros(6, dtype=torch.long)
     own = objective.predict(params, Batch(images, labels))
@@ -188,26 +185,25 @@ def test_a_batch_without_context_is_normalised_by_itself():
 
 
 def test_networks_hold_no_buffers_and_calls_leave_no_trace():
-    for architecture in ("conv", "residual"):
-        net, params = make_net(architecture, 0)
-        assert not list(net.buffers())
-        before = {name: value.clone() for name, value in params.items()}
-        functional_call(net, params, (images_for(net),))
-        assert all(torch.equal(before[name], params[name]) for name in params)
+    net, params = make_net(0)
+    assert not list(net.buffers())
+    before = {name: value.clone() for name, value in params.items()}
+    functional_call(net, params, (images_for(net),))
+    assert all(torch.equal(before[name], params[name]) for name in params)
 
 
 def test_same_seed_same_network_and_the_global_generator_is_left_alone():
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    first, second, other = (make_net("conv", seed)[1] for seed in (1, 1, 2))
+    first, second, other = (make_net(seed)[1] for seed in (1, 1, 2))
     assert torch.equal(torch.rand(1), expected)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
 def test_budget_hinge_charges_what_is_over_and_nothing_below():
-    net, params = make_net("conv", 0)
+    net, params = make_net(0)
     batch = Batch(images_for(net, 5), torch.arange(5))
     free, _ = Objective(net, budget=1.0, penalty=0.0)(params, batch)
     tight, metrics = Objective(net, budget=0.6, penalty=2.0)(params, batch)
@@ -219,17 +215,17 @@ def test_budget_hinge_charges_what_is_over_and_nothing_below():
 
 
 def test_the_open_rate_is_the_share_of_open_filters():
-    net, params = make_net("conv", 0, width=4, depth=2)
+    net, params = make_net(0, width=4, depth=2)
     batch = Batch(images_for(net, 5), torch.arange(5))
     assert Objective(net)(params, batch)[1]["open_rate"] == 1
     params["layers.1.gate.linear.bias"][:3] = -1.0
     assert Objective(net)(params, batch)[1]["open_rate"] == 5 / 8
-    dense, backbone = make_net("conv", 0, width=4, depth=2, gated=False)
+    dense, backbone = make_net(0, width=4, depth=2, gated=False)
     assert Objective(dense)(backbone, batch)[1]["open_rate"] == 1
 
 
 def test_the_budget_reaches_every_gate_with_a_gradient():
-    net, params = make_net("conv", 0)
+    net, params = make_net(0)
     leaves = {name: value.requires_grad_() for name, value in params.items()}
     gates = functional_call(net, leaves, (images_for(net),)).gates
     macs_ratio(net.costs, gates).mean().backward()
@@ -244,39 +240,36 @@ def test_the_budget_falls_from_everything_to_its_value():
 
 @pytest.mark.parametrize("budget", [0.0, -0.5, 1.01, float("nan"), float("inf")])
 def test_a_budget_that_is_no_share_is_refused(budget):
-    net, _ = make_net("conv", 0)
+    net, _ = make_net(0)
     with pytest.raises(ValueError, match=r"budget.*\(0, 1\]"):
         Objective(net, budget=budget)
     with pytest.raises(ValueError, match=r"budget.*\(0, 1\]"):
         annealed_budget(budget, 0.5)
 
 
-def test_sizes_and_names_that_make_no_network_are_refused():
-    with pytest.raises(ValueError, match=r"'transformer'.*conv, residual"):
-        make_net("transformer", 0)
+def test_sizes_that_make_no_network_are_refused():
     with pytest.raises(ValueError, match=r"`width` \(=0\)"):
-        make_net("conv", 0, width=0)
+        make_net(0, width=0)
     with pytest.raises(ValueError, match=r"`depth` \(=2.5\)"):
-        make_net("residual", 0, depth=2.5)
+        make_net(0, depth=2.5)
     for wrong in (np.float64(3), True, np.True_, "3", None):
         with pytest.raises(ValueError, match=r"`ways` \(=.*whole number"):
-            make_net("conv", 0, ways=wrong)
+            make_net(0, ways=wrong)
     for wrong in (-1.0, float("nan")):
         with pytest.raises(ValueError, match="open_bias"):
             GateHead(4, 4, open_bias=wrong)
     for wrong in (-1.0, np.float64("nan"), float("inf")):
         with pytest.raises(ValueError, match=r"`penalty` \(="):
-            Objective(make_net("conv", 0)[0], penalty=wrong)
-    net, params = make_net("conv", 0)
+            Objective(make_net(0)[0], penalty=wrong)
+    net, params = make_net(0)
     with pytest.raises(ValueError, match=r"\(2, 3, 28, 28\).*1, 28, 28"):
         functional_call(net, params, (torch.zeros(2, 3, 28, 28),))
 
 
-@pytest.mark.parametrize("architecture", ["conv", "residual"])
-def test_whole_numbers_of_any_type_make_the_same_network(architecture):
+def test_whole_numbers_of_any_type_make_the_same_network():
     plain = dict(ways=3, width=4, depth=2, image_size=8, channels=1)
-    net, params = make_net(architecture, 0, **{name: np.uint8(size) for name, size in plain.items()})
-    same, expected = make_net(architecture, 0, **plain)
+    net, params = make_net(0, **{name: np.uint8(size) for name, size in plain.items()})
+    same, expected = make_net(0, **plain)
     assert all(torch.equal(params[name], expected[name]) for name in expected)
     assert net.costs == same.costs
     assert [type(number) for number in (net.image_size, net.channels)] == [int, int]

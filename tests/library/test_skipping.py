@@ -17,7 +17,6 @@ from mglib.nets import Prediction, freeze, macs_per_layer, make_net
 from mglib.nets.freezing import absent_inputs
 from mglib.training import NodeNetwork, Recipe
 
-ARCHITECTURES = st.sampled_from(["conv", "residual"])
 PATHS = [None, False]  # the fast path where it can be had, and the clear one
 
 
@@ -43,9 +42,9 @@ class MacsCounter(TorchDispatchMode):
         return result
 
 
-def gated(architecture, seed, dtype=torch.double, **sizes):
+def gated(seed, dtype=torch.double, **sizes):
     """A network with random gates, some layers all open and some all closed, and its support set's statistics."""
-    net, params = make_net(architecture, seed % 1000, **sizes)
+    net, params = make_net(seed % 1000, **sizes)
     generator = torch.Generator().manual_seed(seed)
     dim = 10.0 ** -int(torch.randint(4, (), generator=generator))  # so dim that the gates' small constant counts
     for name in params:
@@ -75,7 +74,6 @@ def assert_same(skipped, masked, atol=1e-6):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    architecture=ARCHITECTURES,
     width=st.integers(1, 12),
     depth=st.integers(1, 4),
     image_size=st.integers(1, 30),
@@ -85,11 +83,9 @@ def assert_same(skipped, masked, atol=1e-6):
     path=st.sampled_from(PATHS),
     seed=st.integers(0, 2**31),
 )
-def test_skipping_equals_masking(architecture, width, depth, image_size, channels, batch, group_cost, path, seed):
+def test_skipping_equals_masking(width, depth, image_size, channels, batch, group_cost, path, seed):
     """Whether the examples go each their own way, all together, or as it pays."""
-    net, params, statistics = gated(
-        architecture, seed, width=width, depth=depth, image_size=image_size, channels=channels
-    )
+    net, params, statistics = gated(seed, width=width, depth=depth, image_size=image_size, channels=channels)
     images = images_for(net, batch, seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slicing, "GROUP_COST", group_cost)
@@ -97,11 +93,10 @@ def test_skipping_equals_masking(architecture, width, depth, image_size, channel
     assert_same(skipped, functional_call(net, params, (images, statistics)))
 
 
-@pytest.mark.parametrize("architecture", ["conv", "residual"])
 @pytest.mark.parametrize("bias", [100.0, -100.0])
 @pytest.mark.parametrize("path", PATHS)
-def test_layers_all_open_or_all_closed_answer_as_the_masked_ones(architecture, bias, path):
-    net, params, statistics = gated(architecture, 0, width=6, image_size=14)
+def test_layers_all_open_or_all_closed_answer_as_the_masked_ones(bias, path):
+    net, params, statistics = gated(0, width=6, image_size=14)
     for closed in (*net.gate_names(), None):
         some = {
             name: torch.full_like(value, bias)
@@ -117,7 +112,7 @@ def test_layers_all_open_or_all_closed_answer_as_the_masked_ones(architecture, b
 @pytest.mark.parametrize("path", PATHS)
 def test_slices_of_one_pattern_are_not_taken_for_anothers(path):
     """An all-open and an all-closed layer, and others between, in turns through the same network."""
-    net, params, statistics = gated("conv", 3, width=5, depth=3, image_size=12)
+    net, params, statistics = gated(3, width=5, depth=3, image_size=12)
     for index in range(3):
         params[f"layers.{index}.gate.linear.bias"] = torch.zeros(5, dtype=torch.double)
     params["layers.0.gate.linear.weight"][:] = torch.tensor([1.0] * 8 + [-1.0] * 8)
@@ -135,11 +130,11 @@ def test_slices_of_one_pattern_are_not_taken_for_anothers(path):
 
 
 @settings(max_examples=30, deadline=None)
-@given(ARCHITECTURES, st.integers(1, 40), st.integers(1, 40), st.sampled_from(PATHS), st.integers(0, 2**31))
-def test_skipping_equals_masking_in_floats_too(architecture, width, image_size, path, seed):
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(PATHS), st.integers(0, 2**31))
+def test_skipping_equals_masking_in_floats_too(width, image_size, path, seed):
     """As far as floats go: where a gate's logit is within rounding of zero, another order of adding may open another
     filter, and no answer is further from that in doubles than the masked one's own error suggests."""
-    net, params, statistics = gated(architecture, seed, torch.float, width=width, image_size=image_size)
+    net, params, statistics = gated(seed, torch.float, width=width, image_size=image_size)
     images = images_for(net, 3, seed, torch.float)
     logits = []
     hooks = [
@@ -162,9 +157,9 @@ def test_skipping_equals_masking_in_floats_too(architecture, width, image_size, 
 
 
 @settings(max_examples=40, deadline=None)
-@given(ARCHITECTURES, st.integers(1, 12), st.integers(1, 30), st.integers(1, 3), st.integers(0, 2**31))
-def test_an_input_costs_the_multiplications_that_its_gates_let_through(architecture, width, image_size, channels, seed):
-    net, params, statistics = gated(architecture, seed, width=width, image_size=image_size, channels=channels)
+@given(st.integers(1, 12), st.integers(1, 30), st.integers(1, 3), st.integers(0, 2**31))
+def test_an_input_costs_the_multiplications_that_its_gates_let_through(width, image_size, channels, seed):
+    net, params, statistics = gated(seed, width=width, image_size=image_size, channels=channels)
     image = images_for(net, 1, seed)
     network = SkippingNet(net, params, statistics, compiled=False)
     with MacsCounter() as counter:
@@ -174,7 +169,7 @@ def test_an_input_costs_the_multiplications_that_its_gates_let_through(architect
 
 def test_a_batch_that_is_split_costs_the_sum_of_its_inputs_and_keeps_their_order(monkeypatch):
     monkeypatch.setattr(slicing, "GROUP_COST", -1)
-    net, params, statistics = gated("conv", 1, width=10)
+    net, params, statistics = gated(1, width=10)
     for name in net.gate_names():
         if name.endswith("bias"):
             params[name] = torch.zeros_like(params[name])
@@ -189,7 +184,7 @@ def test_a_batch_that_is_split_costs_the_sum_of_its_inputs_and_keeps_their_order
 
 
 def test_inputs_of_one_pattern_share_their_operations():
-    net, params, statistics = gated("conv", 1, width=10)
+    net, params, statistics = gated(1, width=10)
     network, image = SkippingNet(net, params, statistics), images_for(net, 1)
     calls = []
 
@@ -207,9 +202,8 @@ def test_inputs_of_one_pattern_share_their_operations():
     assert not any(call.overloadpacket.__name__ in ("mul_", "mul") for call in calls), "nothing to mask"
 
 
-@pytest.mark.parametrize("architecture", ["conv", "residual"])
-def test_a_network_without_gates_is_computed_whole(architecture):
-    net, params, statistics = gated(architecture, 2, width=7, gated=False)
+def test_a_network_without_gates_is_computed_whole():
+    net, params, statistics = gated(2, width=7, gated=False)
     images = images_for(net, 4)
     skipped = SkippingNet(net, params, statistics)(images)
     assert skipped.gates == ()
@@ -217,7 +211,7 @@ def test_a_network_without_gates_is_computed_whole(architecture):
 
 
 def test_the_parameters_are_not_touched_and_the_statistics_handed_on():
-    net, params, statistics = gated("conv", 1)
+    net, params, statistics = gated(1)
     before = {name: value.clone() for name, value in params.items()}
     prediction = SkippingNet(net, params, statistics)(images_for(net, 3))
     assert all(torch.equal(before[name], value) for name, value in params.items())
@@ -225,7 +219,7 @@ def test_the_parameters_are_not_touched_and_the_statistics_handed_on():
 
 
 def test_what_cannot_be_skipped_is_refused():
-    net, params, statistics = gated("conv", 0)
+    net, params, statistics = gated(0)
     with pytest.raises(ValueError, match=r"Linear.*GatedConvNet"):
         SkippingNet(torch.nn.Linear(2, 2), {}, ())
     with pytest.raises(ValueError, match=r"3 layers.*has 4"):
@@ -236,9 +230,9 @@ def test_what_cannot_be_skipped_is_refused():
 
 @pytest.mark.parametrize("path", PATHS)
 @settings(max_examples=20, deadline=None)
-@given(architecture=ARCHITECTURES, width=st.integers(8, 16), seed=st.integers(0, 2**31))
-def test_skipping_a_frozen_network_equals_masking_it(architecture, width, seed, path):
-    net, params, _ = gated(architecture, seed, width=width, depth=3, image_size=14)
+@given(width=st.integers(8, 16), seed=st.integers(0, 2**31))
+def test_skipping_a_frozen_network_equals_masking_it(width, seed, path):
+    net, params, _ = gated(seed, width=width, depth=3, image_size=14)
     for name in net.gate_names():
         if name.endswith("bias"):  # some filters never open, the others hang on what the head sees
             params[name] = torch.linspace(-20, 1, width, dtype=torch.double)
@@ -263,7 +257,7 @@ HAS_COMPILER = compiled.library(torch.float32) is not None
     seed=st.integers(0, 2**31),
 )
 def test_reading_in_place_equals_slicing(width, depth, image_size, channels, batch, seed):
-    net, params, statistics = gated("conv", seed, width=width, depth=depth, image_size=image_size, channels=channels)
+    net, params, statistics = gated(seed, width=width, depth=depth, image_size=image_size, channels=channels)
     images = images_for(net, batch, seed)
     fast = SkippingNet(net, params, statistics, compiled=True)
     slow = SkippingNet(net, params, statistics, compiled=False)
@@ -273,7 +267,7 @@ def test_reading_in_place_equals_slicing(width, depth, image_size, channels, bat
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler")
 def test_the_c_writes_nowhere_but_in_its_room():
-    net, params, statistics = gated("conv", 3, width=9, depth=3, image_size=11)
+    net, params, statistics = gated(3, width=9, depth=3, image_size=11)
     fast = SkippingNet(net, params, statistics, compiled=True)._compiled
     around = torch.full((len(fast.room) + 2000,), 7.0, dtype=torch.double)
     fast.room = around[1000:-1000]
@@ -287,7 +281,7 @@ def test_the_c_writes_nowhere_but_in_its_room():
 
 
 def test_without_a_compiler_the_clear_path_answers(monkeypatch):
-    net, params, statistics = gated("conv", 5, width=6, depth=2, image_size=9)
+    net, params, statistics = gated(5, width=6, depth=2, image_size=9)
     monkeypatch.setattr(skipping, "library", lambda dtype: None)
     network, images = SkippingNet(net, params, statistics), images_for(net, 2)
     assert network._compiled is None
@@ -325,7 +319,7 @@ def test_it_is_compiled_once(monkeypatch, tmp_path):
 
 
 def test_numbers_of_another_kind_take_the_clear_path():
-    net, params, statistics = gated("conv", 5, width=6, depth=2, image_size=9, dtype=torch.bfloat16)
+    net, params, statistics = gated(5, width=6, depth=2, image_size=9, dtype=torch.bfloat16)
     assert SkippingNet(net, params, statistics)._compiled is None
 
 
@@ -373,10 +367,10 @@ SIZES = {
 
 
 @cache
-def clear_paths(architecture, dtype, channels):
+def clear_paths(dtype, channels):
     """The masked network and all others of the same numbers; its gates are far from zero, whatever the image."""
-    sizes = dict(architecture=architecture, width=3, depth=2, image_size=6, channels=channels)
-    net, params = make_net(seed=0, **sizes)
+    sizes = dict(width=3, depth=2, image_size=6, channels=channels)
+    net, params = make_net(0, **sizes)
     generator = torch.Generator().manual_seed(0)
     for name in sorted(net.gate_names()):
         noise = torch.randn(params[name].shape, generator=generator)
@@ -400,7 +394,6 @@ def told(network, images):
 
 @settings(max_examples=200, deadline=None)
 @given(
-    architecture=ARCHITECTURES,
     own=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
     dtype=st.none() | st.sampled_from(DTYPES),
     layout=st.sampled_from(sorted(LAYOUTS)),
@@ -409,9 +402,9 @@ def told(network, images):
     channels=st.sampled_from([1, 3]),
     seed=st.integers(0, 2**31),
 )
-def test_every_path_gives_the_masked_answer_or_its_error(architecture, own, dtype, layout, size, batch, channels, seed):
+def test_every_path_gives_the_masked_answer_or_its_error(own, dtype, layout, size, batch, channels, seed):
     """Numbers of any type, lying anywhere and anyhow, as many as they may be."""
-    masked, others = clear_paths(architecture, own, channels)
+    masked, others = clear_paths(own, channels)
     numbers = torch.randint(0, 2, (batch, *SIZES[size](channels, 6)), generator=torch.Generator().manual_seed(seed))
     try:
         images = LAYOUTS[layout](numbers.to(dtype or own))
@@ -446,7 +439,7 @@ WRONG = {
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("compiled", PATHS)
 def test_numbers_that_are_not_the_networks_are_refused(wrong, compiled):
-    net, params, statistics = gated("conv", 1, torch.float, width=3, depth=2, image_size=6)
+    net, params, statistics = gated(1, torch.float, width=3, depth=2, image_size=6)
     for name in params:
         with pytest.raises(ValueError, match=f"{name}|head.bias"):  # the first is what the others are compared with
             SkippingNet(net, params | {name: WRONG[wrong](params[name])}, statistics, compiled=compiled)
@@ -459,7 +452,7 @@ def test_numbers_that_are_not_the_networks_are_refused(wrong, compiled):
 
 @pytest.mark.parametrize("compiled", PATHS)
 def test_parameters_may_lie_in_memory_as_they_like(compiled):
-    net, params, statistics = gated("conv", 4, width=4, depth=2, image_size=6)
+    net, params, statistics = gated(4, width=4, depth=2, image_size=6)
     images = images_for(net, 3)
     for lie in (
         lambda value: value.flatten()[:, None].repeat(1, 2)[:, 0].view(value.shape),
@@ -475,7 +468,7 @@ def test_parameters_may_lie_in_memory_as_they_like(compiled):
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler")
 def test_the_c_gets_no_address_of_anything_else():
-    net, params, statistics = gated("conv", 4, torch.float, width=3, depth=2, image_size=6)
+    net, params, statistics = gated(4, torch.float, width=3, depth=2, image_size=6)
     network = SkippingNet(net, params, statistics, compiled=True)
     fast, images = network._compiled, torch.rand(2, 1, 6, 6)
     for wrong in (images.double(), images.byte(), images[..., 1:], images.to("meta")):
@@ -493,10 +486,9 @@ def test_the_c_gets_no_address_of_anything_else():
         compiled.address(images[0, 0, :3, 0], torch.float, 3)
 
 
-@pytest.mark.parametrize("architecture", ["conv", "residual"])
 @pytest.mark.parametrize("again", [copy.deepcopy, copy.copy, lambda network: pickle.loads(pickle.dumps(network))])
-def test_a_used_network_can_be_copied_and_pickled(architecture, again):
-    net, params, statistics = gated(architecture, 4, torch.float, width=3, depth=2, image_size=6)
+def test_a_used_network_can_be_copied_and_pickled(again):
+    net, params, statistics = gated(4, torch.float, width=3, depth=2, image_size=6)
     params = {name: value.requires_grad_() for name, value in params.items()}
     for path in PATHS:
         network, images = SkippingNet(net, params, statistics, compiled=path), images_for(net, 3, dtype=torch.float)

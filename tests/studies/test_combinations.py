@@ -10,7 +10,6 @@ import torch
 from small_data import small_recipe, write_alphabets
 
 from mglib.federated.config import Aggregation, Server
-from mglib.nets.config import Architecture
 from mglib.nets.gates import Estimator
 from mglib.training.experiment import load_data
 from studies.lies import liars
@@ -18,7 +17,6 @@ from studies.recipes import Attack, Compression, Method, Recipe, set_up
 
 CHOICES = {  # the first of each is the default
     "method": [{"method": name} for name in get_args(Method)],
-    "architecture": [{"architecture": name} for name in get_args(Architecture)],
     "estimator": [{"estimator": name} for name in get_args(Estimator)],
     "server": [{"server": name} for name in get_args(Server)],
     "aggregation": [

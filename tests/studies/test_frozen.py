@@ -27,6 +27,6 @@ def test_what_freezing_costs_is_measured_on_queries_it_never_saw():
         assert 0 < score.removed < 0.3
         assert 0 < score.bytes_saved < 0.5
         assert score.macs_ratio_frozen < score.macs_ratio_unskipped < 1
-    dense = make_net("conv", 0, gated=False)
+    dense = make_net(0, gated=False)
     with pytest.raises(ValueError, match="nothing to freeze"):
         score_frozen(dataclasses.replace(objective, net=dense[0]), dense[1], None, stages)

@@ -184,7 +184,7 @@ def test_real_images_give_every_table_its_nodes(data, real_data):
 
 
 def test_pruning_takes_the_filters_of_smallest_magnitude_and_what_reads_them():
-    net, params = make_net("conv", 0, gated=False, width=6, depth=3, image_size=14, ways=3)
+    net, params = make_net(0, gated=False, width=6, depth=3, image_size=14, ways=3)
     weak = {0: [1, 4], 1: [0, 5], 2: [2, 3]}
     for layer, filters in weak.items():
         for name in ("conv.weight", "scale", "shift"):

@@ -43,7 +43,7 @@ def images_for(case: Case, number: int, seed: int) -> Tensor:
 @torch.no_grad()
 def gated_net(case: Case) -> tuple[nn.Module, Params, Statistics]:
     """Return a network whose gates open each filter for the case's share of the inputs, and its statistics."""
-    net, params = make_net("conv", 0, **case.sizes())
+    net, params = make_net(0, **case.sizes())
     images, generator = images_for(case, 128, seed=0), torch.Generator().manual_seed(0)
     for index in range(len(net.layers)):  # the layers below have their gates when those of a layer are set
         weight, bias = (f"layers.{index}.gate.linear.{name}" for name in ("weight", "bias"))
@@ -84,7 +84,7 @@ class MaskedNet:
 
     def __init__(self, case: Case, params: Params, statistics: Statistics):
         """Fold the normalisation of each layer."""
-        self.net, _ = make_net("conv", 0, **case.sizes())
+        self.net, _ = make_net(0, **case.sizes())
         self.net.load_state_dict(params)
         self.folded = []
         for index, of_layer in enumerate(statistics):

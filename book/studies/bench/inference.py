@@ -110,8 +110,8 @@ def timed(case: Case, *, rounds: int) -> Timing:
     images = images_for(case, 64, seed=1)
     gates = check_equal(net, params, statistics, images)
     backbone = {name: value for name, value in params.items() if name not in net.gate_names()}
-    whole, _ = make_net("conv", 0, **case.sizes(), gated=False)
-    thin, thin_params = make_net("conv", 0, **case.sizes(max(1, round(case.width * case.open))), gated=False)
+    whole, _ = make_net(0, **case.sizes(), gated=False)
+    thin, thin_params = make_net(0, **case.sizes(max(1, round(case.width * case.open))), gated=False)
     thin_statistics = functional_call(thin, thin_params, (images,)).statistics
     skipping = SkippingNet(net, params, statistics)
     slicing = SkippingNet(net, params, statistics, compiled=False)
