@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 
 RESAMPLES = 10_000
 CHUNK = 500  # resamples drawn at a time: 500 × 1,000 tasks are 4 MB
@@ -90,6 +91,18 @@ def seed_interval(means: np.ndarray) -> tuple[float, float]:
         return 0.0, float(means.mean() == 0)
     freedom = len(means) - 1
     return float(stats.t.ppf(0.975, freedom)) * error, float(2 * stats.t.sf(abs(means.mean()) / error, freedom))
+
+
+def seeds_needed(means: Sequence[float], effect: float, *, power: float = 0.9, level: float = 0.05) -> int:
+    """Return how many seeds show a true difference of `effect` at `level` with probability `power`, by Student's test.
+
+    means: the paired differences of the seeds that there are; their spread is taken for the true one.
+    """
+    spread = float(np.std(means, ddof=1))
+    if spread == 0:
+        return 2
+    needed = TTestPower().solve_power(effect_size=abs(effect) / spread, power=power, alpha=level)
+    return max(2, int(np.ceil(needed)))
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:

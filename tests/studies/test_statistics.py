@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from studies import estimate_means, holm
-from studies.statistics import bootstrap_interval, resampled_means, seed_interval
+from studies.statistics import bootstrap_interval, resampled_means, seed_interval, seeds_needed
 
 
 def test_the_interval_of_five_seeds_covers_the_truth_where_the_bootstrap_alone_does_not():
@@ -59,3 +59,18 @@ def test_holm_corrects_for_the_number_of_questions_asked():
     assert holm([0.01, None, 0.04, 0.03]) == pytest.approx([0.03, None, 0.06, 0.06])
     assert holm([0.02]) == [0.02]
     assert holm([None]) == [None]
+
+
+@pytest.mark.parametrize("spread", [0.005, 0.01, 0.02])
+def test_the_seeds_that_are_needed_show_the_effect_nine_times_in_ten(spread):
+    generator = np.random.default_rng(0)
+    means = spread * np.sqrt(4 / 2.5) * np.array([-1.0, -0.5, 0.0, 0.5, 1.0])  # of this very spread
+    needed = seeds_needed(means, 0.01)
+    trials = 0.01 + spread * generator.standard_normal((4000, needed))
+    shown = [stats.ttest_1samp(trial, 0).pvalue < 0.05 for trial in trials]
+    assert 0.87 < np.mean(shown) < 0.99
+    assert seeds_needed(means, 0.01, level=0.005) > needed or needed == 2
+
+
+def test_seeds_that_do_not_differ_need_no_more_than_two():
+    assert seeds_needed([0.01, 0.01, 0.01], 0.01) == 2
