@@ -56,7 +56,7 @@ def test_leads_and_steps_are_paired_and_corrected(tmp_path):
     assert rows["metagater"]["lead"] is None
     assert rows["metagater"]["step"] == pytest.approx(3 / 75)
     assert rows["gates-fixed"]["lead"] == pytest.approx(3 / 75, abs=0.5 / 75)
-    assert rows["gates-fixed"]["lead_ci95"] < 0.02 < rows["gates-fixed"]["ci95"]
+    assert rows["gates-fixed"]["lead_ci95"] < rows["gates-fixed"]["ci95"]  # what tasks share drops out
     assert rows["slim"]["lead"] > rows["gates-fixed"]["lead"]
     assert rows["gates-fixed"]["paired_seeds"] == 3
     missing = [row for row in compared(tmp_path, range(3)) if row["budget"] == 0.5]
