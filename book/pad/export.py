@@ -4,7 +4,10 @@ import base64
 from pathlib import Path
 from typing import Any
 
+from mglib.nets.objective import PRICE
+from mglib.params import of_network
 from mglib.training import Run
+from mglib.training.algorithms import stages_of
 
 SOURCE = Path(__file__).parent / "gated_net.js"
 
@@ -30,7 +33,10 @@ def export_live(run: Run) -> dict[str, Any]:
         "penalty": recipe.penalty,
         "backbone_learning_rate": recipe.backbone_learning_rate,
         "gate_learning_rate": recipe.gate_learning_rate,
+        "factors": {name: float(f) for s in stages_of(recipe, net) for name, f in s.factors(params).items() if f != 1},
+        "price": float(params[PRICE]) if PRICE in params else None,
         "params": {
-            name: base64.b64encode(value.numpy().astype("<f4").tobytes()).decode() for name, value in params.items()
+            name: base64.b64encode(value.numpy().astype("<f4").tobytes()).decode()
+            for name, value in of_network(params).items()
         },
     }

@@ -3,7 +3,8 @@
 
 const EPSILON = 1e-5;
 
-// A model as `python -m pad export` writes it: sizes, rates, and parameters by name as base64 of 32-bit floats.
+// A model as `python -m pad export` writes it: sizes, rates with what was learnt of them, the price of the budget if
+// one was learnt, and parameters by name as base64 of 32-bit floats.
 export function loadModel(exported) {
   const params = {};
   for (const [name, text] of Object.entries(exported.params)) {
@@ -84,7 +85,8 @@ export class GatedNet {
   step(images, labels, rate, moves) {
     const { gradient } = this.lossGradient(images, labels, moves), params = { ...this.params };
     for (const name of Object.keys(params).filter(moves)) {
-      params[name] = params[name].map((value, k) => value - rate * gradient[name][k]);
+      const own = rate * (this.sizes.factors[name] ?? 1);
+      params[name] = params[name].map((value, k) => value - own * gradient[name][k]);
     }
     return new GatedNet(this.sizes, params);
   }
@@ -105,8 +107,9 @@ export class GatedNet {
       for (let k = 0; k < ways; k++) slopes[b * ways + k] = (probabilities[k] - (k === labels[b] ? 1 : 0)) / batch;
     }
     const ratio = macs.reduce((sum, each) => sum + each, 0) / batch;
-    loss += sizes.penalty * Math.max(0, ratio - sizes.budget);
-    const price = ratio > sizes.budget ? sizes.penalty / (batch * this.dense) : 0;
+    const perMac = sizes.price ?? (ratio > sizes.budget ? sizes.penalty : 0);
+    loss += perMac * (ratio - sizes.budget);
+    const price = perMac / (batch * this.dense);
 
     const linear = linearBackward(features, params["head.weight"], slopes, batch);
     gradient["head.weight"] = linear.weight;
