@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from studies.questions import compared as compared_questions
 from studies.statistics import estimate_means
 from studies.tables import DATA, UNSEEN
 
@@ -21,6 +22,7 @@ TABLE = "[chapter 11](11_against_its_relatives.ipynb#the-table)"
 RIVALS = "[chapter 11](11_against_its_relatives.ipynb#the-rival-that-knows-names)"
 GOALS = "[chapter 11](11_against_its_relatives.ipynb#met-or-missed)"
 SWAPS = "[chapter 12](12_what_the_meta_gates_know.ipynb#somebody-else-chooses)"
+LABELS = "[chapter 19](19_when_the_labels_decide.ipynb#five-trainings-each)"
 SLOPES = "[chapter 13](13_does_it_converge.ipynb#what-the-deep-net-does)"
 UNSEEN_SETS = "[chapter 14](14_on_real_images.ipynb#where-a-gap-opens)"
 
@@ -59,6 +61,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
             STEPS,
         ),
         ("5. The second stage, which moves the gates, brings accuracy", leads("gates-fixed"), STAGES),
+        ("5. … at least a point where nodes are asked different things", [_asked()], LABELS),
         ("6. Training the gated network lowers its loss", [_fallen("loss", slice(0, 1), slice(-1, None))], SLOPES),
         ("6. … and its squared gradient to the end", [_fallen("squared_norm", slice(1, 6), slice(6, None))], SLOPES),
         ("7. MetaGater beats pFedMe", leads("pfedme"), TABLE),
@@ -113,6 +116,14 @@ def compared(row: dict[str, Any], sign: int, least: float = 0.0) -> Measured:
 def _within(row: dict[str, Any], most: float) -> Measured:
     """Return the row's difference to its reference, of which it is asked to be at most so much."""
     return compared(row, 1)._replace(verdict=compared(row, -1, -most).verdict)
+
+
+def _asked() -> Measured:
+    """Return the lead over gates that stay as they are, where a node's labels alone tell what it is asked."""
+    rows = compared_questions(RESULTS / "questions")
+    row = next(row for row in rows if (row["method"], row["budget"], row["asked"]) == ("gates-fixed", 0.12, 1.0))
+    verdict = _judged(row["lead"], row["lead_ci95"], 0.01, row["p"])
+    return Measured("questions, 12 % of the MACs", _points(row["lead"], row["lead_ci95"]), verdict, row["paired_seeds"])
 
 
 def _right(rows: list[dict[str, Any]]) -> list[Measured]:

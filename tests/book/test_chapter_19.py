@@ -1,0 +1,43 @@
+"""Chapter 19: its riddle is one, and its start is the one that the study trained."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from chapters import defined_in
+
+import mglib
+from mglib.meta.adapt import RATE
+from mglib.nets.objective import PRICE
+from mglib.tasks import fonts
+from mglib.tasks.questions import QUESTIONS
+from mglib.training import Run
+from studies.questions import rates_of
+
+CHAPTER = "19_when_the_labels_decide"
+RESULTS = Path(mglib.__file__).parents[1] / "results"
+
+
+def test_each_question_sorts_the_same_images_into_five_classes_of_five():
+    square = defined_in(CHAPTER, "square")["square"]
+    clean = torch.from_numpy(fonts.render("აბგდე", fonts.covering_faces("აბგდე")[0]))
+    square.__globals__["clean"] = clean
+    images, labels = square(np.random.default_rng(0), np.arange(5), np.arange(5), np.arange(5))
+    assert images.shape == (25, 3, 20, 20)
+    for question in QUESTIONS:
+        assert labels[question].bincount().tolist() == [5] * 5
+    for one in QUESTIONS:
+        for other in QUESTIONS:
+            if one < other:  # what is asked says nothing of what is not
+                assert len({*zip(labels[one].tolist(), labels[other].tolist(), strict=True)}) == 25
+
+
+def test_the_start_is_that_of_the_first_part_of_the_study():
+    record = json.loads((RESULTS / "questions" / "metagater-12-asked-1-seed0.json").read_text())
+    run = Run(RESULTS / "runs" / "questions" / "two-stages-12")
+    recipe, _, params = run.load()
+    experiment = mglib.set_up(recipe)
+    assert rates_of(experiment, params) == record["rates"]
+    assert float(params[PRICE]) == record["price"]
+    assert any(name.startswith(RATE) for name in params)
