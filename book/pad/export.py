@@ -4,6 +4,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
+from mglib.meta.adapt import factors_of
 from mglib.nets.objective import PRICE
 from mglib.params import of_network
 from mglib.training import Run
@@ -33,7 +34,9 @@ def export_live(run: Run) -> dict[str, Any]:
         "penalty": recipe.penalty,
         "backbone_learning_rate": recipe.backbone_learning_rate,
         "gate_learning_rate": recipe.gate_learning_rate,
-        "factors": {name: float(f) for s in stages_of(recipe, net) for name, f in s.factors(params).items() if f != 1},
+        "factors": {
+            name: float(f) for s in stages_of(recipe, net) for name, f in factors_of(s, params).items() if f != 1
+        },
         "price": float(params[PRICE]) if PRICE in params else None,
         "params": {
             name: base64.b64encode(value.numpy().astype("<f4").tobytes()).decode()

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mglib.meta.adapt import factors_of
 from mglib.nets import dense_macs
 from mglib.nets.objective import PRICE
 from mglib.params import Params
@@ -97,7 +98,7 @@ def rates_of(experiment: Experiment, params: Params) -> dict[str, float]:
     return {
         name: round(stage.learning_rate * float(factor), 4)
         for stage in experiment.stages
-        for name, factor in stage.factors(params).items()
+        for name, factor in factors_of(stage, params).items()
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from mglib.fast.derivatives import Derivatives, has_closed_form
 from mglib.meta import Stage, adapt, meta_gradient
-from mglib.meta.adapt import LossFn, Metrics, Task, check_stages, differentiate
+from mglib.meta.adapt import LossFn, Metrics, Task, check_stages, differentiate, factors_of, rate_slopes
 from mglib.meta.gradient import in_order
 from mglib.params import Params, detach, merge, of_network
 
@@ -46,10 +46,10 @@ def fast_meta_gradient(
     rates: Params = {}
     while path:
         stage, here, _ = path.pop()  # and with it all that the step left behind
-        for name, slope in stage.rate_slopes(params, here.gradient, adjoint).items():
+        for name, slope in rate_slopes(stage, params, here.gradient, adjoint).items():
             rates[name] = rates.get(name, 0) + slope
         if second_order:
-            factors = stage.factors(params)
+            factors = factors_of(stage, params)
             product = here.hessian_vector({name: factor * adjoint[name] for name, factor in factors.items()})
             adjoint = {name: adjoint[name] - stage.learning_rate * product[name] for name in adjoint}
     return in_order(params, adjoint | rates), metrics
@@ -67,7 +67,7 @@ def _take_steps(
     check_stages(stages, params)
     params = detach(params)
     for stage in stages:
-        rates = {name: stage.learning_rate * factor for name, factor in stage.factors(params).items()}
+        rates = {name: stage.learning_rate * factor for name, factor in factors_of(stage, params).items()}
         for _ in range(stage.steps):
             here = Derivatives(loss_fn, params, support, stage.parameters)
             params = merge(params, {name: params[name] - rates[name] * slope for name, slope in here.gradient.items()})

@@ -33,7 +33,7 @@ class Stage:
 
     MetaGater is `backbone` then `gates`; MAML is one stage over everything.
 
-    learning_rate: η of every tensor, times what was learnt of its rate; see `factors`.
+    learning_rate: η of every tensor, times what was learnt of its rate; see `factors_of`.
     """
 
     name: str
@@ -51,27 +51,29 @@ class Stage:
         object.__setattr__(self, "learning_rate", rate)
         object.__setattr__(self, "steps", whole_number(f"steps of stage {self.name}", self.steps, 0))
 
-    def factors(self, params: Params) -> Factors:
-        """Return by what the rate of each tensor is multiplied: `exp(ρ)` where `params` hold a ρ for it, or 1.
 
-        ρ is a number a tensor under `meta.rate.NAME`, learnt with the other parameters as in Meta-SGD (Li et al.,
-        arXiv 1707.09835). `B tanh(ρ/B)` in place of ρ, with B = ln RATE_SPAN, keeps the factor within that span.
-        """
-        bound = math.log(RATE_SPAN)
-        return {
-            name: (bound * (params[RATE + name] / bound).tanh()).exp() if RATE + name in params else 1.0
-            for name in sorted(self.parameters)
-        }
+def factors_of(stage: Stage, params: Params) -> Factors:
+    """Return by what the rate of each tensor is multiplied: `exp(ρ)` where `params` hold a ρ for it, or 1.
 
-    def rate_slopes(self, params: Params, gradient: Params, adjoint: Params) -> Params:
-        """Return what a step adds to `∂L_Q/∂ρ`: `−∂η/∂ρ ⟨v_A, ∂_A L_S⟩`, v being the adjoint behind the step."""
-        bound, factors, slopes = math.log(RATE_SPAN), self.factors(params), {}
-        for name in sorted(self.parameters):
-            if RATE + name in params:
-                bend = 1 - (params[RATE + name] / bound).tanh().square()
-                rate = self.learning_rate * factors[name]
-                slopes[RATE + name] = -rate * bend * (adjoint[name] * gradient[name]).sum()
-        return slopes
+    ρ is a number a tensor under `meta.rate.NAME`, learnt with the other parameters as in Meta-SGD (Li et al.,
+    arXiv 1707.09835). `B tanh(ρ/B)` in place of ρ, with B = ln RATE_SPAN, keeps the factor within that span.
+    """
+    bound = math.log(RATE_SPAN)
+    return {
+        name: (bound * (params[RATE + name] / bound).tanh()).exp() if RATE + name in params else 1.0
+        for name in sorted(stage.parameters)
+    }
+
+
+def rate_slopes(stage: Stage, params: Params, gradient: Params, adjoint: Params) -> Params:
+    """Return what a step adds to `∂L_Q/∂ρ`: `−∂η/∂ρ ⟨v_A, ∂_A L_S⟩`, v being the adjoint behind the step."""
+    bound, factors, slopes = math.log(RATE_SPAN), factors_of(stage, params), {}
+    for name in sorted(stage.parameters):
+        if RATE + name in params:
+            bend = 1 - (params[RATE + name] / bound).tanh().square()
+            rate = stage.learning_rate * factors[name]
+            slopes[RATE + name] = -rate * bend * (adjoint[name] * gradient[name]).sum()
+    return slopes
 
 
 def start_of_rates(stages: Sequence[Stage]) -> Params:
@@ -95,7 +97,7 @@ def take_steps(
     """Yield every step of every stage in order, each from a detached point: no step's graph holds another's."""
     check_stages(stages, params)
     for stage in stages:
-        factors = stage.factors(detach(params))
+        factors = factors_of(stage, detach(params))
         for _ in range(stage.steps):
             point, gradient, _ = differentiate(loss_fn, params, support, stage.parameters, create_graph=create_graph)
             stepped = {name: point[name] - stage.learning_rate * factors[name] * gradient[name] for name in gradient}

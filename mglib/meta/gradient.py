@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from mglib.meta.adapt import LossFn, Metrics, Stage, Step, Task, differentiate, take_steps
+from mglib.meta.adapt import LossFn, Metrics, Stage, Step, Task, differentiate, rate_slopes, take_steps
 from mglib.params import Params, of_network
 
 
@@ -18,7 +18,7 @@ def meta_gradient(
     `v ← v − η ∂_p ⟨∂_A L_S(p_{t-1}), v_A⟩`, one Hessian-vector product a step. No derivative of third order
     appears, however many stages there are. MetaGater's two stages give the equations of the book.
 
-    Rates that are learnt (`Stage.factors`) get their exact gradient on the way, `∂L_Q/∂η_A = −⟨v_A, ∂_A L_S(p_{t-1})⟩`.
+    Rates that are learnt (`factors_of`) get their exact gradient on the way, `∂L_Q/∂η_A = −⟨v_A, ∂_A L_S(p_{t-1})⟩`.
 
     second_order: False drops every Hessian (first-order MAML): the query gradient at the adapted point.
 
@@ -32,7 +32,7 @@ def meta_gradient(
     _, adjoint, metrics = differentiate(loss_fn, path[-1].after if path else params, task.query)
     rates: Params = {}
     for step in reversed(path):
-        for name, slope in step.stage.rate_slopes(params, step.gradient, adjoint).items():
+        for name, slope in rate_slopes(step.stage, params, step.gradient, adjoint).items():
             rates[name] = rates.get(name, 0) + slope.detach()
         if second_order:
             adjoint = _through(step, adjoint)

@@ -9,7 +9,7 @@ from torch import nn
 from torch.func import functional_call
 
 from mglib.meta import Stage, adapt, meta_gradient
-from mglib.meta.adapt import RATE, RATE_SPAN, start_of_rates
+from mglib.meta.adapt import RATE, RATE_SPAN, factors_of, start_of_rates
 from mglib.nets import Objective, make_net
 from mglib.params import detach, merge, of_network
 from mglib.tasks.episodes import Batch
@@ -136,7 +136,7 @@ def test_learnt_rates_that_have_learnt_nothing_change_nothing():
 @pytest.mark.parametrize("far", [-1e4, 1e4])
 def test_a_rate_that_runs_away_is_held_within_its_bounds(far):
     _, _, _, (stage, _) = smooth_problem()
-    factors = stage.factors({name: torch.tensor(far) for name in start_of_rates([stage])})
+    factors = factors_of(stage, {name: torch.tensor(far) for name in start_of_rates([stage])})
     assert [float(factor) for factor in factors.values()] == pytest.approx([RATE_SPAN ** np.sign(far)] * len(factors))
 
 
