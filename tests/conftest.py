@@ -92,6 +92,14 @@ def real_data() -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Return a folder of a few small alphabets."""
+    from small_data import write_alphabets
+
+    return write_alphabets(tmp_path_factory.mktemp("alphabets"))
+
+
 @pytest.fixture(scope="session")
 def rendered_book() -> Path:
     """Return the folder of the rendered book."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from mglib.params import whole_number
@@ -18,15 +18,6 @@ LARGEST = 4096  # pixels a side
 EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 _COLOUR_SPREAD = 24  # between the channels of a pixel; less is the noise that JPEG leaves in grey images
 _WHITE = {"L": 255, "I": 65535, "F": 255}  # largest value of grey images, by the first letter of their mode
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _BROKEN = (  # what Pillow raises on files that are damaged or lie
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
     SyntaxError, TypeError, ValueError, Image.DecompressionBombError, struct.error, zlib.error,
@@ -147,10 +138,11 @@ def _open(path: Path | str) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     """The image turned as its camera noted; as it is where the note, among all that EXIF holds, cannot be read."""
     try:
-        turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+        image.getexif()
+        image.info.pop("exif", None)  # it is read: Pillow would write it again, and fail where an entry is broken
+        return ImageOps.exif_transpose(image)
     except _BROKEN:
-        turn = None
-    return image.copy() if turn is None else image.transpose(turn)
+        return image.copy()
 
 
 def _grey_kind(image: Image.Image) -> str:

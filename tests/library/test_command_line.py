@@ -13,7 +13,6 @@ import numpy as np
 import onnxruntime
 import pytest
 from PIL import Image
-from small_data import write_alphabets
 
 import pad.__main__
 import studies.__main__
@@ -23,11 +22,6 @@ from mglib.tasks import load_federation
 GLYPH_RUN = str(Path(__file__).resolve().parents[2] / "results" / "runs" / "glyphs" / "gated-50")
 FILES_OF_A_RUN = ["federation.json", "metrics.jsonl", "params.safetensors", "recipe.json"]
 TINY = ["--image-size=14", "--width=8", "--depth=3", "--ways=3", "--queries=4", "--rounds=12", "--nodes-per-round=2"]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_alphabets(tmp_path_factory.mktemp("alphabets"))
 
 
 @pytest.fixture(scope="module")

@@ -35,11 +35,6 @@ from mglib.training.algorithms import ALGORITHMS
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_alphabets(tmp_path_factory.mktemp("alphabets"))
-
-
-@pytest.fixture(scope="module")
 def recipe(folder):
     return small_recipe(folder, rounds=23)
 

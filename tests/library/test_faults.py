@@ -18,7 +18,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_data import small_recipe, train_and_send, write_alphabets
+from small_data import small_recipe, train_and_send
 
 from mglib.__main__ import main
 from mglib.federated import (
@@ -360,11 +360,6 @@ def test_nothing_but_refusals_ends_the_training_with_their_reasons():
     everyone = [Refusal("a", "late"), Refusal("b", "gone")]
     with pytest.raises(RoundFailed, match=r"round 3: 0 of 1 needed nodes answered \(a: late; b: gone"):
         admit(START, everyone, Round(3, 9, 0))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_alphabets(tmp_path_factory.mktemp("alphabets"))
 
 
 def test_what_was_refused_stands_in_the_metrics(folder, monkeypatch, tmp_path):

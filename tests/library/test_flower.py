@@ -29,11 +29,6 @@ ROUNDS = 4
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_alphabets(tmp_path_factory.mktemp("alphabets"))
-
-
-@pytest.fixture(scope="module")
 def recipe(folder):
     return small_recipe(folder, rounds=ROUNDS, nodes_per_round=2, quorum=1)
 

@@ -7,14 +7,9 @@ import time
 import psutil
 import pytest
 from flower_processes import federation_in, metrics_of, options_of, wait_until
-from small_data import small_recipe, write_alphabets
+from small_data import small_recipe
 
 KILLED, SLOW, LATE = "alphabet0", "alphabet1", "alphabet3"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_alphabets(tmp_path_factory.mktemp("alphabets"))
 
 
 @pytest.fixture(scope="module")

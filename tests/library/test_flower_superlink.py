@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from flower_processes import federation_in, metrics_of, options_of, wait_until
-from small_data import small_recipe, write_alphabets
+from small_data import small_recipe
 
 from mglib.flower.connection import Connection, environment, program
 from mglib.training import Run, train
@@ -75,8 +75,7 @@ def key_of(place, name):
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory):
-    folder = write_alphabets(tmp_path_factory.mktemp("alphabets"))
+def recipe(folder):
     return small_recipe(folder, rounds=ROUNDS, nodes_per_round=2, quorum=2)
 
 

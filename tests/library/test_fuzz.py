@@ -25,7 +25,7 @@ import torch
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
-from small_data import small_recipe, write_alphabets
+from small_data import small_recipe
 
 import mglib
 from mglib import params as parameters
@@ -96,11 +96,6 @@ def record():
         total = sum(sum(counts.values()) for counts in ENDS.values())
         about = {"inputs": total, "seed": SEED, "date": datetime.date.today().isoformat(), "torch": torch.__version__}
         Path(path).write_text(json.dumps({**about, "ends": ENDS}, indent=2) + "\n")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_alphabets(tmp_path_factory.mktemp("alphabets"))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from small_data import small_recipe, write_alphabets
+from small_data import small_recipe
 
 from mglib import Recipe
 from mglib.federated import Round, Update
@@ -17,11 +17,6 @@ from mglib.training import NodeNetwork, Run, adapt_to_folder, evaluate_run, set_
 from mglib.training.algorithms import DualAscent, final_objective
 
 LEARNT = {"learn_rates": True, "price": "dual", "budget": 0.5, "rounds": 12}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_alphabets(tmp_path_factory.mktemp("alphabets"))
 
 
 @pytest.fixture(scope="module")

@@ -5,18 +5,13 @@ import dataclasses
 import pytest
 import torch
 from one_round import FIRST, adapted, after_a_round, close, drawn, moved, slope, trained
-from small_data import small_recipe, write_alphabets
+from small_data import small_recipe
 
 from mglib.federated import FedAdam, average
 from mglib.meta import adapt
 from mglib.nets import Objective
 from mglib.training import Run, evaluate, set_up, train
 from mglib.training.algorithms import ALGORITHMS
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_alphabets(tmp_path_factory.mktemp("alphabets"))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from small_data import write_alphabets
 
 from mglib.federated import (
     FedAdam,
@@ -100,8 +99,7 @@ def test_noise_is_drawn_afresh_by_round_and_node_and_repeats_by_seed():
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory):
-    folder = write_alphabets(tmp_path_factory.mktemp("alphabets"))
+def recipe(folder):
     small = dict(image_size=14, width=4, depth=2, ways=3, queries=4, rounds=2, nodes_per_round=2)
     return Recipe(data=f"folder:{folder}", held_out=("alphabet3",), validation=("alphabet2",), **small)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from one_round import FIRST, adapted, after_a_round, close, drawn, moved, slope, trained
-from small_data import small_recipe, write_alphabets
+from small_data import small_recipe
 
 from mglib.meta import adapt
 from mglib.nets import Objective
@@ -15,11 +15,6 @@ from mglib.training import evaluate
 from mglib.training.experiment import class_names, own_params
 from studies.baselines import ALGORITHMS, ClassifierUpdate, MetaUpdate
 from studies.recipes import Recipe, set_up
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_alphabets(tmp_path_factory.mktemp("alphabets"))
 
 
 @pytest.fixture(scope="module")

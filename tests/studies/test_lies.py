@@ -3,16 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from small_data import small_recipe, write_alphabets
+from small_data import small_recipe
 
 from mglib.federated import Round, Update, admit, move_length
 from studies.lies import LabelFlip, attacked, liars
 from studies.recipes import Recipe, set_up
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_alphabets(tmp_path_factory.mktemp("alphabets"))
 
 
 @pytest.fixture(scope="module")
