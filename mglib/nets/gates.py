@@ -6,8 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mglib.nets.macs import LayerCost
-
 Estimator = Literal["straight-through", "gumbel"]
 MapStatistics = tuple[Tensor, Tensor]  # mean and variance of a layer's maps over a batch, (filter,) each
 
@@ -74,18 +72,14 @@ class GateHead(nn.Module):
 class GatedConv(nn.Module):
     """`gate(x) · relu(norm(conv(x)))`, or without the gate."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, gated: bool, grid: int = 1, constant: bool = False):
-        """Make a 3×3 convolution of stride 2, its normalisation and, if `gated`, the head that opens its filters.
-
-        constant: the head decides by its bias alone, the same for every input, and so costs nothing for one more.
-        """
+    def __init__(self, in_channels: int, out_channels: int, *, gated: bool, grid: int = 1):
+        """Make a 3×3 convolution of stride 2, its normalisation and, if `gated`, the head that opens its filters."""
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1, bias=False)
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
         self.scale = nn.Parameter(torch.ones(out_channels))
         self.shift = nn.Parameter(torch.zeros(out_channels))
         self.gate = GateHead(in_channels, out_channels, grid) if gated else None
-        self.constant = constant
 
     def forward(
         self, inputs: Tensor, statistics: MapStatistics | None, noise: torch.Generator | None
@@ -104,15 +98,3 @@ class GatedConv(nn.Module):
         logits = self.gate(inputs)
         gate = straight_through(logits) if noise is None else gumbel(logits, noise)
         return maps * gate[:, :, None, None], gate, (mean, variance)
-
-    def cost(self, name: str, out_size: int, reads: int | None, writes: int | None) -> LayerCost:
-        """Return what the layer costs at `out_size` pixels a side; see `LayerCost` for `reads`, `writes`."""
-        return LayerCost(
-            name,
-            taps=9 * out_size**2,
-            in_channels=self.conv.in_channels,
-            out_channels=self.conv.out_channels,
-            reads=reads,
-            writes=writes if self.gate is not None else None,
-            gate_macs=0 if self.gate is None or self.constant else self.gate.linear.weight.numel(),
-        )

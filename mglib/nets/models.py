@@ -48,7 +48,8 @@ class GatedConvNet(nn.Module):
         """Make the network; weights are drawn from torch's global generator (see `make_net`).
 
         gated: whether there are gates; without them it is the dense network.
-        constant: the gates are a mask that no input changes; the caller leaves their weights at zero.
+        constant: the gates are a mask that no input changes, and so cost nothing for one more; the caller leaves their
+            weights at zero.
 
         Raises:
             ValueError: if a size is not a positive integer.
@@ -57,15 +58,16 @@ class GatedConvNet(nn.Module):
         sizes = dict(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
         ways, width, depth, size, channels = (whole_number(name, size, 1) for name, size in sizes.items())
         self.image_size, self.channels = size, channels
-        self.layers, costs = nn.ModuleList(), []
+        self.layers, costs, reads = nn.ModuleList(), [], None
         for index in range(depth):
-            below, grid, reads = (width, 1, index - 1) if index else (channels, 4, None)
-            layer = GatedConv(below, width, gated=gated, grid=grid, constant=constant)
-            size = (size + 1) // 2
-            costs.append(layer.cost(f"conv {index + 1}", size, reads if gated else None, index))
-            self.layers.append(layer)
+            below, grid = (width, 1) if index else (channels, 4)
+            self.layers.append(GatedConv(below, width, gated=gated, grid=grid))
+            size, writes = (size + 1) // 2, index if gated else None
+            gate_macs = self.layers[-1].gate.linear.weight.numel() if gated and not constant else 0
+            costs.append(LayerCost(f"conv {index + 1}", 9 * size**2, below, width, reads, writes, gate_macs))
+            reads = writes
         self.head = nn.Linear(width * size**2, ways)
-        self.costs = (*costs, LayerCost("head", size**2, width, ways, reads=depth - 1 if gated else None))
+        self.costs = (*costs, LayerCost("head", size**2, width, ways, reads))
 
     def convolutions(self) -> dict[str, GatedConv]:
         """Return the gated convolutions by the names of their parameters, in the order of computation."""
