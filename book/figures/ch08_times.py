@@ -19,11 +19,11 @@ _STYLES = {  # colour, mark, line, as far as the points have them
 
 
 @page_style
-def show_time_frontier(points: Sequence[Mapping], live: Mapping | None = None, caption: str = "") -> Figure:
+def show_time_frontier(points: Sequence[Mapping], caption: str = "") -> Figure:
     """Draw milliseconds against the share of the dense network's MACs, a panel a width, with the limits drawn in.
 
     points: records with `width`, and for each of several networks, "dense" among them, its `seconds` and its `macs` as
-        a share of the dense ones; live: one more such record, measured now, drawn as stars.
+        a share of the dense ones.
     """
     widths = sorted({point["width"] for point in points})
     drawing, axes = new_drawing(5.4, 3.3 * len(widths), nrows=len(widths), squeeze=False)
@@ -44,12 +44,6 @@ def show_time_frontier(points: Sequence[Mapping], live: Mapping | None = None, c
         _shade(axis, curves, "slim", "slicing", ACCENT)
         _shade(axis, curves, "slim, compiled", "skipping", OPEN)
         top = 1.08 * max(dense, *(values.max() for _, values in curves.values()))
-        if live and live["width"] == width:
-            for name in ("slicing", "slim", "skipping"):
-                if name in curves:
-                    x, y = live["macs"][name], 1e3 * live["seconds"][name]
-                    axis.plot(x, y, "*", color=_STYLES[name][0], markersize=15)
-                    top = max(top, 1.08 * y)
         _name_curves(axis, curves, dense, top)
         axis.set(xlim=(0, 1.42), ylim=(0, top), ylabel="milliseconds")
         axis.set_xticks((0, 0.25, 0.5, 0.75, 1))

@@ -22,16 +22,17 @@ def show_verdicts(title: str, rows: Sequence[Mapping], reference: Mapping, capti
     ordered = [*ahead, reference, *known[len(ahead) :], *unknown]
     drawing, axis = new_drawing(5.4, 0.42 * len(ordered) + 1.2)
     axis.axvline(0, color=OPEN, linewidth=1.6, zorder=1)
+    right = axis.get_yaxis_transform()  # x in shares of the axis, y in rows
+    columns = 8, 46  # in points from the axis, so that the drawing leaves room for them
     ends, told = [0.5], []
     for y, row in enumerate(ordered):
-        right = axis.get_yaxis_transform()  # x in shares of the axis, y in rows
         if row["accuracy"] is None:
             axis.text(0.5, y, "not measured yet", color=FAINT, ha="center", va="center", fontsize=10, transform=right)
             told.append(f"{row['name']}: not measured yet")
             continue
         macs = "" if row["macs_ratio"] is None else f"{row['macs_ratio']:.2f}"
-        axis.text(1.03, y, f"{100 * row['accuracy']:.1f}", va="center", fontsize=10, transform=right)
-        axis.text(1.22, y, macs, va="center", fontsize=10, transform=right)
+        for x, number in zip(columns, (f"{100 * row['accuracy']:.1f}", macs), strict=True):
+            axis.annotate(number, (1, y), (x, 0), xycoords=right, textcoords="offset points", va="center", fontsize=10)
         if row is reference:
             axis.plot(0, y, "D", color=OPEN, markersize=8, zorder=3)
             told.append(f"{row['name']}, the line: {row['accuracy']:.1%}")
@@ -45,8 +46,8 @@ def show_verdicts(title: str, rows: Sequence[Mapping], reference: Mapping, capti
         )
         ends += [middle - half, middle + half]
         told.append(f"{row['name']}: {middle:+.1f} ± {half:.1f}, {row['accuracy']:.1%} at {macs} of the MACs")
-    for x, heading in ((1.03, "right,\n%"), (1.22, "MACs,\nshare")):
-        axis.text(x, -0.75, heading, fontsize=10, va="bottom", transform=axis.get_yaxis_transform())
+    for x, heading in zip(columns, ("right,\n%", "MACs,\nshare"), strict=True):
+        axis.annotate(heading, (1, -0.75), (x, 0), xycoords=right, textcoords="offset points", va="bottom", fontsize=10)
     name_rows(axis, [row["name"] for row in ordered], 30)
     axis.margins(x=0.06)
     axis.set_title(title, loc="left", fontweight="bold", pad=14)

@@ -1,11 +1,13 @@
 """Chapter 8: the chapter's folding and skipping answer as the library; its figures say what they show."""
 
 import json
+import re
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
-from chapters import defined_in
+from chapters import BOOK, defined_in
 from torch.func import functional_call
 from torch.nn import functional as F
 
@@ -16,6 +18,7 @@ from figures.ch08_times import show_time_frontier, show_time_parts, show_where_i
 from mglib.fast.slicing import folded
 
 CHAPTER = "08_making_saved_work_save_time"
+NOTEBOOK = BOOK / f"{CHAPTER}.ipynb"
 REPORT = Path(mglib.__file__).parents[1] / "results" / "bench" / "inference.json"
 
 
@@ -94,6 +97,21 @@ def test_the_result_file_holds_what_the_chapter_reads():
                 assert set(case["parts"]) == {"gates", "slices", "convolutions", "rest"}
 
 
+def test_the_table_of_seven_ways_has_the_times_of_the_file():
+    (table,) = [
+        cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.source.startswith("| way |")
+    ]
+    times = {line.split("|")[1].strip(): line.split("|")[4] for line in table.splitlines() if line.count("|") > 4}
+    report = json.loads(REPORT.read_text())
+    sizes = {"width": 64, "image_size": 84, "batch": 1, "open": 0.5, "patterns": "per input", "threads": 1}
+    (case,) = [case for case in report["notes"]["cases"] if case["case"] == sizes]
+    over = {name: f"{seconds / case['seconds']['dense']:.2f}" for name, seconds in case["seconds"].items()}
+    for name in ("dense", "masked", "slicing", "skipping", "slim"):
+        compiled = f"{name}, compiled"
+        expected = [over[each] for each in (name, compiled) if each in over]
+        assert re.findall(r"\d\.\d\d", times[name]) == expected
+
+
 def test_the_blocks_say_what_an_image_copies(network):
     net, images, statistics = network
     gates = [gate[0].detach() for gate in functional_call(net, {}, (images, statistics)).gates]
@@ -137,7 +155,7 @@ def test_the_frontier_says_its_ends_and_leaves_out_what_was_not_measured():
         {"width": 64, "macs": names, "seconds": dict.fromkeys(names, 0.001)},
         {"width": 64, "macs": dict.fromkeys(names, 1.0), "seconds": dict.fromkeys(names, 0.002)},
     ]
-    alt = show_time_frontier(points, points[0]).alt
+    alt = show_time_frontier(points).alt
     assert "skipping from 1.00 ms at 30% to 2.00 ms at 100%" in alt
     for point in points:
         del point["seconds"]["slicing"]
