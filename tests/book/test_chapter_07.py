@@ -9,7 +9,8 @@ import torch
 from chapters import code_of
 
 import mglib
-from figures.ch07 import show_amounts, show_before_and_after, show_drift, show_round, show_rounds
+from figures.ch07 import show_before_and_after, show_drift, show_round, show_rounds
+from figures.ch07_sizes import show_amounts
 from mglib.federated import RoundResult
 from mglib.params import weighted_mean
 
