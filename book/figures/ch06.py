@@ -23,7 +23,7 @@ def show_graph(caption: str = "") -> Figure:
     axis.set_ylim(-0.75, 1.6)
     for tail, head in (("θ", "θ′"), ("φ", "θ′"), ("φ", "φ′"), ("θ′", "φ′"), ("θ′", "F"), ("φ′", "F")):
         arrow(axis, _PLACES[tail], _PLACES[head], INK, width=1.6, size=15, gap=19)
-    back = {"connectionstyle": "arc3,rad=-0.3", "linestyle": (0, (4, 2))}
+    back = {"connectionstyle": "arc3,rad=-0.16", "linestyle": (0, (4, 2))}
     arrow(axis, _PLACES["θ′"], _PLACES["φ"], ACCENT, width=2.2, size=15, gap=20, **back)
     for name, (x, y) in _PLACES.items():
         axis.add_patch(Circle((x, y), 0.24, facecolor="none", edgecolor=OPEN, linewidth=2))
@@ -32,7 +32,7 @@ def show_graph(caption: str = "") -> Figure:
         (0.75, 1.36, "stage one, rate α", INK),
         (1.5, -0.42, "stage two, rate β", INK),
         (4.3, 0.98, "$L_Q$", INK),
-        (1.62, 0.33, "stage two must\nnot go back here", ACCENT),
+        (1.78, 0.29, "stage two must\nnot go back", ACCENT),
     )
     for x, y, words, colour in notes:
         axis.text(x, y, words, ha="center", va="center", color=colour)
