@@ -96,6 +96,9 @@ def cell_problems(cell: NotebookNode) -> Iterator[str]:
     lines = len(cell.source.splitlines())
     if lines > MAX_CODE_LINES:
         yield f"{lines} lines of code, at most {MAX_CODE_LINES} are allowed"
+    tags, hidden = cell.metadata.get("tags", ()), cell.metadata.get("jupyter", {}).get("source_hidden", False)
+    if ("hide-input" in tags or "remove-cell" in tags) != hidden:
+        yield "folded on the page and not in JupyterLab, or the other way round: hide-input goes with source_hidden"
     for output in cell.outputs:
         if output.output_type == "error" and "raises-exception" not in cell.metadata.get("tags", ()):
             yield f"failed with {output.ename}: {output.evalue}"

@@ -7,7 +7,7 @@ from studies.cells import Cell
 from studies.registry import STUDIES, Study, measure_missing
 from studies.reproduce import Instruments, Progress, reproduce_tables
 from studies.statistics import Estimate, estimate_means, holm
-from studies.tables import TABLES, Row, Table, table_rows
+from studies.tables import TABLES, Row, Table, compared_lines, table_rows
 
 __all__ = [
     "STUDIES",
@@ -19,6 +19,7 @@ __all__ = [
     "Row",
     "Study",
     "Table",
+    "compared_lines",
     "estimate_means",
     "holm",
     "measure_missing",

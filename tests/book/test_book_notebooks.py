@@ -74,6 +74,15 @@ def test_a_long_cell_is_noticed(tmp_path):
     assert "26 lines of code" in problems_of(executed("\n".join(["x = 1"] * 26)), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "metadata", [{"tags": ["hide-input"]}, {"jupyter": {"source_hidden": True}}], ids=["page alone", "lab alone"]
+)
+def test_a_cell_folded_in_one_place_alone_is_noticed(tmp_path, metadata):
+    assert "folded on the page" in problems_of(executed("x = 1", metadata=metadata), tmp_path)
+    both = {"tags": ["hide-input"], "jupyter": {"source_hidden": True}}
+    assert problems_of(executed("x = 1", metadata=both), tmp_path) == ""
+
+
 def test_an_error_is_noticed_unless_it_is_announced(tmp_path):
     error = {"output_type": "error", "ename": "ValueError", "evalue": "no", "traceback": []}
     assert "failed with ValueError: no" in problems_of(executed("f()", outputs=[error]), tmp_path)

@@ -57,7 +57,14 @@ class Fake:
 
 
 def record(correct, **more):
-    base = {"queries": QUERIES, "macs_ratio": 0.5, "bytes_sent": 1000, "rounds_to_target": 7, "curve": [[1, 0.5]]}
+    base = {
+        "date": "2026-01-01",
+        "queries": QUERIES,
+        "macs_ratio": 0.5,
+        "bytes_sent": 1000,
+        "rounds_to_target": 7,
+        "curve": [[1, 0.5]],
+    }
     return {"correct": [int(count) for count in correct], **base, "seconds": 1.0, **more}
 
 

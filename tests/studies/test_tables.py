@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_tables import QUERIES, SMALL, drawn, record, write_small
 
-from studies import TABLES, Cell, Row, table_rows
+from studies import TABLES, Cell, Row, compared_lines, table_rows
 from studies.statistics import bootstrap_interval, resampled_means
 
 COLUMNS = {"data", "shots", "method", "budget", "accuracy", "ci95", "macs_ratio", "seeds", "difference"}
@@ -32,6 +32,17 @@ def test_rows_are_what_the_files_say(tmp_path):
     assert ten["accuracy"] == pytest.approx(np.mean([drawn("ten", seed) for seed in range(5)]) / QUERIES)
     assert ten["macs_ratio"] is None, "the record does not say what ten steps made of the gates"
     json.dumps([reference, slim, anil, ten], allow_nan=False)
+
+
+def test_lines_say_the_rows_of_the_methods_asked_for(tmp_path, monkeypatch):
+    write_small(tmp_path)
+    monkeypatch.setitem(TABLES, "small", SMALL)
+    _, slim, anil, _ = table_rows(SMALL, tmp_path)
+    own, apart, days = compared_lines("small", tmp_path, "anil")
+    assert own == f"glyphs, anil: {100 * anil['accuracy']:.1f} ± {100 * anil['ci95']:.1f} %, MACs 50%,"
+    assert f"{100 * anil['difference']:+.1f} ± {100 * anil['difference_ci95']:.1f} points from metagater (5" in apart
+    assert days.startswith("measured 20")
+    assert next(compared_lines("small", tmp_path, "slim")).startswith(f"glyphs, slim: {100 * slim['accuracy']:.1f}")
 
 
 def test_p_is_corrected_within_a_family_alone(tmp_path):
