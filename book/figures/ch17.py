@@ -20,16 +20,24 @@ def show_found(rows: Mapping[str, np.ndarray], caption: str = "", told: str = ""
     if len(columns) != 1:
         raise ValueError(f"rows of {sorted(columns)} images: need as many in each")
     (count,) = columns
-    drawing, axes = new_drawing(0.95 * count, 1.2 * len(rows), nrows=len(rows), ncols=count, squeeze=False)
+    drawing = new_drawing(0.95 * count, 1.2 * len(rows))[0]
+    drawing.clear()
+    grid = drawing.add_gridspec(2 * len(rows), count, height_ratios=[0.22, 1] * len(rows))
     for row, (name, images) in enumerate(rows.items()):
-        for axis, image in zip(axes[row], images, strict=True):
-            # Brightness and contrast say nothing: every image from its own darkest to its own lightest pixel.
-            image = np.asarray(image, float)
-            stencil(bare(axis), (image - image.min()) / max(float(np.ptp(image)), 1e-9), "ink" if row == 0 else "open")
-            axis.set_frame_on(True)
-        axes[row, 0].text(0, 1.06, name, transform=axes[row, 0].transAxes, fontsize=10, va="bottom")
+        _draw_row(drawing, grid, 2 * row, name, images, "ink" if row == 0 else "open")
     alt = f"{len(rows)} rows of {count} small drawings: {'; '.join(rows)}. {told}".strip()
     return Figure(drawing, caption, alt)
+
+
+def _draw_row(drawing, grid, row: int, name: str, images: np.ndarray, kind: str) -> None:
+    """Draw a row of images; its name has a row of its own, or a long one would push the first image aside."""
+    bare(drawing.add_subplot(grid[row, :])).text(0, 0, name, fontsize=10, va="bottom")
+    for column, image in enumerate(images):
+        # Brightness and contrast say nothing: every image from its own darkest to its own lightest pixel.
+        image = np.asarray(image, float)
+        axis = bare(drawing.add_subplot(grid[row + 1, column]))
+        stencil(axis, (image - image.min()) / max(float(np.ptp(image)), 1e-9), kind)
+        axis.set_frame_on(True)
 
 
 @page_style
@@ -41,15 +49,10 @@ def show_noise(true: np.ndarray, found: np.ndarray, bars: Mapping[str, float], c
     count = len(true)
     drawing = new_drawing(4.6, 3.9)[0]
     drawing.clear()
-    grid = drawing.add_gridspec(3, count, height_ratios=[1, 1, 0.3 + 0.4 * len(bars)])
-    for row, (name, images) in enumerate((("on the node", true), ("found in its update", found))):
-        for column, image in enumerate(images):
-            axis = bare(drawing.add_subplot(grid[row, column]))
-            image = np.asarray(image, float)
-            stencil(axis, (image - image.min()) / max(float(np.ptp(image)), 1e-9), ("ink", "open")[row])
-            if column == 0:
-                axis.text(0, 1.06, name, transform=axis.transAxes, fontsize=10, va="bottom")
-    axis = drawing.add_subplot(grid[2, :])
+    grid = drawing.add_gridspec(5, count, height_ratios=[0.22, 1, 0.22, 1, 0.3 + 0.4 * len(bars)])
+    _draw_row(drawing, grid, 0, "on the node", true, "ink")
+    _draw_row(drawing, grid, 2, "found in its update", found, "open")
+    axis = drawing.add_subplot(grid[4, :])
     for place, (name, share) in enumerate(bars.items()):
         axis.barh(place, 1, color=FAINT, alpha=0.25, height=0.35)
         axis.barh(place, max(share, 0), color=OPEN if place else INK, height=0.35)

@@ -266,4 +266,10 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 for (const { row } of rows) row.setAttribute("aria-valuenow", 1);
 showAnswer(null);
 open(0);
+if (data.opening) {
+  state.slots = data.opening.slots;
+  part("adapt").click();
+  state.strokes = data.opening.question;
+  drawn();
+}
 root.dataset.ready = "yes";

@@ -45,15 +45,20 @@ class DrawingPad(Captioned):
         characters: Mapping[str, Sequence[np.ndarray]],
         caption: str = "",
         without: str = "",
+        opening: tuple[Sequence[Sequence[np.ndarray]], Sequence[np.ndarray]] | None = None,
     ):
         """Take what `export_live` gives, ready-made characters as strokes by name, and what is shown without a script.
 
         without: HTML of a picture, for a reader whose browser runs no scripts; a sentence is added.
+        opening: drawings for the slots and one to ask for; the pad then opens adapted, with an answer.
         """
         alt = "A pad to draw five characters of your own on, and to have them recognised after one step."
         super().__init__(caption, alt)
-        strokes = {name: [np.round(stroke, 3).tolist() for stroke in lines] for name, lines in characters.items()}
-        self._data = json.dumps({"model": dict(model), "characters": strokes}, ensure_ascii=False)
+        data = {"model": dict(model), "characters": {name: _rounded(lines) for name, lines in characters.items()}}
+        if opening is not None:
+            slots, question = opening
+            data["opening"] = {"slots": [_rounded(lines) for lines in slots], "question": _rounded(question)}
+        self._data = json.dumps(data, ensure_ascii=False)
         library = SOURCE.read_text(encoding="utf-8").replace("export ", "")
         self._script = library + (_HERE / "pad.js").read_text(encoding="utf-8")
         self._style = (_HERE / "pad.css").read_text(encoding="utf-8")
@@ -71,3 +76,7 @@ class DrawingPad(Captioned):
             f'<script type="module">const root = document.getElementById("{mark}"), data = {self._data};\n'
             f"{self._script}</script></figure>"
         )
+
+
+def _rounded(lines: Sequence[np.ndarray]) -> list:
+    return [np.round(stroke, 3).tolist() for stroke in lines]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from chapters import defined_in
 
-from figures.ch16 import show_lies
+from figures.ch16 import play_lies
 from mglib.federated import ClippedMean, Krum, Round, TrimmedMean, Update, median, reason_against
 
 CHAPTER = "16_when_nodes_fail_or_lie"
@@ -80,9 +80,38 @@ def test_a_loss_is_judged_by_its_whole_interval(mean, half, word):
     assert defined_in(CHAPTER, "verdict_on")["verdict_on"](lost) == word
 
 
-def test_the_figure_says_who_lies_and_where_the_means_are():
-    moves = np.array([[1.0, 0.5], [0.8, 0.7], [-50.0, -40.0]])
-    figure = show_lies(moves, {2}, {"mean": moves.mean(0), "median": np.median(moves, 0)}, 3.0, "Lies.")
-    assert re.search(r"3 nodes, 1 of which lie.*mean at \(-16\.07, -12\.93\), median at \(0\.80, 0\.50\)", figure.alt)
-    with pytest.raises(ValueError, match="can be told apart"):
-        show_lies(moves, {2}, dict.fromkeys("abcdef", moves[0]), 3.0)
+def test_the_figure_counts_its_liars_and_refuses_more_than_it_can_show():
+    moves = torch.tensor([[1.0, 0.5], [0.8, 0.7], [0.9, 0.4], [1.2, 0.6]])
+    figure = play_lies(moves, 1, 3.0, 1.0, 0.25, "Lies.")
+    assert re.search(r"the moves of 4 nodes.*squares for 1 that go 3 times as far", figure.alt)
+    with pytest.raises(ValueError, match="4 liars of 4 nodes: 0 to 3"):
+        play_lies(moves, 4, 3.0, 1.0, 0.25)
+
+
+@pytest.mark.parametrize(("liars", "strength"), [(0, 1.0), (3, 0.5), (3, 10.0), (5, 2.0)])
+def test_the_page_averages_as_the_library_does(browser, liars, strength):
+    moves = torch.randn(10, 2, generator=torch.Generator().manual_seed(7)) * 0.5 + 1
+    page = browser.new_page()
+    page.set_content(play_lies(moves, liars, strength, 1.0, 0.3)._repr_html_())
+    told = page.locator(".mg-readout").inner_text()
+    page.close()
+    lied, honest = moves.clone(), moves[: 10 - liars].mean(0)
+    lied[10 - liars :] *= -strength
+    updates = [Update(str(place), {"p": move}, 1.0, {}) for place, move in enumerate(lied)]
+    robust = {"clipped": ClippedMean(1.0), "median": median, "trimmed": TrimmedMean(0.3), "Krum": Krum(0.3)}
+    means = {name: aggregate({"p": torch.zeros(2)}, updates)["p"] for name, aggregate in robust.items()}
+    for name, mean in ({"mean": lied.mean(0)} | means).items():
+        expected = float((mean - honest).norm())
+        shown = float(re.search(rf"{name} (\d+\.\d\d)", told)[1])
+        assert shown == pytest.approx(expected, abs=0.006), name
+
+
+def test_a_node_is_moved_by_the_arrow_keys(browser):
+    page = browser.new_page()
+    page.set_content(play_lies(torch.ones(10, 2), 3, 3.0, 1.0, 0.3)._repr_html_())
+    node = page.get_by_role("slider", name="move of node 1, honest")
+    node.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    assert node.get_attribute("aria-valuetext") == "1.5 across, 1.0 up"
+    page.close()

@@ -221,3 +221,19 @@ def test_without_scripts_there_is_a_picture_and_a_sentence(browser, document):
     assert page.locator("noscript img").count() == 1
     assert not page.is_visible("[data-part=pad]")
     context.close()
+
+
+def test_a_pad_that_is_filled_opens_on_an_answer(browser, lines, tmp_path):
+    characters = list(lines["Hebrew"].values())[:5]
+    opening = (characters, characters[2])
+    pad = DrawingPad(export_live(Run(RUN)), {"one": characters[0]}, "Filled.", opening=opening)
+    file = tmp_path / "filled.html"
+    file.write_text(f"<!doctype html><html lang='en'><meta charset='utf-8'><body>{pad._repr_html_()}", encoding="utf-8")
+    page = browser.new_page()
+    page.goto(file.as_uri())
+    page.wait_for_selector("figure[data-ready]", timeout=120_000)
+    assert said(page).startswith("Character 3")
+    assert page.locator(BARS).count() == 10
+    press(page, "reset")
+    assert page.get_by_role("button", name="Character 1, empty").count() == 1
+    page.close()
