@@ -4,10 +4,11 @@ The library knows nothing of it. `bench` times the library beside what else coul
 """
 
 from studies.cells import Cell
+from studies.lines import compared_lines
 from studies.registry import STUDIES, Study, measure_missing
 from studies.reproduce import Instruments, Progress, reproduce_tables
 from studies.statistics import Estimate, estimate_means, holm
-from studies.tables import TABLES, Row, Table, compared_lines, table_rows
+from studies.tables import TABLES, Row, Table, table_rows
 
 __all__ = [
     "STUDIES",

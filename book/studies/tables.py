@@ -1,7 +1,7 @@
 """The tables: which rows they have, what each row is compared with, and what the cells' files say of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -170,25 +170,6 @@ def table_rows(table: Table, folder: Path, seeds: Sequence[int] = SEEDS) -> list
             line = _line(row, *estimates) | {"table": table.name, "reference": family.rows[0].label}
             found.append(line | _counts(shares, family.shares[0], seeds) | _costs(row, list(records.values())))
     return found
-
-
-def compared_lines(name: str, folder: Path, *methods: str, data: Sequence[str] = ()) -> Iterator[str]:
-    """Yield, for reading, what a table's files say of some of its methods beside the reference, and of which days.
-
-    data: the data sets to look at; the table's if none are given.
-    """
-    whole = TABLES[name]
-    compared = tuple(row for row in whole.compared if row.method in methods)
-    table = replace(whole, compared=compared, data=tuple(data) or whole.data)
-    for row in table_rows(table, folder):
-        if row["difference"] is not None:
-            macs = "" if row["macs_ratio"] is None else f", MACs {row['macs_ratio']:.0%}"
-            yield f"{row['data']}, {row['method']}: {100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f} %{macs},"
-            apart = f"{100 * row['difference']:+.1f} ± {100 * row['difference_ci95']:.1f} points"
-            yield f"    {apart} from {table.reference.method} ({row['paired_seeds']} seeds)"
-    days = sorted(record["date"] for cell in table.cells(SEEDS) if (record := cell.read(folder)))
-    if days:
-        yield f"measured {days[0]} to {days[-1]}"
 
 
 @dataclass(frozen=True)

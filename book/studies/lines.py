@@ -1,0 +1,26 @@
+"""What a table's files say, in lines for a chapter's output."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from studies.tables import SEEDS, TABLES, table_rows
+
+
+def compared_lines(name: str, folder: Path, *methods: str, data: Sequence[str] = ()) -> Iterator[str]:
+    """Yield, for reading, what a table's files say of some of its methods beside the reference, and of which days.
+
+    data: the data sets to look at; the table's if none are given.
+    """
+    whole = TABLES[name]
+    compared = tuple(row for row in whole.compared if row.method in methods)
+    table = replace(whole, compared=compared, data=tuple(data) or whole.data)
+    for row in table_rows(table, folder):
+        if row["difference"] is not None:
+            macs = "" if row["macs_ratio"] is None else f", MACs {row['macs_ratio']:.0%}"
+            yield f"{row['data']}, {row['method']}: {100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f} %{macs},"
+            apart = f"{100 * row['difference']:+.1f} ± {100 * row['difference_ci95']:.1f} points"
+            yield f"    {apart} from {table.reference.method} ({row['paired_seeds']} seeds)"
+    days = sorted(record["date"] for cell in table.cells(SEEDS) if (record := cell.read(folder)))
+    if days:
+        yield f"measured {days[0]} to {days[-1]}"
