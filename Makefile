@@ -16,7 +16,7 @@ SOURCES = $(wildcard assets/*) _config.yml _toc.yml package.json package-lock.js
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: federation fuzz help book html test test-fast lint lock notebooks notebook chapter links bench clean
+.PHONY: federation fuzz help book html pdf test test-fast lint lock notebooks notebook chapter links bench clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ _build/html.stamp: $(VENV)/.book-stamp $(SOURCES)
 	$(BIN)/python scripts/fetch_page_assets.py
 	$(BIN)/python scripts/build_book.py --no-execute
 	@touch $@
+
+pdf: $(VENV)/.test-stamp _build/html.stamp ## print the rendered book into _build/metagater-book.pdf, which needs Chromium
+	$(BIN)/python scripts/make_pdf.py
 
 test: $(VENV)/.test-stamp _build/html.stamp ## run the unit, property, browser and notebook tests, and lint
 	@status=0; \

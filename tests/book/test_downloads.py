@@ -1,0 +1,46 @@
+"""Every chapter can be taken home: its notebook and its script are in the page's download menu, and the script runs."""
+
+import ast
+import os
+import subprocess
+import sys
+
+import downloads
+import nbformat
+import pytest
+from rendered import CHAPTERS, HTML, ROOT, Page
+
+BOOK = ROOT / "book"
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_page_offers_its_notebook_and_its_script(rendered_book, name):
+    links = Page((HTML / f"{name}.html").read_text(encoding="utf-8")).links
+    for kind in ("ipynb", "py"):
+        assert f"../_sources/{name}.{kind}" in links
+        assert (HTML / "_sources" / f"{name}.{kind}").is_file()
+    notebook = (HTML / "_sources" / f"{name}.ipynb").read_bytes()
+    assert notebook == (ROOT / f"{name}.ipynb").read_bytes()
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_script_holds_every_cell_and_no_shell_command(name):
+    text = downloads.script(ROOT / f"{name}.ipynb", "A book")
+    tree = ast.parse(text)
+    assert "A book" in ast.get_docstring(tree)
+    assert "get_ipython" not in text
+    assert "google.colab" not in text
+    cells = nbformat.read(ROOT / f"{name}.ipynb", as_version=4).cells
+    code = [c.source for c in cells if c.cell_type == "code" and "remove-cell" not in c.metadata.get("tags", [])]
+    assert len(code) > 3
+    assert all(source.strip() in text for source in code)
+
+
+def test_a_script_runs_and_prints_what_its_notebook_prints(tmp_path):
+    name = "04_tasks_not_data_sets"
+    path = tmp_path / f"{name}.py"
+    path.write_text(downloads.script(BOOK / f"{name}.ipynb", "A book"), encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(BOOK)]), "MPLBACKEND": "agg"}
+    done = subprocess.run([sys.executable, path], cwd=BOOK, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(done.stdout.splitlines()) > 10
