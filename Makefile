@@ -14,6 +14,9 @@ endif
 SOURCES = $(wildcard assets/*) _config.yml _toc.yml package.json package-lock.json .npmrc \
 	$(wildcard scripts/*.py mglib/*.py mglib/*/*.py) $(shell find book -type f -not -path '*/.ipynb_checkpoints/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
+# Chapters and tests run side by side: a thread each, or they wait for each other's threads, five times as long.
+book test test-fast notebooks notebook: export OMP_NUM_THREADS ?= 1
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: federation fuzz help book html pdf test test-fast lint lock notebooks notebook chapter links bench clean

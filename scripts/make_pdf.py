@@ -53,17 +53,21 @@ PREPARE = """
     targets.append(a);
   }
   article.append(targets);
-  for (const box of article.querySelectorAll("pre, table, mjx-container[display], .output")) {
+  const boxes = [...article.querySelectorAll("pre, table, mjx-container[display], .output")];
+  const zoom = (e) => Number(e.style.zoom) || 1;
+  const width = (e) => Math.max(e.getBoundingClientRect().width, e.scrollWidth * zoom(e));
+  for (const box of boxes) {
     const room = box.parentElement.clientWidth;
-    if (room && box.scrollWidth > room + 1) box.style.zoom = Math.max(0.5, (room - 2) / box.scrollWidth);
+    for (let tries = 0; room && tries < 4 && width(box) > room + 1; tries++) {
+      box.style.zoom = Math.max(0.5, (0.995 * zoom(box) * room) / width(box));
+    }
   }
   for (const table of article.querySelectorAll("table")) {
     if (table.offsetHeight > 600) table.classList.add("mg-long"); // it breaks between rows, under its heads again
   }
-  const clipped = [...article.querySelectorAll("pre, table, mjx-container[display], .output")].filter((e) => {
-    const right = e.getBoundingClientRect().left + e.scrollWidth * (Number(e.style.zoom) || 1);
-    return e.getClientRects().length && right > innerWidth + 1;
-  });
+  const right = (e) => e.getBoundingClientRect().left + width(e);
+  const tall = [...article.querySelectorAll("figure")].filter((e) => e.getBoundingClientRect().height > innerHeight);
+  const clipped = [...boxes.filter((e) => e.getClientRects().length && right(e) > innerWidth + 1), ...tall];
   const text = (e) => [...e.childNodes].filter((n) => !n.classList?.contains("headerlink")).map((n) => n.textContent);
   const headings = [...article.querySelectorAll("h1, h2")].map((e) => [
     Number(e.tagName[1]), text(e).join("").trim(), e.closest("[id]")?.id ?? "",
@@ -84,10 +88,10 @@ html {{ counter-reset: page {before}; }}
 """
 
 CONTENTS = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 13px/1.6 sans-serif; }}
+body {{ font: 12.5px/1.5 sans-serif; }}
 h1 {{ font-size: 40px; line-height: 1.2; margin-top: 38%; }}
 h2 {{ font-size: 24px; break-before: page; }}
-h3 {{ font-size: 14px; margin: 14px 0 2px; break-after: avoid; }}
+h3 {{ font-size: 14px; margin: 10px 0 2px; break-after: avoid; }}
 a {{ color: inherit; text-decoration: none; display: flex; gap: 6px; break-inside: avoid; }}
 a i {{ flex: 1; border-bottom: 1px dotted #999; margin-bottom: 6px; }}
 </style></head><body><h1>{title}</h1><p>{author}</p><p>{copyright}</p>
@@ -142,7 +146,7 @@ def print_pages(page: Page, folder: Path, names: list[str]) -> list[Printed]:
     """Print the named pages of a rendered book, one after the other.
 
     Raises:
-        ValueError: if something sticks out of the paper, even at half its size.
+        ValueError: if something does not fit the paper, even at half its width.
     """
     done: list[Printed] = []
     before = 0
@@ -151,7 +155,7 @@ def print_pages(page: Page, folder: Path, names: list[str]) -> list[Printed]:
         settle(page)
         found = page.evaluate(PREPARE, [INSIDE, folder.as_uri() + "/"])
         if found["clipped"]:
-            raise ValueError(f"{name} is wider than the paper at {'; '.join(found['clipped'])}")
+            raise ValueError(f"{name} is larger than the paper at {'; '.join(found['clipped'])}")
         headings = [tuple(each) for each in found["headings"]]
         reader = on_paper(page, headings[0][1] if headings else name, before)
         done.append(Printed(name, headings, reader, before + 1))

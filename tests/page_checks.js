@@ -18,6 +18,31 @@ window.pageChecks = (() => {
     return found.slice(0, 5);
   }
 
+  // Output and tables of which a part is out of sight: a wide window shows all of it, a narrow one lets it scroll.
+  function clipped() {
+    const found = [];
+    for (const e of document.querySelectorAll("article .cell_output pre, article table")) {
+      for (let box = e; box && box.tagName != "ARTICLE"; box = box.parentElement) {
+        const flow = getComputedStyle(box).overflowX, beyond = box.scrollWidth - box.clientWidth;
+        if (flow == "visible" || beyond <= 1 || !box.clientWidth) continue;
+        if (flow != "auto" && flow != "scroll") found.push(`${beyond} px are cut off: ` + name(e));
+        else if (innerWidth >= 1280) found.push(`${beyond} px are out of sight: ` + name(e));
+      }
+    }
+    return found.slice(0, 5);
+  }
+
+  // Formulas that stayed text: a dollar or a command of TeX outside code; $NAMES of an environment are fine.
+  function raw() {
+    const found = [], fine = "code, pre, script, style, noscript, select, mjx-container, .math";
+    const walk = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) {
+      const { data, parentElement } = walk.currentNode, sign = data.match(/\$(?![A-Z_]{2})|\\[A-Za-z]+/);
+      if (sign && !parentElement.closest(fine)) found.push(`raw ${sign[0]} in "${data.trim().slice(0, 80)}": ` + name(parentElement));
+    }
+    return found.slice(0, 5);
+  }
+
   // Pictures without words, and formulas that could not be set.
   function content() {
     const found = [];
@@ -81,5 +106,5 @@ window.pageChecks = (() => {
     return seen.map((e) => (e.tagName == "CANVAS" ? e.toDataURL() : e.outerHTML)).join("\n");
   }
 
-  return { layout, content, contrast, accessibility, picture };
+  return { layout, clipped, raw, content, contrast, accessibility, picture };
 })();

@@ -11,32 +11,28 @@ _LINES = ((INK, "-"), (OPEN, "--"), (ACCENT, "-."), (FAINT, ":"))
 
 
 @page_style
-def show_opened(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]], caption: str = "") -> Figure:
-    """Draw how often each filter opens: a panel a moment, in it a row a question, layer beside layer.
+def show_opened(moments: Mapping[str, Mapping[str, Sequence[np.ndarray]]], moment: str, caption: str = "") -> Figure:
+    """Draw how often each filter opens at one of several moments: a row a question, layer beside layer.
 
-    panels: a moment's name, and for each question the share of images that open a filter, (filter,), by layer.
+    moments: a moment's name, and for each question the share of images that open a filter, (filter,), by layer. The
+    last moment decides the order of the filters, so that drawings of several moments can be compared.
     """
-    first = next(iter(next(iter(panels.values())).values()))
-    widths = [len(layer) for layer in first]
-    rows = len(next(iter(panels.values())))
-    drawing, axes = new_drawing(
-        5.4, len(panels) * (0.34 * rows + 0.55), nrows=len(panels), ncols=len(widths), squeeze=False
-    )
+    questions, last = moments[moment], list(moments.values())[-1]
+    widths = [len(layer) for layer in next(iter(questions.values()))]
+    drawing, axes = new_drawing(5.4, 0.34 * len(questions) + 0.55, ncols=len(widths), squeeze=False)
     told = []
-    for line, (moment, questions) in zip(axes, panels.items(), strict=True):
-        for place, axis in enumerate(line):
-            shares = np.array([layers[place] for layers in questions.values()])
-            last = np.array([layers[place] for layers in list(panels.values())[-1].values()])
-            cells = 0.06 + 0.94 * shares[:, np.argsort(-last.mean(0), kind="stable")]  # as the last moment sorts them
-            stencil(bare(axis), cells, "open", extent=(0, widths[place], rows, 0), aspect="auto")
-            axis.set_title(f"layer {place + 1}" if line is axes[0] else "", fontsize=10)
-            told.append(f"{moment}, layer {place + 1}: {shares.mean():.0%} open")
-        line[0].text(0, -0.12, moment, fontweight="bold", va="bottom", transform=line[0].transData)
-        for row, question in enumerate(questions):
-            line[0].text(-1, row + 0.5, question, ha="right", va="center", fontsize=10)
+    for place, axis in enumerate(axes[0]):
+        shares = np.array([layers[place] for layers in questions.values()])
+        order = np.argsort(-np.mean([layers[place] for layers in last.values()], axis=0), kind="stable")
+        cells = 0.06 + 0.94 * shares[:, order]
+        stencil(bare(axis), cells, "open", extent=(0, widths[place], len(questions), 0), aspect="auto")
+        axis.set_title(f"layer {place + 1}", fontsize=10)
+        told.append(f"layer {place + 1}: {shares.mean():.0%} open")
+    for row, question in enumerate(questions):
+        axes[0, 0].text(-1, row + 0.5, question, ha="right", va="center", fontsize=10)
     alt = (
-        f"A table of cells for each moment, a row for each of {rows} questions, a column for each filter; the stronger "
-        f"a cell, the more images open the filter. {'; '.join(told)}."
+        f"A table of cells, {moment}: a row for each of {len(questions)} questions, a column for each filter; the "
+        f"stronger a cell, the more images open the filter. {'; '.join(told)}."
     )
     return Figure(drawing, caption, alt)
 

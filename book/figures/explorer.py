@@ -20,7 +20,7 @@ from mglib.tasks import Node
 STEPS = (0, 1, 2, 5, 10)
 FACTORS = (0, 0.1, 0.5, 1, 2, 5, 10)  # of the rates that the network was trained with
 EACH = 5  # queries of a class; the first two of them are drawn
-ROW, CELL, GAP, TOP = 26, 3.2, 10, 44  # of the drawing: a row, a filter's width, between layers, above the rows
+ROW, CELL, GAP, TOP = 26, 3.2, 10, 58  # of the drawing: a row, a filter's width, between layers, above the rows
 INK, ACCENT = "currentColor", "var(--mg-accent, #d9730d)"
 OPEN, FAINT = (f'fill="var(--mg-{role}, {tone})"' for role, tone in (("open", "#2f7fd1"), ("faint", "#8a93a0")))
 
@@ -33,7 +33,7 @@ class TaskFigure(Captioned):
         super().__init__(caption, alt)
         self.svg = (
             f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {size[0]:g} {size[1]:g}" '
-            f'style="width: 100%; max-width: 700px" font-size="16">{body}</svg>'
+            f'style="width: 100%; max-width: 700px" font-size="22">{body}</svg>'
         )
 
     def _repr_html_(self) -> str:
@@ -145,7 +145,7 @@ def show_task(
         width = CELL * gate.shape[1]
         parts.append(f'<rect x="{left:g}" y="{TOP}" width="{width:g}" height="{count * ROW}" {FAINT} opacity="0.15"/>')
         parts.append(f'<path d="{cells}" {OPEN}/>')
-        parts += [_text(f"layer {layer}", left + width / 2, 16), _text(f"{gate.mean():.0%}", left + width / 2, 34)]
+        parts += [_text(f"layer {layer}", left + width / 2, 20), _text(f"{gate.mean():.0%}", left + width / 2, 46)]
         left += width + GAP
     left += GAP
     for label, image in enumerate(support):

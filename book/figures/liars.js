@@ -3,6 +3,7 @@ const svg = root.querySelector("svg"), controls = root.querySelector(".mg-contro
 const SIZE = 440, REACH = data.reach, UNIT = SIZE / (2 * REACH), COUNT = data.moves.length;
 const BLUE = "var(--mg-open, #2f7fd1)", ORANGE = "var(--mg-accent, #d9730d)", FAINT = "var(--mg-faint, #8a93a0)";
 svg.setAttribute("viewBox", `0 0 ${SIZE} ${SIZE + 30}`);
+svg.setAttribute("role", "group"); // of ten sliders; a picture holds none
 
 // --- the means, as the chapter writes them -------------------------------------------------------------------------
 const mean = (points) => [0, 1].map((k) => points.reduce((sum, p) => sum + p[k], 0) / points.length);
@@ -40,6 +41,7 @@ const draw = (tag, style, words, parent = svg) => {
 const MARKS = {
   mean: "M-8-8L8 8M8-8L-8 8", clipped: "M0-9V9M-9 0H9", median: "M0-9L9 0L0 9L-9 0Z", trimmed: "M-8 7L0-8L8 7Z", Krum: "M-8-7L8-7L0 8Z",
 };
+const LEGEND = [14, 88, 176, 266, 362]; // where each mean's mark stands below the plane
 const under = draw("g", {}), over = draw("g", {});
 const handles = data.moves.map((_, i) => {
   const handle = draw("g", { tabindex: 0, role: "slider", style: "cursor: grab" });
@@ -79,8 +81,8 @@ function redraw() {
   const told = Object.entries(MEANS).map(([name, of], k) => {
     const found = of(state.moves), style = { fill: "none", stroke: "currentColor", "stroke-width": 2.5 };
     draw("path", { d: MARKS[name], transform: `translate(${place(found).join(" ")})`, ...style, "pointer-events": "none" }, undefined, over);
-    draw("path", { d: MARKS[name], transform: `translate(${14 + 88 * k} ${SIZE + 14}) scale(0.8)`, ...style }, undefined, under);
-    draw("text", { x: 26 + 88 * k, y: SIZE + 20, "font-size": 17, fill: "currentColor" }, name, under);
+    draw("path", { d: MARKS[name], transform: `translate(${LEGEND[k]} ${SIZE + 14}) scale(0.8)`, ...style }, undefined, under);
+    draw("text", { x: LEGEND[k] + 12, y: SIZE + 20, "font-size": 16, fill: "currentColor" }, name, under);
     return `${name} ${apart(found, honest).toFixed(2)}`;
   });
   readout.textContent = `Distance from the honest nodes' mean: ${told.join(", ")}.`;

@@ -1,12 +1,13 @@
 """Intervals over seeds and tasks, paired differences, and the correction for asking many questions."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
+from scipy.optimize import brentq
 
 RESAMPLES = 10_000
 CHUNK = 500  # resamples drawn at a time: 500 × 1,000 tasks are 4 MB
@@ -63,7 +64,21 @@ def resampled_means(several: np.ndarray, resamples: int = RESAMPLES, seed: int =
     time. How often each task was taken is one matrix for all arrays, so a whole table costs one product a chunk.
     """
     arrays, seeds, tasks = several.shape
-    generator, sums = np.random.default_rng(seed), np.zeros((arrays, resamples))
+    sums = np.zeros((arrays, resamples))
+    for start, picked, times in _resamples(seeds, tasks, resamples, seed):
+        for own in range(seeds):
+            there = np.flatnonzero(picked == own)
+            sums[:, start + there] += several[:, own] @ times[there].T.astype(np.float64)
+    return sums / (seeds * tasks)
+
+
+@lru_cache(maxsize=1)
+def _resamples(seeds: int, tasks: int, resamples: int, seed: int) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Return which seed a chunk of resamples picks, and how often it takes each task; the next table asks for the same.
+
+    Each item holds the chunk's first resample, (size,) seeds and (size, tasks) counts, which a byte holds.
+    """
+    generator, found = np.random.default_rng(seed), []
     for start in range(0, resamples, CHUNK):
         size = min(CHUNK, resamples - start)
         rows = np.arange(size)
@@ -71,10 +86,8 @@ def resampled_means(several: np.ndarray, resamples: int = RESAMPLES, seed: int =
             picked = generator.integers(seeds, size=size)
             drawn = generator.integers(tasks, size=(size, tasks)) + tasks * rows[:, None]
             times = np.bincount(drawn.ravel(), minlength=size * tasks).reshape(size, tasks)
-            for own in range(seeds):
-                there = np.flatnonzero(picked == own)
-                sums[:, start + there] += several[:, own] @ times[there].T.astype(np.float64)
-    return sums / (seeds * tasks)
+            found.append((start, picked, times.astype(np.uint8)))
+    return found
 
 
 def bootstrap_interval(resampled: np.ndarray) -> tuple[float, float]:
@@ -101,12 +114,26 @@ def seeds_needed(means: Sequence[float], effect: float, *, power: float = 0.9, l
     spread = float(np.std(means, ddof=1))
     if spread == 0:
         return 2
-    needed = TTestPower().solve_power(effect_size=abs(effect) / spread, power=power, alpha=level)
-    return max(2, int(np.ceil(needed)))
+
+    def lacking(seeds: float) -> float:
+        """Return how much the chance of showing it falls short: Student's t, moved by the true difference."""
+        bound, moved = stats.t.ppf(1 - level / 2, seeds - 1), abs(effect) / spread * seeds**0.5
+        return power - float(stats.nct.sf(bound, seeds - 1, moved))
+
+    enough = 2
+    while lacking(enough) > 0:
+        enough *= 2
+    return enough if enough == 2 else math.ceil(brentq(lacking, enough / 2, enough))
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
-    """Return p-values after Holm's step-down correction for their number; None stays, and counts for none."""
-    asked = [value for value in values if value is not None]
-    corrected = iter(multipletests(asked, method="holm")[1] if asked else ())
-    return [None if value is None else float(next(corrected)) for value in values]
+    """Return p-values after Holm's step-down correction for their number; None stays, and counts for none.
+
+    The smallest of n is multiplied by n, the next by n - 1 and so on; none becomes smaller than one before it.
+    """
+    asked = np.array([value for value in values if value is not None], float)
+    order = np.argsort(asked)
+    corrected = np.empty_like(asked)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(asked[order] * np.arange(len(asked), 0, -1)))
+    rest = iter(corrected)
+    return [None if value is None else float(next(rest)) for value in values]

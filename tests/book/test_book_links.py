@@ -87,9 +87,10 @@ def test_buttons_name_the_source_where_it_lies_in_the_repository(rendered_book, 
 def test_the_download_button_hands_out_the_source(rendered_book, document):
     page = rendered_book / f"{document}.html"
     downloads = [target for link, target, _ in own_links(page) if "_sources/" in link]
-    assert [path.name.removesuffix(".txt") for path in downloads] in (
-        [f"{Path(document).name}.{k}"] for k in ("ipynb", "md")
-    )
+    name = Path(document).name
+    assert [path.name.removesuffix(".txt") for path in downloads] in ([f"{name}.ipynb", f"{name}.py"], [f"{name}.md"])
+    for script in downloads[1:]:
+        compile(script.read_text(encoding="utf-8"), script, "exec")
     source = ROOT / Path(document).parent / downloads[0].name.removesuffix(".txt")
     assert downloads[0].read_text(encoding="utf-8") == source.read_text(encoding="utf-8")
 

@@ -11,13 +11,14 @@ class Page:
         """Look at a page in both themes and both widths; by axe light and wide, dark and narrow."""
         page, wrong = visit(page_name, "http", "light", WIDE)
         page.evaluate(AXE.read_text(encoding="utf-8"))
-        wrong += page.evaluate("pageChecks.content()")
+        wrong += page.evaluate("[...pageChecks.content(), ...pageChecks.raw()]")
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)
             page.wait_for_function("theme => document.documentElement.dataset.theme == theme", arg=theme)
             for size in (WIDE, NARROW):
                 page.set_viewport_size(size)
                 found = page.evaluate("[...pageChecks.layout(), ...pageChecks.contrast()]")
+                found += page.evaluate("pageChecks.clipped()") if theme == "light" else []
                 if (theme == "light") == (size is WIDE):
                     page.wait_for_timeout(400)  # the theme moves its columns and looks for boxes that scroll
                     found += page.evaluate("pageChecks.accessibility()")
@@ -78,6 +79,23 @@ def test_axe_sees_what_is_wrong(visit):
     page.evaluate(AXE.read_text(encoding="utf-8"))
     page.evaluate("document.querySelector('article').insertAdjacentHTML('beforeend', '<button id=nameless></button>')")
     assert any("axe button-name, critical: #nameless" in found for found in page.evaluate("pageChecks.accessibility()"))
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("check", "worse", "complaint"),
+    [
+        ("raw", "<p>at most: $x$</p>", "raw $"),
+        ("raw", r"<p>\\lVert p \\rVert</p>", r"raw \lVert"),
+        ("clipped", "<div class=cell_output style='overflow: auto'><pre>" + 400 * "w" + "</pre></div>", "out of sight"),
+        ("clipped", "<div style='overflow: hidden'><table><td>" + 400 * "w" + "</table></div>", "are cut off"),
+    ],
+)
+def test_raw_formulas_and_clipped_output_are_seen(visit, check, worse, complaint):
+    page, _ = visit(PAGES[0], viewport=WIDE)
+    assert not any(complaint in found for found in page.evaluate(f"pageChecks.{check}()"))
+    page.evaluate(f'document.querySelector("article").insertAdjacentHTML("beforeend", "{worse}")')
+    assert any(complaint in found for found in page.evaluate(f"pageChecks.{check}()"))
 
 
 @pytest.mark.browser

@@ -86,15 +86,18 @@ def test_open_code_and_outputs_are_printed_whole_and_folded_code_is_not(pdf, vis
     assert not [line for line in longest if words(line) in text]
 
 
-def test_what_is_wider_than_the_paper_is_made_to_fit_or_complained_about(browser, rendered_book):
+def test_what_is_larger_than_the_paper_is_made_to_fit_or_complained_about(browser, rendered_book):
     page = browser.new_page(viewport=make_pdf.PAPER)
     page.emulate_media(media="print")
     page.goto((HTML / f"{PAGES[0]}.html").as_uri())
     for width in (1200, 4000):
         table = f"<table><td><div id=w{width} style='width: {width}px'>.</div></table>"
         page.evaluate("t => document.querySelector('article').insertAdjacentHTML('beforeend', t)", table)
+    tower = "<figure id=tower class=mg-figure style='height: 2000px'></figure>"
+    page.evaluate("t => document.querySelector('article').insertAdjacentHTML('beforeend', t)", tower)
     found = page.evaluate(make_pdf.PREPARE, [make_pdf.INSIDE, HTML.as_uri() + "/"])
     assert page.locator("#w1200").bounding_box()["width"] < make_pdf.PAPER["width"]
     assert [text for text in found["clipped"] if "w4000" in text]
+    assert [text for text in found["clipped"] if "tower" in text]
     assert not [text for text in found["clipped"] if "w1200" in text]
     page.close()
