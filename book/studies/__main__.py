@@ -166,8 +166,8 @@ def _as_line(row: dict[str, Any]) -> str:
     name = f"{row['data']:15}{row['shots']}-shot  {row['label']:28}"
     if row["accuracy"] is None:
         return f"{name}not measured yet"
-    macs = "" if row["macs_ratio"] is None else f"{row['macs_ratio']:.1%}"
-    said = f"{name}{_percent(row['accuracy'], row['ci95'])} %  MACs {macs:>6}  {row['seeds']} seeds"
+    macs = "" if row["macs_ratio"] is None else f"{row['macs_ratio']:.1%}{'†' if row['off_budget'] else ' '}"
+    said = f"{name}{_percent(row['accuracy'], row['ci95'])} %  MACs {macs:>7} {row['seeds']} seeds"
     if row["difference"] is None:
         return said
     p = "" if row["p"] is None else f", p {row['p']:.2g}"

@@ -17,7 +17,8 @@ def compared_lines(name: str, folder: Path, *methods: str, data: Sequence[str] =
     table = replace(whole, compared=compared, data=tuple(data) or whole.data)
     for row in table_rows(table, folder):
         if row["difference"] is not None:
-            macs = "" if row["macs_ratio"] is None else f", MACs {row['macs_ratio']:.0%}"
+            off = " (off its budget)" if row["off_budget"] else ""
+            macs = "" if row["macs_ratio"] is None else f", MACs {row['macs_ratio']:.0%}{off}"
             yield f"{row['data']}, {row['method']}: {100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f} %{macs},"
             apart = f"{100 * row['difference']:+.1f} ± {100 * row['difference_ci95']:.1f} points"
             yield f"    {apart} from {table.reference.method} ({row['paired_seeds']} seeds)"

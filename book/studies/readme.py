@@ -137,7 +137,7 @@ def _measured(row: dict) -> str:
     said = (
         f"{100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f}" if row["seeds"] > 1 else f"{100 * row['accuracy']:.1f}"
     )
-    return f"{said}{sign} ({100 * row['macs_ratio']:.0f})"
+    return f"{said}{sign} ({100 * row['macs_ratio']:.0f}{'†' if row['off_budget'] else ''})"
 
 
 HEADLINES = ("metagater", "dense", "slim", "gates-fixed", "static-mask", "first-order", "fedavg-10")

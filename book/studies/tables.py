@@ -147,8 +147,8 @@ def table_rows(table: Table, folder: Path, seeds: Sequence[int] = SEEDS) -> list
 
     `accuracy` and `difference` (to the reference, positive where the row is better) are shares, `ci95` and
     `difference_ci95` half widths of 95 % intervals, `p` is Holm's for the rows of the same data and shots. `seeds`
-    counts the files, `missing` lists the seeds without one; a difference is over the seeds that both rows have and
-    over the tasks that both have seen.
+    counts the files, `missing` lists the seeds without one; a difference is over the seeds and tasks that both have.
+    `off_budget`: more than a point of MACs beside the budget.
 
     Raises:
         ValueError: if a file is not its cell's record, or quick cells stand among others.
@@ -201,9 +201,8 @@ def _matrix(shares: Mapping[int, np.ndarray]) -> np.ndarray | None:
 
 
 def _paired(shares: Mapping[int, np.ndarray], reference: Mapping[int, np.ndarray]) -> np.ndarray | None:
-    both = [seed for seed in shares if seed in reference]
-    tasks = [min(len(shares[seed]), len(reference[seed])) for seed in both]
-    return _matrix({seed: shares[seed][:n] - reference[seed][:n] for seed, n in zip(both, tasks, strict=True)})
+    tasks = {seed: min(len(own), len(reference[seed])) for seed, own in shares.items() if seed in reference}
+    return _matrix({seed: shares[seed][:n] - reference[seed][:n] for seed, n in tasks.items()})
 
 
 def _estimated(several: Sequence[np.ndarray | None]) -> Iterator[Estimate | None]:
@@ -213,13 +212,8 @@ def _estimated(several: Sequence[np.ndarray | None]) -> Iterator[Estimate | None
 
 
 def _line(row: Row, own: Estimate | None, against: Estimate | None, p: float | None) -> dict[str, Any]:
-    return {
-        "data": row.data,
-        "shots": row.shots,
-        "method": row.method,
-        "label": row.label,
-        "budget": row.budget,
-        "steps": row.steps,
+    of_row = {name: getattr(row, name) for name in ("data", "shots", "method", "label", "budget", "steps")}
+    return of_row | {
         "accuracy": own and own.mean,
         "ci95": own and own.ci95,
         "difference": against and against.mean,
@@ -240,11 +234,13 @@ def _counts(shares: Mapping[int, Any], reference: Mapping[int, Any], seeds: Sequ
 def _costs(row: Row, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the means over seeds; of the rounds to the target the median, for a seed may never reach it."""
     if not records:
-        return {"macs_ratio": None, "bytes_sent": None, "rounds_to_target": None}
+        return dict.fromkeys(("macs_ratio", "off_budget", "bytes_sent", "rounds_to_target"))
     rounds = float(np.median([np.inf if r["rounds_to_target"] is None else r["rounds_to_target"] for r in records]))
     ratios = [row.macs_ratio(record) for record in records]
+    spent = None if None in ratios else float(np.mean(ratios))
     return {
-        "macs_ratio": None if None in ratios else float(np.mean(ratios)),
+        "macs_ratio": spent,
+        "off_budget": spent is not None and abs(spent - row.budget) > 0.01,
         "bytes_sent": round(float(np.mean([r["bytes_sent"] for r in records]))),
         "rounds_to_target": rounds if np.isfinite(rounds) else None,
     }

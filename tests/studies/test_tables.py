@@ -11,7 +11,7 @@ from studies import TABLES, Cell, Row, compared_lines, table_rows
 from studies.statistics import bootstrap_interval, resampled_means
 
 COLUMNS = {"data", "shots", "method", "budget", "accuracy", "ci95", "macs_ratio", "seeds", "difference"}
-COLUMNS |= {"difference_ci95", "p", "reference", "tasks", "bytes_sent", "rounds_to_target", "steps", "missing"}
+COLUMNS |= {"difference_ci95", "p", "reference", "tasks", "bytes_sent", "rounds_to_target", "steps", "missing", "off_budget"}
 
 
 def test_rows_are_what_the_files_say(tmp_path):
@@ -101,6 +101,15 @@ def test_a_target_that_most_seeds_miss_has_no_number(tmp_path):
     _, slim, anil, _ = table_rows(SMALL, tmp_path)
     assert slim["rounds_to_target"] is None
     assert anil["rounds_to_target"] == 20
+
+
+@pytest.mark.parametrize(("spent", "off"), [(0.5, False), (0.491, False), (0.489, True), (0.511, True)])
+def test_a_row_off_its_budget_is_marked(tmp_path, monkeypatch, spent, off):
+    monkeypatch.setitem(TABLES, "small", SMALL)
+    Cell("glyphs", "metagater").write(tmp_path, record([4, 6]))
+    Cell("glyphs", "slim").write(tmp_path, record([5, 6], macs_ratio=spent))
+    assert table_rows(SMALL, tmp_path)[1]["off_budget"] == off
+    assert ("off its budget" in next(compared_lines("small", tmp_path, "slim"))) == off
 
 
 def test_what_is_no_record_of_the_cell_is_refused(tmp_path):
