@@ -108,7 +108,7 @@ def bibliography() -> str:
     entries = parse_file(BOOK / "references.bib").entries
     ordered = sorted(entries.values(), key=lambda entry: (surname(entry), entry.fields["year"]))
     pages = [(chapter.title, chapter.page, chapter.text) for chapter in chapters()]
-    for name in ("preface", "how_to_read", "claims"):
+    for name in ("preface", "how_to_read", "practice", "claims"):
         text = (BOOK / f"{name}.md").read_text(encoding="utf-8")
         pages.append((re.search(r"^# (.+)$", text, re.M)[1], f"{name}.md", text))
     out = ["# Bibliography", "The sources that the book cites, each with the pages that cite it."]
