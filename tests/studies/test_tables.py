@@ -11,7 +11,17 @@ from studies import TABLES, Cell, Row, compared_lines, table_rows
 from studies.statistics import bootstrap_interval, resampled_means
 
 COLUMNS = {"data", "shots", "method", "budget", "accuracy", "ci95", "macs_ratio", "seeds", "difference"}
-COLUMNS |= {"difference_ci95", "p", "reference", "tasks", "bytes_sent", "rounds_to_target", "steps", "missing", "off_budget"}
+COLUMNS |= {
+    "difference_ci95",
+    "p",
+    "reference",
+    "tasks",
+    "bytes_sent",
+    "rounds_to_target",
+    "steps",
+    "missing",
+    "off_budget",
+}
 
 
 def test_rows_are_what_the_files_say(tmp_path):

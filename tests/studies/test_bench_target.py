@@ -1,0 +1,52 @@
+"""bench target: all ways train on the same tasks to the same accuracy; only their gradients are computed otherwise."""
+
+import dataclasses
+
+import pytest
+import torch
+from small_data import write_alphabets
+
+from mglib.training import Recipe, set_up
+from studies.bench import peers, target
+from studies.bench.target import NESTED, OURS, measure, race, rounds_of
+
+pytest.importorskip("higher")
+pytest.importorskip("torchopt")
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    folder = write_alphabets(tmp_path_factory.mktemp("alphabets"), characters=9)
+    small = {"image_size": 14, "width": 4, "depth": 2, "ways": 3, "queries": 2, "nodes_per_round": 2, "rounds": 4}
+    return Recipe(data=f"folder:{folder}", validation=("alphabet0",), **small)
+
+
+@pytest.mark.parametrize(
+    ("method", "peer"), [("maml", peers.nested), ("maml", peers.with_higher), ("metagater", peers.nested)]
+)
+def test_a_peer_s_rounds_end_where_ours_do(recipe, method, peer):
+    experiment = set_up(dataclasses.replace(recipe, method=method))
+    ours, theirs = (list(rounds_of(experiment, each))[-1].params for each in (None, peer))
+    moved = max(float((ours[name] - start).abs().max()) for name, start in experiment.initial.items())
+    apart = max(float((ours[name] - theirs[name]).abs().max()) for name in ours)
+    assert apart < 0.05 * moved, "the same course up to rounding, which Adam's first steps enlarge"
+
+
+def test_a_way_stops_when_it_has_reached_the_target_and_the_others_go_on(recipe, monkeypatch):
+    experiment, said = set_up(recipe), iter([0.9, 0.1, 0.9])
+    monkeypatch.setattr(target, "EVERY", 1)
+    monkeypatch.setattr(target, "accuracy_of", lambda experiment, result: next(said))
+    courses = race(experiment, {OURS: None, NESTED: peers.nested}, 0.8, 4)
+    assert [(course.rounds, course.reached) for course in courses.values()] == [(1, True), (2, True)]
+    assert all(course.seconds > 0 for course in courses.values())
+
+
+def test_the_report_compares_with_the_fastest_peer(recipe):
+    report = measure(quick=True, recipe=recipe)
+    plain, gated = report.goals
+    assert [goal.target for goal in report.goals] == ["at most 0.5"] * 2
+    rivals = {row.against.split(", ")[1]: row.against_seconds for row in report.rows if "plain" in row.what}
+    assert {"higher", "torchopt"} < rivals.keys()
+    assert plain.measured == pytest.approx(report.rows[0].seconds / min(rivals.values()))
+    assert gated.measured == pytest.approx(report.rows[-1].ratio)
+    assert torch.get_num_threads() == 1
