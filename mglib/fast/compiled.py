@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from threading import Thread
 
 import torch
 from torch import Tensor
@@ -81,9 +82,9 @@ def address(tensor: Tensor, dtype: torch.dtype, count: int) -> ctypes.c_void_p:
 
 
 class CompiledNet:
-    """A folded conv net for one image at a time, as `skipping.c` computes it.
+    """A folded conv net for one image at a time, as `skipping.c` computes it, on as many threads as torch is set to.
 
-    It holds the memory that it computes in: two threads need a network each.
+    It holds the memory that it computes in: whoever calls it from two threads needs a network for each.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class CompiledNet:
         first, last, self._ways = plain[0], plain[-1], len(head[1])
         self._gates = [layer.filters for layer in plain if layer.gated]
         self._pixels, features = first.channels * first.size**2, last.filters * ((last.size + 1) // 2) ** 2
-        self.room = torch.empty(loaded.room(plain, len(plain)), dtype=dtype)
+        self.rooms = [torch.empty(loaded.room(plain, len(plain)), dtype=dtype)]  # one for each thread
         head = self._keep(head[0], self._ways * features), self._keep(head[1], self._ways)
         self._constants = plain, len(plain), *head, self._ways
 
@@ -119,15 +120,26 @@ class CompiledNet:
         """
         images, batch = images.resolve_neg().contiguous(), len(images)
         logits, gates = images.new_empty(batch, self._ways), images.new_empty(batch, sum(self._gates))
-        self._forward(
+        threads = max(1, min(torch.get_num_threads(), batch))
+        self.rooms += [torch.empty_like(self.rooms[0]) for _ in range(threads - len(self.rooms))]
+        parts = zip(self.rooms, *(each.tensor_split(threads) for each in (images, logits, gates)), strict=False)
+        first, *others = [Thread(target=self._forward, args=self._arguments(*part)) for part in parts]
+        for thread in others:  # the C runs beside the interpreter, an image on one thread
+            thread.start()
+        first.run()
+        for thread in others:
+            thread.join()
+        return logits, gates.split(self._gates, 1) if self._gates else ()
+
+    def _arguments(self, room: Tensor, images: Tensor, logits: Tensor, gates: Tensor) -> tuple:
+        return (
             *self._constants,
-            address(self.room, self._dtype, self.room.numel()),
-            address(images, self._dtype, batch * self._pixels),
-            ctypes.c_long(batch),
+            address(room, self._dtype, room.numel()),
+            address(images, self._dtype, len(images) * self._pixels),
+            ctypes.c_long(len(images)),
             address(logits, self._dtype, logits.numel()),
             address(gates, self._dtype, gates.numel()),
         )
-        return logits, gates.split(self._gates, 1) if self._gates else ()
 
     def _keep(self, tensor: Tensor, count: int) -> ctypes.c_void_p:
         self._kept.append(tensor.resolve_neg().contiguous())

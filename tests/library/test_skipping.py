@@ -269,15 +269,38 @@ def test_reading_in_place_equals_slicing(width, depth, image_size, channels, bat
 def test_the_c_writes_nowhere_but_in_its_room():
     net, params, statistics = gated(3, width=9, depth=3, image_size=11)
     fast = SkippingNet(net, params, statistics, compiled=True)._compiled
-    around = torch.full((len(fast.room) + 2000,), 7.0, dtype=torch.double)
-    fast.room = around[1000:-1000]
+    around = torch.full((len(fast.rooms[0]) + 2000,), 7.0, dtype=torch.double)
+    fast.rooms = [around[1000:-1000]]
     assert_same(
         Prediction(*fast(images_for(net, 4)), statistics),
         functional_call(net, params, (images_for(net, 4), statistics)),
     )
     assert (around[:1000] == 7).all()
     assert (around[-1000:] == 7).all()
-    assert (fast.room != 7).any()
+    assert (fast.rooms[0] != 7).any()
+
+
+@pytest.fixture
+def threads():
+    """A way to set torch's threads, which are as before in the end."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler")
+@pytest.mark.parametrize("batch", [0, 1, 2, 7])
+def test_threads_share_the_images_and_give_the_same_bits(threads, batch):
+    net, params, statistics = gated(3, torch.float, width=9, depth=3, image_size=11)
+    network, images = SkippingNet(net, params, statistics, compiled=True), images_for(net, batch, dtype=torch.float)
+    answers = []
+    for count in (1, 3, 2):
+        threads(count)
+        answers.append(network(images))
+        assert len(network._compiled.rooms) >= min(count, batch)
+    for other in answers[1:]:
+        assert torch.equal(other.logits, answers[0].logits)
+        assert all(map(torch.equal, other.gates, answers[0].gates))
 
 
 def test_without_a_compiler_the_clear_path_answers(monkeypatch):
