@@ -2,9 +2,9 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-WORKERS ?= auto
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(8, os.cpu_count() + 1))")
 NBVAL = --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300
-PARALLEL = -n $(WORKERS) --maxprocesses 8 --dist loadscope --no-loadscope-reorder
+PARALLEL = -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 ifeq ($(OS),Windows_NT)
 BIN = $(VENV)/Scripts
