@@ -63,13 +63,24 @@ function nameControls() {
 }
 
 // A box that scrolls by itself can be reached with the Tab key, and only while there is something to scroll.
-const BOXES = ".math, mjx-container[display], .output.text_html, .output pre, .highlight pre, .pst-scrollable-table-container";
+const BOXES = "figure.mg-figure, .math, mjx-container[display], .output.text_html, .output pre, .highlight pre, .pst-scrollable-table-container";
 
 function openBoxesToKeys() {
   for (const box of document.querySelectorAll(BOXES)) {
     const scrolls = box.scrollWidth > box.clientWidth && /auto|scroll/.test(getComputedStyle(box).overflowX);
     if (scrolls && box.getAttribute("tabindex") !== "0") box.tabIndex = 0;
     else if (!scrolls && box.tabIndex === 0) box.removeAttribute("tabindex");
+  }
+}
+
+// No label is smaller than this many pixels: a narrow window shows a part of a wide figure, and the rest by a swipe.
+const LEAST = 11;
+
+function keepLabelsLegible() {
+  for (const svg of document.querySelectorAll("figure.mg-figure > svg[viewBox]:not([style*=min-width])")) {
+    const labels = [...svg.querySelectorAll("text")].filter((text) => text.textContent.trim());
+    const smallest = Math.min(...labels.map((text) => parseFloat(getComputedStyle(text).fontSize)));
+    if (labels.length) svg.style.minWidth = `${Math.ceil((svg.viewBox.baseVal.width * LEAST) / smallest)}px`;
   }
 }
 
@@ -82,7 +93,11 @@ document.addEventListener("DOMContentLoaded", () => {
   }
   const article = document.querySelector("article");
   if (!article) return;
-  new ResizeObserver(openBoxesToKeys).observe(article); // formulas, fonts and the window change its size
+  const look = () => {
+    keepLabelsLegible();
+    openBoxesToKeys();
+  };
+  new ResizeObserver(look).observe(article); // formulas, figures, fonts and the window change its size
   // The theme does the same for code, a moment after the window has changed, and may still see what was before.
   new MutationObserver(openBoxesToKeys).observe(article, { subtree: true, attributeFilter: ["tabindex"] });
 });

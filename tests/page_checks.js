@@ -18,7 +18,7 @@ window.pageChecks = (() => {
     return found.slice(0, 5);
   }
 
-  // Output and tables of which a part is out of sight: a wide window shows all of it, a narrow one lets it scroll.
+  // Output and tables of which a part is out of sight. Output goes on in the next line; a narrow window lets tables scroll.
   function clipped() {
     const found = [];
     for (const e of document.querySelectorAll("article .cell_output pre, article table")) {
@@ -26,8 +26,19 @@ window.pageChecks = (() => {
         const flow = getComputedStyle(box).overflowX, beyond = box.scrollWidth - box.clientWidth;
         if (flow == "visible" || beyond <= 1 || !box.clientWidth) continue;
         if (flow != "auto" && flow != "scroll") found.push(`${beyond} px are cut off: ` + name(e));
-        else if (innerWidth >= 1280) found.push(`${beyond} px are out of sight: ` + name(e));
+        else if (innerWidth >= 1280 || e.tagName == "PRE") found.push(`${beyond} px are out of sight: ` + name(e));
       }
+    }
+    return found.slice(0, 5);
+  }
+
+  // Labels of figures too small to read: their size in the drawing times the scale at which it is shown.
+  function small() {
+    const found = [];
+    for (const e of document.querySelectorAll("article figure.mg-figure svg text")) {
+      const to = e.getClientRects().length && e.textContent.trim() ? e.getScreenCTM() : null;
+      const size = to && parseFloat(getComputedStyle(e).fontSize) * Math.sqrt(Math.abs(to.a * to.d - to.b * to.c));
+      if (to && size < 10.9) found.push(`a label of ${size.toFixed(1)} px, ${e.textContent.trim().slice(0, 40)}: ` + name(e.closest("figure")));
     }
     return found.slice(0, 5);
   }
@@ -106,5 +117,5 @@ window.pageChecks = (() => {
     return seen.map((e) => (e.tagName == "CANVAS" ? e.toDataURL() : e.outerHTML)).join("\n");
   }
 
-  return { layout, clipped, raw, content, contrast, accessibility, picture };
+  return { layout, clipped, raw, small, content, contrast, accessibility, picture };
 })();

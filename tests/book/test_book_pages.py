@@ -18,7 +18,7 @@ class Page:
             for size in (WIDE, NARROW):
                 page.set_viewport_size(size)
                 found = page.evaluate("[...pageChecks.layout(), ...pageChecks.contrast()]")
-                found += page.evaluate("pageChecks.clipped()") if theme == "light" else []
+                found += page.evaluate("[...pageChecks.clipped(), ...pageChecks.small()]") if theme == "light" else []
                 if (theme == "light") == (size is WIDE):
                     page.wait_for_timeout(400)  # the theme moves its columns and looks for boxes that scroll
                     found += page.evaluate("pageChecks.accessibility()")
@@ -88,10 +88,15 @@ def test_axe_sees_what_is_wrong(visit):
         ("raw", "<p>at most: $x$</p>", "raw $"),
         ("raw", r"<p>\\lVert p \\rVert</p>", r"raw \lVert"),
         ("clipped", "<div class=cell_output style='overflow: auto'><pre>" + 400 * "w" + "</pre></div>", "out of sight"),
+        (
+            "small",
+            "<figure class=mg-figure><svg width=90><text y=9 font-size=9>low</text></svg></figure>",
+            "9.0 px, low",
+        ),
         ("clipped", "<div style='overflow: hidden'><table><td>" + 400 * "w" + "</table></div>", "are cut off"),
     ],
 )
-def test_raw_formulas_and_clipped_output_are_seen(visit, check, worse, complaint):
+def test_raw_formulas_small_labels_and_clipped_output_are_seen(visit, check, worse, complaint):
     page, _ = visit(PAGES[0], viewport=WIDE)
     assert not any(complaint in found for found in page.evaluate(f"pageChecks.{check}()"))
     page.evaluate(f'document.querySelector("article").insertAdjacentHTML("beforeend", "{worse}")')
