@@ -187,3 +187,21 @@ def visit(browser, origins):
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(params=[False, True], ids=["mouse", "finger"])
+def alone(browser, request):
+    """Return a function that shows a figure by itself: on a wide page for a mouse, on a phone's for a finger."""
+    size = {"width": 390, "height": 844} if request.param else WIDE
+    context = browser.new_context(viewport=size, has_touch=request.param)
+    page, wrong = context.new_page(), []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+
+    def show(figure):
+        page.set_content(f"<article>{figure._repr_html_()}</article>")
+        page.add_style_tag(path=Path(__file__).resolve().parent.parent / "assets" / "book.css")
+        return page
+
+    yield show
+    assert not wrong
+    context.close()

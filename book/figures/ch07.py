@@ -1,16 +1,16 @@
-"""Chapter 7: a round in four pictures, local steps in the plane, and a federation while it trains."""
+"""Chapter 7: a round in four pictures, and a federation while it trains."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Circle, Ellipse
+from matplotlib.patches import Circle
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from figures.ch07_sizes import size
 from figures.style import arrow
-from mglib.figure import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
+from mglib.figure import FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
 
 _RINGS, _DISC = (96, 121), 10.5  # in points: the two circles on which nodes stand in turn, a node's own radius
 _WINDOW = 20  # rounds in a running mean
@@ -55,55 +55,6 @@ def show_round(weights: Sequence[float], sampled: Sequence[int], caption: str = 
         f"Four small pictures of one server above {len(weights)} nodes. First {len(sampled)} of the nodes are chosen; "
         "then arrows run from the server to them; then each draws a short path of steps inside itself; then arrows "
         f"run back, as wide as the nodes' shares of the average: {shares}."
-    )
-    return Figure(drawing, caption, alt)
-
-
-@page_style
-def show_drift(
-    loss: Callable[[np.ndarray], Tensor],
-    minima: Mapping[str, Tensor],
-    curvatures: Sequence[Tensor],
-    server: Tensor,
-    walks: Sequence[Tensor],
-    best: Tensor,
-    caption: str = "",
-) -> Figure:
-    """Draw rounds in the plane: the server's path, and the nodes' own paths that fan out and are averaged.
-
-    loss: the average of the nodes' losses, of points (…, 2); minima: each node's own minimum, (2,).
-    curvatures: of each node's bowl along the axes, (2,), all positive.
-    server: (round + 1, 2); walks: one node in one round each, (local step + 1, 2); best: (2,), the average's minimum.
-    """
-    drawing, axis = new_drawing(5.4, 4.7)
-    bare(axis).set_aspect("equal")
-    server, best = np.asarray(server), np.asarray(best)
-    points = np.stack([*map(np.asarray, minima.values()), server[0]])
-    low, high = points.min(0) - 0.7, points.max(0) + 0.7
-    grid = np.stack(np.meshgrid(*(np.linspace(a, b, 60) for a, b in zip(low, high, strict=True))), -1)
-    values, least = np.asarray(loss(grid)), float(loss(best))
-    levels = least + (values.max() - least) * np.linspace(0.06, 1, 9)[:-1] ** 2
-    axis.contour(grid[..., 0], grid[..., 1], values, levels=levels, colors=FAINT, linewidths=0.8, alpha=0.5)
-    for walk in walks:
-        axis.plot(*np.asarray(walk).T, color=ACCENT, linewidth=1, alpha=0.55)
-    axis.plot(*server.T, color=OPEN, marker="o", markersize=5, linewidth=2.2, zorder=3)
-    for (name, (x, y)), curvature in zip(minima.items(), curvatures, strict=True):
-        axis.plot(x, y, marker="s", color=ACCENT, markersize=6)
-        axis.annotate(name, (x, y), (8, 7), textcoords="offset points", color=ACCENT)
-        for level in (0.03, 0.15):
-            across, up = 2 * np.sqrt(2 * level / np.asarray(curvature))
-            axis.add_patch(Ellipse((x, y), across, up, fill=False, edgecolor=ACCENT, linewidth=0.8, alpha=0.6))
-    axis.plot(*best, marker="+", color=INK, markersize=15, markeredgewidth=2.2, zorder=4)
-    axis.annotate(
-        "minimum of\nthe average", best, (0, 11), textcoords="offset points", ha="center", va="bottom", fontsize=10
-    )
-    axis.annotate("start", server[0], (0, -8), textcoords="offset points", ha="center", va="top", color=OPEN)
-    axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-    rounds, gap = len(server) - 1, float(np.linalg.norm(server[-1] - best))
-    alt = (
-        f"A plane with contour lines of the average loss, a cross at its minimum and a square at the minimum of each "
-        f"of {len(minima)} nodes. The server's path over {rounds} rounds ends {gap:.2f} from the cross; in every round "
-        f"one faint path of {len(walks[0]) - 1} steps a node fans out from it towards the node's own square."
     )
     return Figure(drawing, caption, alt)
 

@@ -9,7 +9,7 @@ import torch
 from chapters import code_of
 
 import mglib
-from figures.ch07 import show_before_and_after, show_drift, show_round, show_rounds
+from figures.ch07 import show_before_and_after, show_round, show_rounds
 from figures.ch07_sizes import show_amounts
 from mglib.federated import RoundResult
 from mglib.params import weighted_mean
@@ -128,20 +128,6 @@ def test_a_round_says_the_shares_of_its_average():
     assert "75%, 25%" in show_round([3, 9, 1], [0, 2]).alt
     with pytest.raises(ValueError, match="3 nodes"):
         show_round([3, 9, 1], [3])
-
-
-def test_drift_says_how_far_from_the_minimum_the_server_ends():
-    path = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
-    minima = {"a": torch.tensor([2.0, 0.0]), "b": torch.tensor([1.0, 3.0])}
-    figure = show_drift(
-        lambda points: torch.as_tensor(points).square().sum(-1),
-        minima,
-        [torch.ones(2), torch.ones(2)],
-        path,
-        [path],
-        torch.tensor([1.0, 2.0]),
-    )
-    assert "over 1 rounds ends 2.00 from the cross" in figure.alt
 
 
 def test_what_a_step_is_worth_and_what_travels_are_told_in_words():

@@ -4,7 +4,6 @@ import re
 
 import pytest
 import torch
-from rendered import ROOT
 
 from figures.ch02_slopes import FLOOR, play_slopes
 
@@ -27,19 +26,9 @@ def by_autograd(z: float, t: float) -> tuple[float, float]:
     return float(exact), float(straight)
 
 
-@pytest.fixture(params=[False, True], ids=["mouse", "finger"])
-def page(browser, request):
-    """Return a page that holds the figure alone, wide for a mouse, narrow for a finger."""
-    size = {"width": 390, "height": 844} if request.param else {"width": 1280, "height": 900}
-    context = browser.new_context(viewport=size, has_touch=request.param)
-    page = context.new_page()
-    page.wrong = []
-    page.on("pageerror", lambda error: page.wrong.append(str(error)))
-    page.set_content(f"<article>{play_slopes()._repr_html_()}</article>")
-    page.add_style_tag(path=ROOT / "assets" / "book.css")
-    yield page
-    assert not page.wrong
-    context.close()
+@pytest.fixture
+def page(alone):
+    return alone(play_slopes())
 
 
 def check(page) -> tuple[float, float]:
