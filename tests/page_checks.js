@@ -46,7 +46,7 @@ window.pageChecks = (() => {
   // Formulas that stayed text: a dollar or a command of TeX outside code; $NAMES of an environment are fine.
   function raw() {
     const found = [], fine = "code, pre, script, style, noscript, select, mjx-container, .math";
-    const walk = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT);
+    const walk = document.createTreeWalker(document.querySelector("article") ?? document.body, NodeFilter.SHOW_TEXT);
     while (walk.nextNode()) {
       const { data, parentElement } = walk.currentNode, sign = data.match(/\$(?![A-Z_]{2})|\\[A-Za-z]+/);
       if (sign && !parentElement.closest(fine)) found.push(`raw ${sign[0]} in "${data.trim().slice(0, 80)}": ` + name(parentElement));

@@ -3,6 +3,8 @@
 import pytest
 from rendered import AXE, NARROW, PAGES, WIDE, theme_of
 
+WORD = 400 * "w"  # no room for it in a line
+
 
 class Page:
     """What holds of every page; two classes share the pages out, so that two workers look at them."""
@@ -87,13 +89,13 @@ def test_axe_sees_what_is_wrong(visit):
     [
         ("raw", "<p>at most: $x$</p>", "raw $"),
         ("raw", r"<p>\\lVert p \\rVert</p>", r"raw \lVert"),
-        ("clipped", "<div class=cell_output style='overflow: auto'><pre>" + 400 * "w" + "</pre></div>", "out of sight"),
         (
-            "small",
-            "<figure class=mg-figure><svg width=90><text y=9 font-size=9>low</text></svg></figure>",
-            "9.0 px, low",
+            "clipped",
+            "<div class=cell_output style='overflow: auto'><pre style='white-space: pre'>" + WORD,
+            "out of sight",
         ),
-        ("clipped", "<div style='overflow: hidden'><table><td>" + 400 * "w" + "</table></div>", "are cut off"),
+        ("small", "<figure class=mg-figure><svg><text y=9 font-size=9>low</text></svg></figure>", "9.0 px, low"),
+        ("clipped", "<div style='overflow: hidden'><table><td>" + WORD, "are cut off"),
     ],
 )
 def test_raw_formulas_small_labels_and_clipped_output_are_seen(visit, check, worse, complaint):
