@@ -10,6 +10,7 @@ svg.setAttribute("viewBox", `0 0 ${WIDTH} ${Math.ceil(SECOND_TOP + side(second) 
 svg.setAttribute("role", "group"); // of switches; a picture holds none
 svg.style.maxWidth = "34rem";
 const open = gates.map(() => Array(data.width).fill(true));
+for (const [gate, i] of data.closed) open[gate][i] = false;
 
 // --- the sum, as the library does it -------------------------------------------------------------------------------
 const channels = (gate, otherwise) => (gate === null ? Array(otherwise).fill(true) : open[gate]);
@@ -100,7 +101,7 @@ const inputs = gates.map((layer, gate) => {
   controls.append(label);
   return input;
 });
-for (const [words, wanted] of [["Half of every layer", data.width / 2], ["Open all", data.width]]) {
+for (const [words, wanted] of [["Half of each", data.width / 2], ["Open all", data.width]]) {
   const button = document.createElement("button");
   Object.assign(button, { type: "button", textContent: words, style: "grid-column: auto" });
   button.addEventListener("click", () => { gates.forEach((_, gate) => keep(gate, wanted)); redraw(); });

@@ -1,11 +1,11 @@
 // Two stages on L = ½ (θφ − 1)², and the step that the total derivative takes instead. `root` and `data` come from the page.
 const svg = root.querySelector("svg"), controls = root.querySelector(".mg-controls"), readout = root.querySelector(".mg-readout");
-const WIDTH = 540, HEIGHT = 430, LEFT = 34, TOP = 6, RIGHT = 534, FLOOR = 386, SCALE = 200, LOW = [-0.1, 0.5];
+const WIDTH = 540, HEIGHT = 440, LEFT = 34, TOP = 6, RIGHT = 534, FLOOR = 386, SCALE = 200, LOW = [-0.1, 0.5];
 const HIGH = [LOW[0] + (RIGHT - LEFT) / SCALE, LOW[1] + (FLOOR - TOP) / SCALE];
 const BLUE = "var(--mg-open, #2f7fd1)", ORANGE = "var(--mg-accent, #d9730d)", FAINT = "var(--mg-faint, #8a93a0)";
 svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
 svg.setAttribute("role", "group"); // of a handle; a picture holds none
-const state = { start: [...data.start], alpha: data.rates[0], beta: data.rates[1], trap: false };
+const state = { start: [...data.start], alpha: data.rates[0], beta: data.rates[1], trap: data.trap };
 
 // --- the maths, as the chapter writes it ---------------------------------------------------------------------------
 const loss = (theta, phi) => 0.5 * (theta * phi - 1) ** 2;
@@ -71,7 +71,7 @@ function redraw() {
     for (const [key, value] of Object.entries({ x: corner[0] + (left ? -12 : 12), y: end, "text-anchor": left ? "end" : "start" })) mark.setAttribute(key, value);
   }
   marks.wrong.setAttribute("opacity", +state.trap);
-  marks.right.setAttribute("opacity", +!state.trap);
+  marks.right.setAttribute("opacity", state.trap && Math.abs(up(found.right) - up(found.wrong)) < 24 ? 0 : 1);
   handle.setAttribute("cx", LEFT + across(theta));
   handle.setAttribute("cy", TOP + up(phi));
   handle.setAttribute("aria-valuenow", theta.toFixed(2));
@@ -100,7 +100,7 @@ const slider = (name, max, value, act) => {
 slider("rate of stage one, α", data.highest[0], state.alpha, (value) => (state.alpha = value));
 slider("rate of stage two, β", data.highest[1], state.beta, (value) => (state.beta = value));
 const label = document.createElement("label"), box = document.createElement("input");
-Object.assign(box, { type: "checkbox", style: "width: auto" });
+Object.assign(box, { type: "checkbox", checked: state.trap, style: "width: auto" });
 label.style = "flex-direction: row; gap: 0.5em; grid-column: 1 / -1";
 box.addEventListener("change", () => { state.trap = box.checked; redraw(); });
 label.append(box, "the trap: stage two takes the total derivative");

@@ -50,7 +50,7 @@ def test_any_filter_closes_and_opens_and_is_counted_as_the_library_counts(alone,
         press(page.get_by_label(f"open in conv {layer}"), *keys)
         check(page, net)
     assert check(page, net)[2] == 0
-    page.get_by_role("button", name="Half of every layer").click()
+    page.get_by_role("button", name="Half of each").click()
     assert check(page, net) == [16] * 4
     assert page.get_by_text("27.6 %", exact=True).is_visible()
     page.get_by_role("button", name="Open all").click()
@@ -79,6 +79,17 @@ def test_the_keyboard_reaches_every_filter_by_one_stop(alone, net):
     page.keyboard.press("Enter")
     assert check(page, net) == [32, 31, 32, 32]
     assert page.locator("[role=switch][tabindex='0']").count() == 1
+
+
+@pytest.mark.browser
+def test_the_figure_begins_with_what_is_closed_already(alone, net):
+    assert check(alone(play_filters(net.costs, [(1, 7), (1, 20), (3, 31)])), net) == [32, 30, 32, 31]
+
+
+@pytest.mark.parametrize("pair", [(4, 0), (0, 32), (-1, 0)])
+def test_a_filter_that_does_not_exist_is_refused(net, pair):
+    with pytest.raises(ValueError, match="layers from 0 to 3 and filters from 0 to 31"):
+        play_filters(net.costs, [pair])
 
 
 def test_another_network_is_refused():

@@ -71,7 +71,8 @@ def test_the_page_takes_the_stages_of_the_library(alone):
 
 @pytest.mark.browser
 def test_the_trap_turns_back_where_the_chapter_says(alone):
-    page = alone(play_toy((1.0, 2.0), (0.12, 1.0)))
+    page = alone(play_toy((1.0, 2.0), (0.12, 1.0), trap=True))
+    assert check(page)[-1]
     assert "wrong way" not in page.locator(".mg-readout").inner_text()
     press(page.get_by_label("rate of stage one, α"), "ArrowRight")  # an eighth lies between
     assert "wrong way" in page.locator(".mg-readout").inner_text()
