@@ -24,7 +24,7 @@ book test test-fast notebooks notebook: export OMP_NUM_THREADS ?= 1
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-book: $(VENV)/.book-stamp ## execute every chapter and render the book into _build/html
+book: $(VENV)/.book-stamp ## execute the chapters that changed, side by side, and render the book into _build/html
 	$(BIN)/python scripts/fetch_page_assets.py
 	$(BIN)/python scripts/build_book.py
 	@touch _build/html.stamp

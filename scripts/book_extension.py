@@ -11,8 +11,11 @@ import ast
 import inspect
 import re
 import textwrap
+from pathlib import Path
 
+import nbformat
 from docutils import nodes
+from executed import with_outputs
 from myst_parser.mdit_to_docutils.base import default_slugify
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -32,6 +35,14 @@ def unlink_missing_chapters(app: Sphinx, document: str, source: list[str]) -> No
     """Leave a chapter that is not written yet as plain text, so that a page may speak of what is planned."""
     written = {name.rpartition("/")[2] for name in app.env.found_docs}
     source[0] = CHAPTER_LINK.sub(lambda link: link[0] if link[2] in written else link[1], source[0])
+
+
+def take_outputs(app: Sphinx, document: str, source: list[str]) -> None:
+    """Render a notebook with the outputs of its executed copy, if the build has made copies."""
+    copy = Path(app.config.executed_notebooks) / f"{document.rpartition('/')[2]}.ipynb"
+    if app.config.executed_notebooks and copy.is_file():
+        notebook = with_outputs(nbformat.reads(source[0], as_version=4), nbformat.read(copy, as_version=4))
+        source[0] = nbformat.writes(notebook)
 
 
 def add_targets(app: Sphinx, document: nodes.document) -> None:
@@ -165,6 +176,8 @@ def mend_parameter_lists(app: Sphinx, page: str, template: str, context: dict, d
 
 def setup(app: Sphinx) -> dict:
     """Register all of it."""
+    app.add_config_value("executed_notebooks", "", "env")
+    app.connect("source-read", take_outputs)
     app.connect("source-read", unlink_missing_chapters)
     app.connect("doctree-read", add_targets)
     app.connect("autodoc-process-docstring", write_docstring)

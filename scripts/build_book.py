@@ -1,8 +1,9 @@
 """Build the book into _build/html and fail on anything that a reader would stumble over.
 
-``--no-execute`` renders the outputs that the notebooks hold; without it every chapter is executed afresh. Warnings,
-failing cells and a missing start page end the build with exit code 1. ``--links`` renders nothing: it asks the places
-elsewhere that the book links to whether they are still there, which needs a network.
+``--no-execute`` renders the outputs that the notebooks hold; without it every chapter is executed whose code, or what
+it reads, has changed since it was. Warnings, failing cells and a missing start page end the build with exit code 1.
+``--links`` renders nothing: it asks the places elsewhere that the book links to whether they are still there, which
+needs a network.
 """
 
 from __future__ import annotations
@@ -34,11 +35,14 @@ def settings(environment: Mapping[str, str] = os.environ) -> dict:
     return read
 
 
-def config(execute: bool) -> Path:
-    """Write the settings to build with into the build folder and return their path."""
+def config(executed: Path | None) -> Path:
+    """Write the settings to build with into the build folder and return their path.
+
+    executed: the folder of executed copies whose outputs are rendered; None: those that the notebooks hold.
+    """
     built = settings()
-    if not execute:
-        built["execute"]["execute_notebooks"] = "off"
+    if executed:
+        built["sphinx"]["config"]["executed_notebooks"] = str(executed)
     copy = BUILD / "config.yml"
     copy.write_text(yaml.safe_dump(built, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return copy
@@ -77,8 +81,6 @@ def problems() -> list[str]:
     found = []
     if not (HTML / "index.html").is_file():
         found.append(f"{HTML / 'index.html'} is missing")
-    for report in sorted((HTML / "reports").rglob("*.log")):
-        found.append(f"a cell failed, {report.relative_to(ROOT)} says:\n{report.read_text(encoding='utf-8')}")
     for name in contents():
         if not (HTML / f"{name}.html").is_file():
             found.append(f"_toc.yml names {name}, but {HTML / name}.html is missing")
@@ -100,6 +102,12 @@ def documents(entry: object) -> list[str]:
     return own + [name for value in entry.values() for name in documents(value)]
 
 
+def notebooks_of(names: list[str]) -> list[Path]:
+    """Return the notebooks among documents of _toc.yml."""
+    paths = (ROOT / f"{name}.ipynb" for name in names)
+    return [path for path in paths if path.is_file()]
+
+
 def main() -> int:
     """Build and check; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -108,11 +116,19 @@ def main() -> int:
     arguments = parser.parse_args()
     BUILD.mkdir(exist_ok=True)
     if arguments.links:
-        return 1 if jupyter_book(config(execute=False), "--builder", "linkcheck") else 0
+        return 1 if jupyter_book(config(None), "--builder", "linkcheck") else 0
+    executed = None
+    if not arguments.no_execute:
+        from executed import EXECUTED, bring_up_to_date
+
+        executed = EXECUTED
+        if not bring_up_to_date(notebooks_of(contents())):
+            print("The book was not built.", file=sys.stderr)
+            return 1
     # A warning about a page is printed only when the page is read, so every build reads every page.
     for folder in (HTML, BUILD / ".doctrees"):
         shutil.rmtree(folder, ignore_errors=True)
-    status = jupyter_book(config(not arguments.no_execute), "--warningiserror", "--nitpick")
+    status = jupyter_book(config(executed), "--warningiserror", "--nitpick")
     first = contents()[0]
     if (HTML / "index.html").is_file() and first != "index":
         write_start_page(first)

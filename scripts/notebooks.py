@@ -47,8 +47,8 @@ def notebooks() -> list[Path]:
 # --- run -----------------------------------------------------------------------------------------------------------
 
 
-def execute(path: Path, timeout: int) -> float:
-    """Execute a notebook in place and return the seconds it took; on a failing cell the file stays as it was."""
+def execute(path: Path, timeout: int) -> NotebookNode:
+    """Return a notebook with its outputs made anew; the file stays as it was."""
     import nbclient
 
     notebook = read(path)
@@ -61,12 +61,9 @@ def execute(path: Path, timeout: int) -> float:
         resources={"metadata": {"path": str(path.parent)}},
         coalesce_streams=True,
     )
-    start = time.perf_counter()
     client.execute()
-    seconds = time.perf_counter() - start
     normalise(notebook)
-    path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
-    return seconds
+    return notebook
 
 
 def put_colab_cell(notebook: NotebookNode) -> None:
@@ -194,7 +191,10 @@ def main() -> int:
         cores = keep_to_two_cores()
         for path in paths:
             print(f"executing {path}", flush=True)
-            seconds = execute(path, arguments.timeout)
+            start = time.perf_counter()
+            executed = execute(path, arguments.timeout)
+            seconds = time.perf_counter() - start
+            path.write_text(nbformat.writes(executed) + "\n", encoding="utf-8")
             if path.resolve().parent == BOOK:
                 note_time(path, seconds, cores)
     found = [f"{path}: {text}" for path in paths for text in problems(path)]
