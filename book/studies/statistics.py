@@ -1,13 +1,11 @@
 """Intervals over seeds and tasks, paired differences, and the correction for asking many questions."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from scipy import stats
-from scipy.optimize import brentq
 
 RESAMPLES = 10_000
 CHUNK = 500  # resamples drawn at a time: 500 × 1,000 tasks are 4 MB
@@ -115,15 +113,18 @@ def seeds_needed(means: Sequence[float], effect: float, *, power: float = 0.9, l
     if spread == 0:
         return 2
 
-    def lacking(seeds: float) -> float:
-        """Return how much the chance of showing it falls short: Student's t, moved by the true difference."""
+    def too_few(seeds: int) -> bool:
+        """Return whether they show it too seldom: Student's t, moved by the true difference, must pass its bound."""
         bound, moved = stats.t.ppf(1 - level / 2, seeds - 1), abs(effect) / spread * seeds**0.5
-        return power - float(stats.nct.sf(bound, seeds - 1, moved))
+        return float(stats.nct.sf(bound, seeds - 1, moved)) < power
 
-    enough = 2
-    while lacking(enough) > 0:
-        enough *= 2
-    return enough if enough == 2 else math.ceil(brentq(lacking, enough / 2, enough))
+    low, high = 1, 2
+    while too_few(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if too_few(middle) else (low, middle)
+    return high
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
