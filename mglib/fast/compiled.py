@@ -131,15 +131,10 @@ class CompiledNet:
             thread.join()
         return logits, gates.split(self._gates, 1) if self._gates else ()
 
-    def _arguments(self, room: Tensor, images: Tensor, logits: Tensor, gates: Tensor) -> tuple:
-        return (
-            *self._constants,
-            address(room, self._dtype, room.numel()),
-            address(images, self._dtype, len(images) * self._pixels),
-            ctypes.c_long(len(images)),
-            address(logits, self._dtype, logits.numel()),
-            address(gates, self._dtype, gates.numel()),
-        )
+    def _arguments(self, room: Tensor, images: Tensor, *answers: Tensor) -> tuple:
+        counts = [(room, room.numel()), (images, len(images) * self._pixels), *((to, to.numel()) for to in answers)]
+        room, pixels, logits, gates = (address(tensor, self._dtype, count) for tensor, count in counts)
+        return *self._constants, room, pixels, ctypes.c_long(len(images)), logits, gates
 
     def _keep(self, tensor: Tensor, count: int) -> ctypes.c_void_p:
         self._kept.append(tensor.resolve_neg().contiguous())
