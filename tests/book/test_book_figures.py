@@ -50,7 +50,7 @@ def move(page, figure, handle, name: str, patience: float = 2) -> None:
             break
     else:
         pytest.fail(f"{name}: the arrow keys do not move {called}")
-    for share in (0.6, 0.25):  # of the track's width: one of them is not where the handle is
+    for share in (0.6, 0.1):  # of the track's width: one of them is not where the handle is, even of three places
         by_mouse(page, handle, share)
         if another(page, figure, after_key, patience) != after_key:
             return
