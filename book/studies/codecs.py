@@ -86,7 +86,7 @@ class Rows:
         """Return the rows that were sent, zeros for the others."""
         told, move = safetensors.torch.load(message), {}
         for name, value in like.items():
-            sent = told.get(f"{name}.rows", torch.ones(len(value)))
+            sent = told.get(f"{name}.rows", torch.ones(value.shape[:1]))  # a number alone is a row of none
             move[name] = torch.zeros_like(value)
             move[name][sent.bool()] = told[name]
         return move

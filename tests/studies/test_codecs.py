@@ -53,6 +53,7 @@ def test_rows_lose_nothing(seed, closed):
     move = moves(seed)
     for name in ("b.weight", "a.bias"):
         move[name][list(closed)] = 0
+    move |= {"alone": torch.tensor(0.5), "zero": torch.tensor(0.0)}  # as a learnt rate is
     back = Rows().unpack(Rows().pack(move), move)
     assert all(torch.equal(back[name], value) for name, value in move.items())
 
