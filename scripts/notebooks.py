@@ -60,6 +60,7 @@ def execute(path: Path, timeout: int) -> NotebookNode:
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
         coalesce_streams=True,
+        extra_arguments=["--log-level=ERROR"],  # it would warn of itself among the lines that say how far we are
     )
     client.execute()
     normalise(notebook)
