@@ -1,7 +1,5 @@
-// The theorem's bound on the mean squared gradient, term by term, over the rate of the steps. `root` and `data` come from the page.
-const svg = root.querySelector("svg"), controls = root.querySelector(".mg-controls"), readout = root.querySelector(".mg-readout");
+// The theorem's bound on the mean squared gradient, term by term, over the rate of the steps. `root` and `data` come from the page, the rest from live.js.
 const WIDTH = 540, HEIGHT = 400, LEFT = 56, TOP = 34, RIGHT = 530, FLOOR = 350, RATES = [-5, -1], SIZES = [-3, 3]; // powers of ten
-const BLUE = "var(--mg-open, #2f7fd1)", ORANGE = "var(--mg-accent, #d9730d)", FAINT = "var(--mg-faint, #8a93a0)";
 svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
 svg.setAttribute("role", "group"); // of a handle; a picture holds none
 const state = { steps: data.steps, sampled: data.sampled, rounds: data.rounds, rate: data.rate };
@@ -27,12 +25,6 @@ function bestRate() {
 }
 
 // --- drawing -------------------------------------------------------------------------------------------------------
-const draw = (tag, style, words, parent = svg) => {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(style)) element.setAttribute(name, value);
-  if (words !== undefined) element.textContent = words;
-  return parent.appendChild(element);
-};
 const text = (words, x, y, style = {}) => draw("text", { x, y, "font-size": 19, fill: "currentColor", ...style }, words);
 const across = (rate) => ((Math.log10(rate) - RATES[0]) / (RATES[1] - RATES[0])) * (RIGHT - LEFT);
 const up = (size) => ((SIZES[1] - Math.log10(size)) / (SIZES[1] - SIZES[0])) * (FLOOR - TOP);

@@ -1,5 +1,4 @@
-// Tasks as bowls in the plane: L(p) = ½ (p − c)ᵀ H (p − c). `root` and `data` come from the page.
-const svg = root.querySelector("svg"), controls = root.querySelector(".mg-controls"), readout = root.querySelector(".mg-readout");
+// Tasks as bowls in the plane: L(p) = ½ (p − c)ᵀ H (p − c). `root` and `data` come from the page, the rest from live.js.
 const WIDTH = 540, HEIGHT = 400, SCALE = 66, REACH = [4, 2.9];
 const LETTERS = "ABCDEFGH";
 svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
@@ -24,12 +23,6 @@ const meanLoss = (weights, p) =>
 
 // --- drawing -------------------------------------------------------------------------------------------------------
 const place = ([x, y]) => [WIDTH / 2 + SCALE * x, HEIGHT / 2 - SCALE * y];
-const draw = (tag, attributes, parent = svg) => {
-  const e = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) e.setAttribute(name, value);
-  return parent.appendChild(e);
-};
-const BLUE = "var(--mg-open, #2f7fd1)", ORANGE = "var(--mg-accent, #d9730d)", FAINT = "var(--mg-faint, #8a93a0)";
 
 // The level set ½ pᵀHp = level is an ellipse along the eigenvectors of H.
 const ellipse = (h, centre, level, style) => {

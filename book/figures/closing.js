@@ -1,16 +1,8 @@
-// A drawing, the filters that it opens, and the answer while they close. `root` and `data` come from the page.
-const svg = root.querySelector("svg"), controls = root.querySelector(".mg-controls"), readout = root.querySelector(".mg-readout");
+// A drawing, the filters that it opens, and the answer while they close. `root` and `data` come from the page, the rest from live.js.
 const WIDTH = 540, HEIGHT = 250, CELL = 11, COLUMNS = 4;
-const BLUE = "var(--mg-open, #2f7fd1)", ORANGE = "var(--mg-accent, #d9730d)", FAINT = "var(--mg-faint, #8a93a0)";
 svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
 const orders = Object.keys(data.orders), state = { image: 0, order: orders[0], step: 0 };
 
-const draw = (tag, style, words) => {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(style)) element.setAttribute(name, value);
-  if (words !== undefined) element.textContent = words;
-  svg.append(element);
-};
 const text = (words, x, y, style) => draw("text", { x, y, "font-size": 18, fill: "currentColor", ...style }, words);
 const picture = (pixels, x, y, size) => {
   const each = size / data.side;

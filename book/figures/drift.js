@@ -1,7 +1,5 @@
-// Nodes with bowls of their own take local steps, and a server averages. `root` and `data` come from the page.
-const svg = root.querySelector("svg"), controls = root.querySelector(".mg-controls"), readout = root.querySelector(".mg-readout");
+// Nodes with bowls of their own take local steps, and a server averages. `root` and `data` come from the page, the rest from live.js.
 const WIDTH = 540, HEIGHT = 450, SCALE = 70, MIDDLE = [0, -0.45], EDGE = 14;
-const BLUE = "var(--mg-open, #2f7fd1)", ORANGE = "var(--mg-accent, #d9730d)", FAINT = "var(--mg-faint, #8a93a0)";
 svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
 svg.setAttribute("role", "group"); // of a handle for each node and one for the start
 const AXES = [0, 1], level = AXES.map((k) => data.curvatures.reduce((sum, c) => sum + c[k], 0) / data.curvatures.length);
@@ -37,12 +35,6 @@ function train() {
 
 // --- drawing -------------------------------------------------------------------------------------------------------
 const place = (p) => [WIDTH / 2 + SCALE * (p[0] - MIDDLE[0]), HEIGHT / 2 - SCALE * (p[1] - MIDDLE[1])];
-const draw = (tag, style, words, parent = svg) => {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(style)) element.setAttribute(name, value);
-  if (words !== undefined) element.textContent = words;
-  return parent.appendChild(element);
-};
 const trail = (points) => "M" + points.map((p) => place(p).map((x) => x.toFixed(1)).join(" ")).join("L");
 const ring = (centre, curvature, height, style, parent) => {
   const [cx, cy] = place(centre), [rx, ry] = curvature.map((c) => SCALE * Math.sqrt((2 * height) / c));

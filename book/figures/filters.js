@@ -1,7 +1,5 @@
-// Layers as rows of filters that a click closes, and what is left of their MACs, as areas. `root` and `data` come from the page.
-const svg = root.querySelector("svg"), controls = root.querySelector(".mg-controls"), readout = root.querySelector(".mg-readout");
+// Layers as rows of filters that a click closes, and what is left of their MACs, as areas. `root` and `data` come from the page, the rest from live.js.
 const WIDTH = 540, BESIDE = 16, CELL = WIDTH / BESIDE, LINES = Math.ceil(data.width / BESIDE), BLOCK = 28 + LINES * CELL + 10;
-const BLUE = "var(--mg-open, #2f7fd1)", ORANGE = "var(--mg-accent, #d9730d)", FAINT = "var(--mg-faint, #8a93a0)";
 const gates = data.costs.flatMap((cost, i) => (cost.writes === null ? [] : [i])); // the layers whose filters close
 const UNIT = 0.3, AREAS = gates.length * BLOCK + 34; // pixels to the root of a tap; where the areas begin
 const side = (cost) => UNIT * Math.sqrt(cost.taps), first = data.costs[0], second = data.costs[1];
@@ -21,12 +19,6 @@ const dense = data.costs.reduce((sum, cost) => sum + cost.taps * cost.in_channel
 const told = (n) => n.toLocaleString("en-US");
 
 // --- drawing -------------------------------------------------------------------------------------------------------
-const draw = (tag, style, words, parent = svg) => {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(style)) element.setAttribute(name, value);
-  if (words !== undefined) element.textContent = words;
-  return parent.appendChild(element);
-};
 const text = (words, x, y, style = {}) => draw("text", { x, y, "font-size": 19, fill: "currentColor", ...style }, words);
 const tops = gates.map((_, i) => i * BLOCK);
 const lines = tops.map((top) => text("", 0, top + 19));

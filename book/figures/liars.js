@@ -1,7 +1,5 @@
-// Ten nodes' moves in the plane, some of which lie, and what five means make of them. `root` and `data` come from the page.
-const svg = root.querySelector("svg"), controls = root.querySelector(".mg-controls"), readout = root.querySelector(".mg-readout");
+// Ten nodes' moves in the plane, some of which lie, and what five means make of them. `root` and `data` come from the page, the rest from live.js.
 const SIZE = 440, REACH = data.reach, UNIT = SIZE / (2 * REACH), COUNT = data.moves.length;
-const BLUE = "var(--mg-open, #2f7fd1)", ORANGE = "var(--mg-accent, #d9730d)", FAINT = "var(--mg-faint, #8a93a0)";
 svg.setAttribute("viewBox", `0 0 ${SIZE} ${SIZE + 30}`);
 svg.setAttribute("role", "group"); // of ten sliders; a picture holds none
 
@@ -31,12 +29,6 @@ const lie = () => {
 const place = (p) => {
   const inside = Math.min(1, (0.96 * REACH) / Math.max(Math.abs(p[0]), Math.abs(p[1]), 1e-9));
   return [SIZE / 2 + UNIT * inside * p[0], SIZE / 2 - UNIT * inside * p[1]];
-};
-const draw = (tag, style, words, parent = svg) => {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(style)) element.setAttribute(name, value);
-  if (words !== undefined) element.textContent = words;
-  return parent.appendChild(element);
 };
 const MARKS = {
   mean: "M-8-8L8 8M8-8L-8 8", clipped: "M0-9V9M-9 0H9", median: "M0-9L9 0L0 9L-9 0Z", trimmed: "M-8 7L0-8L8 7Z", Krum: "M-8-7L8-7L0 8Z",

@@ -1,7 +1,5 @@
-// One gate that should say t: its hard loss, the loss on average, and two slopes. `root` and `data` come from the page.
-const svg = root.querySelector("svg"), controls = root.querySelector(".mg-controls"), readout = root.querySelector(".mg-readout");
+// One gate that should say t: its hard loss, the loss on average, and two slopes. `root` and `data` come from the page, the rest from live.js.
 const WIDTH = 540, HEIGHT = 300, LEFT = 30, TOP = 20, [LOW, HIGH] = data.logits, LOSS = [0.4, 1.6];
-const BLUE = "var(--mg-open, #2f7fd1)", ORANGE = "var(--mg-accent, #d9730d)", FAINT = "var(--mg-faint, #8a93a0)";
 svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
 svg.setAttribute("role", "group");
 const state = { z: data.z, t: data.t };
@@ -17,12 +15,6 @@ const straight = (z) => bend(z) * 2 * (gate(z) - state.t);
 // --- drawing -------------------------------------------------------------------------------------------------------
 const across = (z) => LEFT + ((z - LOW) / (HIGH - LOW)) * (WIDTH - LEFT - 10);
 const up = (y) => TOP + ((LOSS[1] - y) / (LOSS[1] - LOSS[0])) * (HEIGHT - TOP - 40);
-const draw = (tag, style, words) => {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(style)) element.setAttribute(name, value);
-  if (words !== undefined) element.textContent = words;
-  return svg.appendChild(element);
-};
 const line = (stroke, width, dashes = "none") => draw("path", { stroke, "stroke-width": width, "stroke-dasharray": dashes, fill: "none" });
 const text = (words, x, y, style) => draw("text", { x, y, "font-size": 18, fill: "currentColor", ...style }, words);
 draw("path", { d: `M${LEFT} ${up(LOSS[0])}H${WIDTH - 10}M${LEFT} ${up(LOSS[0])}V${TOP}`, stroke: FAINT, fill: "none" });

@@ -1,8 +1,6 @@
-// Two stages on L = ½ (θφ − 1)², and the step that the total derivative takes instead. `root` and `data` come from the page.
-const svg = root.querySelector("svg"), controls = root.querySelector(".mg-controls"), readout = root.querySelector(".mg-readout");
+// Two stages on L = ½ (θφ − 1)², and the step that the total derivative takes instead. `root` and `data` come from the page, the rest from live.js.
 const WIDTH = 540, HEIGHT = 440, LEFT = 34, TOP = 6, RIGHT = 534, FLOOR = 386, SCALE = 200, LOW = [-0.1, 0.5];
 const HIGH = [LOW[0] + (RIGHT - LEFT) / SCALE, LOW[1] + (FLOOR - TOP) / SCALE];
-const BLUE = "var(--mg-open, #2f7fd1)", ORANGE = "var(--mg-accent, #d9730d)", FAINT = "var(--mg-faint, #8a93a0)";
 svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
 svg.setAttribute("role", "group"); // of a handle; a picture holds none
 const state = { start: [...data.start], alpha: data.rates[0], beta: data.rates[1], trap: data.trap };
@@ -18,12 +16,6 @@ function stages() {
 }
 
 // --- drawing -------------------------------------------------------------------------------------------------------
-const draw = (tag, style, words, parent = svg) => {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(style)) element.setAttribute(name, value);
-  if (words !== undefined) element.textContent = words;
-  return parent.appendChild(element);
-};
 const across = (theta) => SCALE * (theta - LOW[0]), up = (phi) => FLOOR - TOP - SCALE * (phi - LOW[1]);
 // A plane of its own: what leaves it is cut off at its edge.
 const plane = draw("svg", { x: LEFT, y: TOP, width: RIGHT - LEFT, height: FLOOR - TOP, "aria-hidden": "true" });

@@ -15,7 +15,8 @@ class Live(Captioned):
         """Take the name of a script of this folder and the data it draws; see `Captioned` for the others."""
         super().__init__(caption, alt)
         self._data = json.dumps(data)
-        self._script = (Path(__file__).parent / script).read_text(encoding="utf-8")
+        here = Path(__file__).parent
+        self._script = "".join((here / name).read_text(encoding="utf-8") for name in ("live.js", script))
 
     def _repr_html_(self) -> str:
         # The id depends on what is drawn: two figures of one page stay apart, and a second run changes nothing.

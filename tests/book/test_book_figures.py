@@ -1,6 +1,7 @@
 """Every chapter has a figure that answers to the reader's hand, by mouse and by keyboard, without a kernel."""
 
 import pytest
+from hand import drag_by
 from rendered import CHAPTERS, HTML, PAGES
 
 INTERACTIVE = ".mg-explorer, .mg-live"  # a flip book of widgets; a figure that computes in the page
@@ -50,7 +51,7 @@ def move(page, figure, handle, name: str, patience: float = 2) -> None:
             break
     else:
         pytest.fail(f"{name}: the arrow keys do not move {called}")
-    for share in (0.6, 0.1):  # of the track's width: one of them is not where the handle is, even of three places
+    for share in (0.6, 0.25, 0.1):  # of the track's width: one of them is not where the handle is, even of three places
         by_mouse(page, handle, share)
         if another(page, figure, after_key, patience) != after_key:
             return
@@ -64,12 +65,7 @@ def by_mouse(page, handle, share: float) -> None:
         box = (track.first if track.count() else handle).bounding_box()
         page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
         return
-    box = handle.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 100 * (share - 0.4), y + 5, steps=5)
-    page.mouse.up()
+    drag_by(page, handle, 100 * (share - 0.4), 5)
 
 
 def picture(figure) -> str:

@@ -25,7 +25,7 @@ from studies.bench import Goal, Report, Row, peers
 
 OURS, NESTED = "mglib", "nested autograd, as learn2learn does"
 KINDS = {"plain MAML": "maml", "two stages": "metagater"}  # and their methods
-TARGET, TASKS, EVERY = 0.8, 200, 10  # of the queries right, on so many validation tasks, looked at every so many rounds
+TARGET, TASKS, EVERY = 0.8, 200, 50  # of the queries right, on so many validation tasks, looked at every so many rounds
 
 
 @dataclasses.dataclass(frozen=True)
