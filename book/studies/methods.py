@@ -1,7 +1,7 @@
 """The methods that the tables compare, on what data, and between which settings each of them may choose."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
 from typing import Any
@@ -122,6 +122,20 @@ METHODS = {
     "gumbel": _gated("Gumbel noise in training", like="metagater", estimator="gumbel"),
 }
 ABLATIONS = tuple(name for name, method in METHODS.items() if method.like == "metagater")
+
+LONG = 1500  # rounds, to the plateau of the validation accuracy
+
+
+def _at_length(name: str, **changes: Any) -> Method:
+    """Return a method with learnt rates, trained at length; its gates, if it has any, at a price that follows."""
+    method = METHODS[name]
+    changes = {"rounds": LONG, "learn_rates": True} | ({"price": "dual"} if method.gated else {}) | changes
+    label = f"{method.label}, {LONG:,} rounds" + ("" if changes["learn_rates"] else ", fixed rates")
+    return replace(method, label=label, changes={**method.changes, **changes}, search=(), like=name)
+
+
+METHODS |= {f"{name}-long": _at_length(name) for name in ("metagater", "dense", "slim", "gates-fixed", "static-mask")}
+METHODS["metagater-long-fixed"] = _at_length("metagater", learn_rates=False)
 
 
 def recipe_of(

@@ -132,6 +132,12 @@ TABLES = {
             DENSE,
         ),
         Table(
+            "long",
+            "1,500 rounds and learnt rates, half of the dense MACs, one example a class",
+            (Row("dense-long", budget=1.0), Row("slim-long"), Row("gates-fixed-long"), Row("static-mask-long")),
+            Row("metagater-long"),
+        ),
+        Table(
             "ablations",
             "What each change to the method brings",
             tuple(map(Row, ABLATIONS)),

@@ -32,9 +32,9 @@ def written(mean: float, half: float) -> str:
 
 
 def key_of(data, method, shots=1, budget=None, steps=None) -> tuple:
-    """Return what an accuracy of the tables is of: 600 rounds, one step unless the method takes more."""
+    """Return what an accuracy of the tables is of: one step unless it has more, 600 rounds unless its name says long."""
     budget = budget or (1.0 if method == "dense" else 0.5)
-    return "600 rounds", data, method, shots, budget, 1 if steps is None else steps
+    return "tables", data, method, shots, budget, 1 if steps is None else steps
 
 
 def in_files():
