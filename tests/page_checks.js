@@ -32,6 +32,16 @@ window.pageChecks = (() => {
     return found.slice(0, 5);
   }
 
+  // Formulas wider than their column, of which a part is out of sight.
+  function broken() {
+    const found = [];
+    for (const e of document.querySelectorAll("article mjx-container")) {
+      const room = e.closest("p, li, dd, td, div.math, figcaption")?.clientWidth, width = e.querySelector("mjx-math")?.getBoundingClientRect().width;
+      if (room && width > room + 1 && !e.closest("table")) found.push(`a formula is ${Math.round(width - room)} px too wide: ` + (e.querySelector("mjx-assistive-mml")?.textContent ?? "").slice(0, 80));
+    }
+    return found.slice(0, 5);
+  }
+
   // Labels of figures too small to read: their size in the drawing times the scale at which it is shown.
   function small() {
     const found = [];
@@ -117,5 +127,5 @@ window.pageChecks = (() => {
     return seen.map((e) => (e.tagName == "CANVAS" ? e.toDataURL() : e.outerHTML)).join("\n");
   }
 
-  return { layout, clipped, raw, small, content, contrast, accessibility, picture };
+  return { layout, clipped, broken, raw, small, content, contrast, accessibility, picture };
 })();

@@ -3,6 +3,7 @@
 import pytest
 from rendered import AXE, NARROW, PAGES, WIDE, theme_of
 
+SIZED = "...pageChecks.clipped(), ...pageChecks.small(), ...pageChecks.broken()"  # what the theme does not change
 WORD = 400 * "w"  # no room for it in a line
 
 
@@ -20,7 +21,7 @@ class Page:
             for size in (WIDE, NARROW):
                 page.set_viewport_size(size)
                 found = page.evaluate("[...pageChecks.layout(), ...pageChecks.contrast()]")
-                found += page.evaluate("[...pageChecks.clipped(), ...pageChecks.small()]") if theme == "light" else []
+                found += page.evaluate(f"[{SIZED}]") if theme == "light" else []
                 if (theme == "light") == (size is WIDE):
                     page.wait_for_timeout(400)  # the theme moves its columns and looks for boxes that scroll
                     found += page.evaluate("pageChecks.accessibility()")
@@ -95,10 +96,11 @@ def test_axe_sees_what_is_wrong(visit):
             "out of sight",
         ),
         ("small", "<figure class=mg-figure><svg><text y=9 font-size=9>low</text></svg></figure>", "9.0 px, low"),
+        ("broken", "<p><mjx-container><mjx-math style='display: inline-block; width: 999px'>", "px too wide"),
         ("clipped", "<div style='overflow: hidden'><table><td>" + WORD, "are cut off"),
     ],
 )
-def test_raw_formulas_small_labels_and_clipped_output_are_seen(visit, check, worse, complaint):
+def test_raw_and_wide_formulas_small_labels_and_clipped_output_are_seen(visit, check, worse, complaint):
     page, _ = visit(PAGES[0], viewport=WIDE)
     assert not any(complaint in found for found in page.evaluate(f"pageChecks.{check}()"))
     page.evaluate(f'document.querySelector("article").insertAdjacentHTML("beforeend", "{worse}")')
