@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from mglib import Run, adapt, set_up
-from mglib.show import show_gate_map
 from studies import TABLES, table_rows
 from studies.methods import METHODS
 from studies.scoreboard import LEVEL, scoreboard
@@ -75,6 +74,8 @@ def reproduce(name: str, options: str) -> None:
 
 def draw_picture() -> None:
     """Draw the README's gate map: what the glyph network opens for a script that it never saw."""
+    from mglib.show import show_gate_map  # the other commands draw nothing and wait for no matplotlib
+
     run = Run(ROOT / "runs" / "glyphs" / "gated-50")
     if not run.finished:
         return

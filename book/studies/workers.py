@@ -56,7 +56,7 @@ def run_jobs(function: Callable[[Job], Any], jobs: Sequence[Job], workers: int) 
 
 def _start(function: Callable[[Job], Any], started: dict[Connection, BaseProcess]) -> Connection:
     """Start a worker, note it, and return the connection to it."""
-    context = worker_context("mglib.training")
+    context = worker_context("studies.reproduce")
     ours, theirs = context.Pipe()
     started[ours] = context.Process(target=_work, args=(theirs, function))
     with interrupts_held():
