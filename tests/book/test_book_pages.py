@@ -97,10 +97,11 @@ def test_axe_sees_what_is_wrong(visit):
         ),
         ("small", "<figure class=mg-figure><svg><text y=9 font-size=9>low</text></svg></figure>", "9.0 px, low"),
         ("broken", "<p><mjx-container><mjx-math style='display: inline-block; width: 999px'>", "px too wide"),
+        ("contrast", "<div class=highlight><pre><span class=k style='color: #999'>def", "contrast 2."),
         ("clipped", "<div style='overflow: hidden'><table><td>" + WORD, "are cut off"),
     ],
 )
-def test_raw_and_wide_formulas_small_labels_and_clipped_output_are_seen(visit, check, worse, complaint):
+def test_what_would_be_hard_to_read_is_seen(visit, check, worse, complaint):
     page, _ = visit(PAGES[0], viewport=WIDE)
     assert not any(complaint in found for found in page.evaluate(f"pageChecks.{check}()"))
     page.evaluate(f'document.querySelector("article").insertAdjacentHTML("beforeend", "{worse}")')
