@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(8, os.cpu_count() + 1))")
 NBVAL = --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 600
+LINT = $(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/codespell && \
+	$(BIN)/python scripts/notebooks.py check && $(BIN)/python scripts/back_matter.py check
 PARALLEL = -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 ifeq ($(OS),Windows_NT)
@@ -43,18 +45,14 @@ pdf: $(VENV)/.test-stamp _build/html.stamp ## print the rendered book into _buil
 test: $(VENV)/.test-stamp _build/html.stamp ## run the unit, property, browser and notebook tests, and lint
 	@status=0; \
 	$(BIN)/python -m pytest $(PARALLEL) $(NBVAL) tests book || status=1; \
-	$(MAKE) --no-print-directory lint || status=1; \
+	$(LINT) || status=1; \
 	exit $$status
 
 test-fast: $(VENV)/.test-stamp ## run what a developer waits for: the library's quick tests, without browser and notebooks
 	$(BIN)/python -m pytest -q $(PARALLEL) -m "not slow and not browser and not realdata" tests/library
 
 lint: $(VENV)/.test-stamp ## check style, spelling and that notebooks and back matter are as `make notebooks` leaves them
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/codespell
-	$(BIN)/python scripts/notebooks.py check
-	$(BIN)/python scripts/back_matter.py check
+	@$(LINT)
 
 notebooks: $(VENV)/.test-stamp ## format and re-execute the notebooks in place, write the pages made of them
 	$(BIN)/ruff format book
