@@ -120,7 +120,7 @@ def show_choices(histories: Mapping[str, Tensor], needed: Tensor, caption: str =
     np.atleast_1d(axes)[-1].set_xlabel("step")
     alt = (
         f"{len(histories)} strips, one row for each of {len(needed)} gates, of which {count} are needed, one column "
-        f"a step; filled where the gate is open. All start open. In the last sixth of the steps: {'; '.join(told)}."
+        f"per step; filled where the gate is open. All start open. In the last sixth of the steps: {'; '.join(told)}."
     )
     return Figure(drawing, caption, alt)
 

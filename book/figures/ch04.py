@@ -181,7 +181,7 @@ def show_twins(pairs: Sequence[tuple[Tensor, Tensor, str, float]], caption: str 
         axes.text(left + 1, top + 1.02, f"{script}\n{correlation:.2f}", ha="center", va="top", fontsize=10)
     _frame_of(axes, 2.35 * columns - 0.35, 1.9 * rows)
     told, least = ", ".join(dict.fromkeys(pair[2] for pair in pairs)), min(pair[3] for pair in pairs)
-    alt = f"{len(pairs)} pairs of characters, each held-out one, in another colour, beside its twin out of {told}."
+    alt = f"{len(pairs)} pairs of characters, each held-out one in another colour, beside its trained twin from {told}."
     alt += f" The least alike correlate by {least:.2f}."
     return Figure(drawing, caption, alt)
 
@@ -214,8 +214,8 @@ def show_likeness(glyphs: Tensor, likeness: Sequence[float], threshold: float, c
     axes.set_xticks(ticks, [f"{threshold + width * tick:.1f}" for tick in ticks])
     axes.set_xlabel("likeness to the most similar trained character")
     alt = (
-        f"Held-out characters in heaps, from unlike (left) to like a trained one (right). A dashed line at "
-        f"{threshold:.2f} cuts off the right end: {count} of {len(likeness)} characters lie beyond it and are dropped."
+        f"Held-out characters piled up by likeness to a trained one, lowest on the left. A dashed line at "
+        f"{threshold:.2f} cuts off the right end: {count} of {len(likeness)} characters are right of it and dropped."
     )
     return Figure(drawing, caption, alt)
 

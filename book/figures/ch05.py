@@ -83,8 +83,8 @@ def show_correction(
     axis.set_xlim(middle[0] - 1.75 * reach, middle[0] + 1.75 * reach)
     cosine = gradient @ (gradient + correction) / np.linalg.norm(gradient) / np.linalg.norm(gradient + correction)
     alt = (
-        "Level lines of one task's bowl, a start and one step down. From where it lands an arrow points downhill. Put "
-        "at the start, dashed, it differs from the exact direction, another arrow: the angle between them is "
+        "Level lines of one task's bowl, a start and one step down. From its end an arrow points downhill. "
+        "Put at the start, dashed, it differs from the exact direction, another arrow: the angle between them is "
         f"{np.degrees(np.arccos(np.clip(cosine, -1, 1))):.0f} degrees."
     )
     return Figure(drawing, caption, alt)

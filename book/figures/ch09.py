@@ -49,7 +49,7 @@ def show_arcs(edges: Sequence[tuple[int, int]], spans: Mapping[str, int], captio
     axes.set_ylim(-0.3 * height, 1.02 * height)
     told = ", ".join(f"{name} {count:,}" for name, count in spans.items())
     alt = (
-        f"Nodes of a graph on one line in the order of their making, joined by arcs. Nodes by part: {told}. Of "
+        f"Nodes of a graph on one line, in the order they were made, joined by arcs. Nodes by part: {told}. Of "
         f"{len(pairs):,} arcs {int(far.sum()):,} reach back into an earlier part, the longest over {reach:,} nodes."
     )
     return Figure(drawing, caption, alt)

@@ -72,7 +72,7 @@ def show_trials(rows: Mapping[str, Sequence[Mapping]], caption: str = "") -> Fig
     name_rows(axis, list(rows), LINE)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("accuracy on validation nodes")
-    return Figure(drawing, caption, f"A row of dots a method, one a trial, one ringed. {'; '.join(told)}.")
+    return Figure(drawing, caption, f"A row of dots per method, a dot per trial, one ringed. {'; '.join(told)}.")
 
 
 @page_style

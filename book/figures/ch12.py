@@ -212,6 +212,6 @@ def show_likes(
     axis.set_ylabel(names[1])
     alt = (
         f"{len(x)} points, a pair of scripts each, {names[1]} against {names[0]}: overlap from {y.min():.2f} to "
-        f"{y.max():.2f}. In place of {len(shown)} points stand the pairs themselves, a character of each."
+        f"{y.max():.2f}. {len(shown)} points are drawn as the pairs themselves, a character of each script."
     )
     return Figure(drawing, caption, alt)

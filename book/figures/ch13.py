@@ -116,7 +116,7 @@ def show_fans(start: Tensor, walks: Mapping[str, Tensor], radii: Sequence[float]
     axis.plot(0, 0, "o", color=INK, markersize=8)
     axis.autoscale_view()
     alt = (
-        f"From one point {len(walks)} nodes walk {len(walk) - 1} steps into different directions; before each lies an "
+        f"From one point {len(walks)} nodes take {len(walk) - 1} steps in different directions; in front of each is an "
         f"arc that it does not reach. The walks cover {min(shares):.0%} to {max(shares):.0%} of the way to their arcs."
     )
     return Figure(drawing, caption, alt)
@@ -234,7 +234,7 @@ def show_gradient_sizes(panels: Mapping[str, Mapping[str, dict]], label: str, ca
         axis.set_ylabel(label)
     axis.set_xlabel("rounds")
     axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= rounds[-1]])
-    alt = f"Lines over rounds, dots for seeds, of the {label}. {'; '.join(told)}."
+    alt = f"{label} over rounds: lines, with dots for seeds. {'; '.join(told)}."
     return Figure(drawing, caption, alt)
 
 

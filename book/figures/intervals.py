@@ -41,7 +41,7 @@ def show_rows(groups: Mapping[str, Sequence[Mapping]], caption: str = "", chance
         axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
     axes[-1, 0].set_xlabel("accuracy" if chance is None else "accuracy; dotted: chance")
-    alt = f"Marks with 95 % intervals; a dashed line stands at each group's first row. {'; '.join(told)}."
+    alt = f"Marks with 95 % intervals; a dashed line marks each group's first row. {'; '.join(told)}."
     return Figure(drawing, caption, alt)
 
 

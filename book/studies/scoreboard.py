@@ -45,14 +45,14 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
 
     rows = (
         ("1. The exact gradient for both beats its first-order shortcut", leads("first-order"), TABLE),
-        ("2. One start serves nodes never met: right after a step, chance is 20 %", _right(base), TABLE),
-        ("2. … and, at least above chance, their new classes", _right(rows_of("unseen")), UNSEEN_SETS),
+        ("2. One start serves nodes never met: accuracy after one step, where chance is 20 %", _right(base), TABLE),
+        ("2. … and new classes, with accuracy above chance", _right(rows_of("unseen")), UNSEEN_SETS),
         ("2. The meta-learnt start beats one that was trained to name all classes", leads("fedavg"), RIVALS),
         ("3. Half of the MACs cost at most half a point against the dense network", leads("dense", -0.005), GOALS),
         ("3. At equal MACs, gates beat a slim network by two points", leads("slim", 0.02), GOALS),
         ("3. Half of the filters take at most half of the dense network's time", [_time()], TIME),
         ("4. The learnt gates choose better than chance", [_swapped("random, one order", 0.0)], SWAPS),
-        ("4. They beat one mask put in their place by two points", [_swapped("one mask for all", 0.02)], SWAPS),
+        ("4. They beat one fixed mask in their place by two points", [_swapped("one mask for all", 0.02)], SWAPS),
         ("4. They beat a mask learnt with the network", leads("static-mask"), TABLE),
         ("5. One step adapts: gained over no step", [compared(_stepped(steps, data, 0), -1) for data in DATA], STEPS),
         (
@@ -63,7 +63,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("5. The second stage, which moves the gates, brings accuracy", leads("gates-fixed"), STAGES),
         ("5. … at least a point where nodes are asked different things", [_asked(0.12), _asked(0.25)], LABELS),
         ("6. Training the gated network lowers its loss", [_fallen("loss", slice(0, 1), slice(-1, None))], SLOPES),
-        ("6. … and its squared gradient to the end", [_fallen("squared_norm", slice(1, 6), slice(6, None))], SLOPES),
+        ("6. … and its squared gradient, to the end", [_fallen("squared_norm", slice(1, 6), slice(6, None))], SLOPES),
         ("7. MetaGater beats pFedMe", leads("pfedme"), TABLE),
         ("7. MetaGater beats ANIL", leads("anil"), TABLE),
         ("7. MetaGater beats Per-FedAvg", leads("per-fedavg"), TABLE),

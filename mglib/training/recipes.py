@@ -97,6 +97,8 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
                 )
         gone = {*_GONE, *_KNOBS_OF_STUDIES} - {*known, *cls.RENAMED}
         today = {cls.RENAMED.get(name, name): value for name, value in settings.items() if name not in gone}
+        if unknown := sorted(today.keys() - known):
+            raise ValueError(f"a recipe has no setting `{unknown[0]}`")
         return {name: cls.depth if (name, value) == ("depth", None) else value for name, value in today.items()}
 
     def save(self, path: str | os.PathLike) -> None:

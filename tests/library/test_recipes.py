@@ -158,6 +158,8 @@ def test_an_older_file_is_read_where_it_says_no_more_than_a_recipe():
     for name, value in (("attack", "drift"), ("architecture", "residual")):
         with pytest.raises(ValueError, match=rf"`{name}` \(='{value}'\) is no setting of a recipe"):
             Recipe.loads(json.dumps(fields | {name: value}))
+    with pytest.raises(ValueError, match="a recipe has no setting `run`"):
+        Recipe.loads(json.dumps(fields | {"run": "anything"}))
 
 
 def test_each_room_checks_its_own_settings_without_the_others():
