@@ -78,7 +78,10 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
             ValueError: if it is no JSON, or holds settings or values that a recipe cannot have.
         """
         try:
-            return cls(**cls.of_today(json.loads(text)))
+            settings = cls.of_today(json.loads(text))
+            if unknown := sorted(settings.keys() - {field.name for field in dataclasses.fields(cls)}):
+                raise ValueError(f"a recipe has no setting `{unknown[0]}`")
+            return cls(**settings)
         except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"no recipe ({error})") from error
 
@@ -97,8 +100,6 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
                 )
         gone = {*_GONE, *_KNOBS_OF_STUDIES} - {*known, *cls.RENAMED}
         today = {cls.RENAMED.get(name, name): value for name, value in settings.items() if name not in gone}
-        if unknown := sorted(today.keys() - known):
-            raise ValueError(f"a recipe has no setting `{unknown[0]}`")
         return {name: cls.depth if (name, value) == ("depth", None) else value for name, value in today.items()}
 
     def save(self, path: str | os.PathLike) -> None:
