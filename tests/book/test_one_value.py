@@ -33,7 +33,7 @@ def written(mean: float, half: float) -> str:
 
 def key_of(data, method, shots=1, budget=None, steps=None) -> tuple:
     """Return what an accuracy of the tables is of: one step if it says none, 600 rounds unless its name says long."""
-    budget = budget or (1.0 if method == "dense" else 0.5)
+    budget = budget or (1.0 if method.startswith("dense") else 0.5)
     return "tables", data, method, shots, budget, 1 if steps is None else steps
 
 
