@@ -86,7 +86,7 @@ window.pageChecks = (() => {
     return found;
   }
 
-  // Text of our own figures and of code that nearly has the colour of its ground: axe sees neither, as it is asked below.
+  // Text of our own figures and of code that nearly has the colour of its ground: axe is shown neither.
   function contrast() {
     const numbers = (colour) => colour.match(/[\d.]+/g).map(Number);
     const ground = (e) => {
@@ -115,11 +115,11 @@ window.pageChecks = (() => {
   async function accessibility() {
     for (const e of document.querySelectorAll("details")) e.open = true;
     for (const a of document.getAnimations()) a.finish(); // half-faded text has half its contrast
-    // Three quarters of its time would go into the pieces of code and of formulas, which it cannot tell from text.
-    const pieces = [...document.querySelectorAll(".highlight pre, mjx-math")].map((e) => [e, [...e.childNodes]]);
-    for (const [e] of pieces) e.textContent = e.tagName == "PRE" ? e.textContent : "";
+    // Half of its time and more would go into the pieces of code, whose colours are compared above.
+    const listings = [...document.querySelectorAll(".highlight pre")].map((e) => [e, [...e.childNodes]]);
+    for (const [e] of listings) e.textContent = e.textContent;
     const { violations } = await axe.run(document, { resultTypes: ["violations"] });
-    for (const [e, nodes] of pieces) e.replaceChildren(...nodes);
+    for (const [e, nodes] of listings) e.replaceChildren(...nodes);
     const grave = violations.filter((v) => ["serious", "critical"].includes(v.impact));
     return grave.flatMap((v) => v.nodes.slice(0, 5).map((n) => `axe ${v.id}, ${v.impact}: ${n.target.join(" ")}: ${n.html.slice(0, 160)}`));
   }

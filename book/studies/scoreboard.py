@@ -21,6 +21,7 @@ STAGES = "[chapter 10](10_one_step_on_a_new_node.ipynb#four-orders)"
 TABLE = "[chapter 11](11_against_its_relatives.ipynb#the-table)"
 RIVALS = "[chapter 11](11_against_its_relatives.ipynb#the-rival-that-knows-names)"
 GOALS = "[chapter 11](11_against_its_relatives.ipynb#met-or-missed)"
+LONGER = "[chapter 11](11_against_its_relatives.ipynb#would-longer-training-change-this)"
 SWAPS = "[chapter 12](12_what_the_meta_gates_know.ipynb#somebody-else-chooses)"
 LABELS = "[chapter 19](19_when_the_labels_decide.ipynb#five-trainings-each)"
 SLOPES = "[chapter 13](13_does_it_converge.ipynb#what-the-deep-net-does)"
@@ -38,10 +39,14 @@ class Measured(NamedTuple):
 
 def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
     """Return the table; rows_of: a name in `studies.TABLES` to the rows that `table_rows` reads from the files."""
-    base, steps = rows_of("baselines"), rows_of("steps")
+    base, steps, long = rows_of("baselines"), rows_of("steps"), rows_of("long")
 
     def leads(method: str, least: float = 0.0) -> list[Measured]:
         return [compared(_row(base, data, method), -1, least) for data in DATA]
+
+    def leads_at_length(method: str, least: float = 0.0) -> list[Measured]:
+        rows = [row for row in long if row["method"] == method and row["difference"] is not None]
+        return [compared(row, -1, least) for row in rows]
 
     rows = (
         ("1. The exact gradient for both beats its first-order shortcut", leads("first-order"), TABLE),
@@ -49,7 +54,10 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("2. … and new classes, with accuracy above chance", _right(rows_of("unseen")), UNSEEN_SETS),
         ("2. The meta-learnt start beats one that was trained to name all classes", leads("fedavg"), RIVALS),
         ("3. Half of the MACs cost at most half a point against the dense network", leads("dense", -0.005), GOALS),
+        ("3. … after 1,500 rounds with learnt rates", leads_at_length("dense-long", -0.005), LONGER),
         ("3. At equal MACs, gates beat a slim network by two points", leads("slim", 0.02), GOALS),
+        ("3. … after 1,500 rounds with learnt rates", leads_at_length("slim-long", 0.02), LONGER),
+        ("3. … and by anything at all", leads_at_length("slim-long"), LONGER),
         ("3. Half of the filters take at most half of the dense network's time", [_time()], TIME),
         ("4. The learnt gates choose better than chance", [_swapped("random, one order", 0.0)], SWAPS),
         ("4. They beat one fixed mask in their place by two points", [_swapped("one mask for all", 0.02)], SWAPS),
