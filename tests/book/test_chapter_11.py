@@ -157,6 +157,10 @@ def test_what_the_prose_tells_apart_the_table_tells_apart():
 
 
 def test_the_prose_counts_goals_as_they_are_printed():
-    found = re.findall(r"^  [1-4].*: (\w+)$", PRINTED, re.M)
+    before, after = PRINTED.split("glyphs, metagater-long:")
+    found, longer = (re.findall(r"^  [1-4].*: (\w+)$", printed, re.M) for printed in (before, after))
     assert [found.count(word) for word in ("met", "open", "MISSED")] == [0, 7, 5]
     assert "of twelve, seven are open and five missed" in PROSE
+    assert longer == ["open", "MISSED"]
+    assert "goal 2 is **missed** there" in PROSE
+    assert "goal 1 stays open" in PROSE
