@@ -200,10 +200,8 @@ def _records(row: Row, kept: Mapping[Cell, dict[str, Any] | None], seeds: Sequen
 
 def _matrix(shares: Mapping[int, np.ndarray]) -> np.ndarray | None:
     """Stack the seeds' tasks, as many as each seed has: task t is drawn by (seed, t), however many follow."""
-    if not shares:
-        return None
-    tasks = min(map(len, shares.values()))
-    return np.stack([values[:tasks] for values in shares.values()])
+    tasks = min(map(len, shares.values()), default=0)
+    return np.stack([values[:tasks] for values in shares.values()]) if shares else None
 
 
 def _paired(shares: Mapping[int, np.ndarray], reference: Mapping[int, np.ndarray]) -> np.ndarray | None:
