@@ -35,9 +35,10 @@ window.pageChecks = (() => {
   // Formulas wider than their column, of which a part is out of sight.
   function broken() {
     const found = [];
-    for (const e of document.querySelectorAll("article mjx-container")) {
-      const room = e.closest("p, li, dd, td, div.math, figcaption")?.clientWidth, width = e.querySelector("mjx-math")?.getBoundingClientRect().width;
-      if (room && width > room + 1 && !e.closest("table")) found.push(`a formula is ${Math.round(width - room)} px too wide: ` + (e.querySelector("mjx-assistive-mml")?.textContent ?? "").slice(0, 80));
+    for (const e of document.querySelectorAll("article :not(table *) > mjx-container")) {
+      const room = e.closest("p, li, dd, div.math, figcaption")?.clientWidth;
+      const beyond = e.querySelector("mjx-math")?.getBoundingClientRect().width - room;
+      if (room && beyond > 1) found.push(`a formula is ${Math.round(beyond)} px too wide: ` + e.textContent.slice(0, 80));
     }
     return found.slice(0, 5);
   }

@@ -123,19 +123,17 @@ METHODS = {
 }
 ABLATIONS = tuple(name for name, method in METHODS.items() if method.like == "metagater")
 
-LONG = 1500  # rounds, to the plateau of the validation accuracy
+LONG = 1500  # rounds
 
 
-def _at_length(name: str, **changes: Any) -> Method:
+def _at_length(name: str) -> Method:
     """Return a method with learnt rates, trained at length; its gates, if it has any, at a price that follows."""
     method = METHODS[name]
-    changes = {"rounds": LONG, "learn_rates": True} | ({"price": "dual"} if method.gated else {}) | changes
-    label = f"{method.label}, {LONG:,} rounds" + ("" if changes["learn_rates"] else ", fixed rates")
-    return replace(method, label=label, changes={**method.changes, **changes}, search=(), like=name)
+    changes = {**method.changes, "rounds": LONG, "learn_rates": True} | ({"price": "dual"} if method.gated else {})
+    return replace(method, label=f"{method.label}, {LONG:,} rounds", changes=changes, search=(), like=name)
 
 
 METHODS |= {f"{name}-long": _at_length(name) for name in ("metagater", "dense", "slim", "gates-fixed", "static-mask")}
-METHODS["metagater-long-fixed"] = _at_length("metagater", learn_rates=False)
 
 
 def recipe_of(

@@ -78,7 +78,10 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
             ValueError: if it is no JSON, or holds settings or values that a recipe cannot have.
         """
         try:
-            return cls(**cls.of_today(json.loads(text)))
+            settings = cls.of_today(json.loads(text))
+            if unknown := settings.keys() - {field.name for field in dataclasses.fields(cls)}:
+                raise ValueError(f"a recipe has no setting `{min(unknown)}`")
+            return cls(**settings)
         except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"no recipe ({error})") from error
 
@@ -87,7 +90,7 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
         """Return what an older file says in today's settings.
 
         Raises:
-            ValueError: if it says what recipes cannot say (any more, or outside of the studies).
+            ValueError: if it says what recipes cannot say any more, or only those of the studies.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         for name, nothing in _GONE.items():
@@ -95,8 +98,6 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
                 raise ValueError(f"`{name}` (={settings[name]!r}) is no setting of a recipe, or of the studies alone")
         gone = {*_GONE, *_KNOBS_OF_STUDIES} - {*known, *cls.RENAMED}
         today = {cls.RENAMED.get(name, name): value for name, value in settings.items() if name not in gone}
-        if unknown := today.keys() - known:
-            raise ValueError(f"a recipe has no setting `{min(unknown)}`")
         return {name: cls.depth if (name, value) == ("depth", None) else value for name, value in today.items()}
 
     def save(self, path: str | os.PathLike) -> None:
