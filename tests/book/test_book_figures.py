@@ -1,5 +1,7 @@
 """Every chapter has a figure that answers to the reader's hand, by mouse and by keyboard, without a kernel."""
 
+from itertools import cycle
+
 import pytest
 from hand import drag_by
 from rendered import CHAPTERS, HTML, PAGES
@@ -17,10 +19,12 @@ def interactive_pages() -> list[str]:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("origin", ["file", "http"])
-@pytest.mark.parametrize("page_name", interactive_pages())
+@pytest.mark.parametrize(("page_name", "origin"), zip(interactive_pages(), cycle(["file", "http"])))
 def test_figures_move_without_a_kernel(visit, page_name, origin):
-    """Each handle brings up another picture by the arrow keys and by the mouse, and so does a Play button."""
+    """Each handle brings up another picture by the arrow keys and by the mouse, and so does a Play button.
+
+    Every second page comes from disk, the others from a server; both kinds of figure are on either.
+    """
     page, wrong = visit(page_name, origin)
     figures = page.locator(INTERACTIVE).all()
     assert figures, f"{page_name} has no interactive figure (class mg-explorer or mg-live)"
