@@ -73,15 +73,41 @@ function openBoxesToKeys() {
   }
 }
 
-// No label is smaller than this many pixels: a narrow window shows a part of a wide figure, and the rest by a swipe.
-const LEAST = 11;
+// No label is smaller than this many pixels. Where a figure is drawn too small for that, its small labels grow, by so
+// much at most. Where they would meet or leave the figure, the window shows a part of it, and the rest by a swipe.
+const LEAST = 11, GROWTH = 1.3;
 
 function keepLabelsLegible() {
-  for (const svg of document.querySelectorAll("figure.mg-figure > svg[viewBox]:not([style*=min-width])")) {
+  for (const svg of document.querySelectorAll("figure.mg-figure > svg[viewBox]")) {
     const labels = [...svg.querySelectorAll("text")].filter((text) => text.textContent.trim());
-    const smallest = Math.min(...labels.map((text) => parseFloat(getComputedStyle(text).fontSize)));
-    if (labels.length) svg.style.minWidth = `${Math.ceil((svg.viewBox.baseVal.width * LEAST) / smallest)}px`;
+    const { paddingLeft, paddingRight } = getComputedStyle(svg.parentElement), { width } = svg.viewBox.baseVal;
+    const room = Math.floor(svg.parentElement.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight));
+    if (!labels.length || room <= 0 || (svg.dataset.room == room && labels.every((text) => text.dataset.size))) continue;
+    svg.dataset.room = room;
+    for (const text of labels) text.dataset.size ??= parseFloat(getComputedStyle(text).fontSize);
+    const smallest = Math.min(...labels.map((text) => text.dataset.size));
+    const fit = (growth) => {
+      const shown = Math.max(room, (width * LEAST) / (smallest * growth)), least = (width * LEAST) / shown;
+      for (const text of labels) text.style.fontSize = `${Math.max(text.dataset.size, least)}px`;
+      svg.style.minWidth = shown > room ? `${Math.ceil(shown)}px` : "";
+      return crowded(svg, labels);
+    };
+    const before = fit(1);
+    if (svg.style.minWidth && fit(GROWTH) > before) fit(1);
   }
+}
+
+// How many labels leave their figure, and how many pairs of them meet.
+function crowded(svg, labels) {
+  const figure = svg.getBoundingClientRect(), boxes = labels.map((text) => text.getBoundingClientRect());
+  const area = ({ width, height }) => width * height;
+  const meet = (a, b) => {
+    const width = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    return width > 0 && height > 0 && width * height > 0.12 * Math.min(area(a), area(b));
+  };
+  const outside = boxes.filter((box) => box.right > figure.right + 2 || box.left < figure.left - 2);
+  return outside.length + boxes.flatMap((a, i) => boxes.slice(0, i).filter((b) => meet(a, b))).length;
 }
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -100,6 +126,7 @@ document.addEventListener("DOMContentLoaded", () => {
   new ResizeObserver(look).observe(article); // formulas, figures, fonts and the window change its size
   // The theme does the same for code, a moment after the window has changed, and may still see what was before.
   new MutationObserver(openBoxesToKeys).observe(article, { subtree: true, attributeFilter: ["tabindex"] });
+  new MutationObserver(keepLabelsLegible).observe(article, { subtree: true, childList: true }); // another frame
 });
 
 // Paper is light, and nothing on it can be opened.

@@ -116,10 +116,11 @@ window.pageChecks = (() => {
   async function accessibility() {
     for (const e of document.querySelectorAll("details")) e.open = true;
     for (const a of document.getAnimations()) a.finish(); // half-faded text has half its contrast
+    // `preload` would fetch style sheets a second time, for rules about turned screens; from disk a browser refuses.
     // Half of its time and more would go into the pieces of code, whose colours are compared above.
     const listings = [...document.querySelectorAll(".highlight pre")].map((e) => [e, [...e.childNodes]]);
     for (const [e] of listings) e.textContent = e.textContent;
-    const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+    const { violations } = await axe.run(document, { resultTypes: ["violations"], preload: false });
     for (const [e, nodes] of listings) e.replaceChildren(...nodes);
     const grave = violations.filter((v) => ["serious", "critical"].includes(v.impact));
     return grave.flatMap((v) => v.nodes.slice(0, 5).map((n) => `axe ${v.id}, ${v.impact}: ${n.target.join(" ")}: ${n.html.slice(0, 160)}`));
