@@ -115,6 +115,8 @@ window.pageChecks = (() => {
   // Serious and critical findings of axe-core, with everything open that a reader can open.
   async function accessibility() {
     for (const e of document.querySelectorAll("details")) e.open = true;
+    const drawn = new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    await Promise.race([drawn, new Promise((done) => setTimeout(done, 2000))]); // boxes that scroll open to keys
     for (const a of document.getAnimations()) a.finish(); // half-faded text has half its contrast
     // `preload` would fetch style sheets a second time, for rules about turned screens; from disk a browser refuses.
     // Half of its time and more would go into the pieces of code, whose colours are compared above.

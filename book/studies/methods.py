@@ -79,7 +79,7 @@ def _gated(label: str, search: tuple[Changes, ...] = _RATES, like: str | None = 
 METHODS = {
     "metagater": _gated("MetaGater, two stages"),
     "metagater-named": _gated(
-        "MetaGater beside a classifier of named classes",
+        "MetaGater with names",
         _grid(classifier_weight=(1.0, 3.0), local_steps=(1, 2)),
         method="metagater-named",
         batch=50,

@@ -19,7 +19,7 @@ def interactive_pages() -> list[str]:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("page_name", "origin"), zip(interactive_pages(), cycle(["file", "http"])))
+@pytest.mark.parametrize(("page_name", "origin"), list(zip(interactive_pages(), cycle(["file", "http"]))))
 def test_figures_move_without_a_kernel(visit, page_name, origin):
     """Each handle brings up another picture by the arrow keys and by the mouse, and so does a Play button.
 
