@@ -22,6 +22,7 @@ from sphinx.application import Sphinx
 
 EXERCISE = re.compile(r"(\d+)\.")
 FIELD = re.compile(r"(\w+(?:, \w+)*): (\S.*)")
+CHOICE = re.compile(r"([\w:-]+(?:, [\w:-]+)*): (\S.*)")
 SECTION = re.compile(r"(Raises|Returns):")
 
 PARAMETER_LIST = re.compile(r"<dl>\s*(<dd>.*?)</dl>", re.DOTALL)
@@ -88,10 +89,14 @@ def write_docstring(app: Sphinx, what: str, name: str, obj: object, options: obj
 def markup(lines: list[str]) -> list[str]:
     """Return a docstring's lines as reStructuredText."""
     out: list[str] = []
-    inside = ""  # the field list that is being written
+    inside, choices = "", 0  # the field list that is being written; how far a parameter's choices are indented
     for line in lines:
         line = re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line)
-        section, field = SECTION.fullmatch(line), FIELD.fullmatch(line)
+        text = line.strip()
+        indented, section, field = line.index(text), SECTION.fullmatch(line), FIELD.fullmatch(line)
+        if choices and indented < choices:
+            out.append("")
+            choices = 0
         if section:
             inside = section[1]
             out += ["", f":{inside}:"]
@@ -101,24 +106,20 @@ def markup(lines: list[str]) -> list[str]:
                 out += ["", ":Parameters:"]
             names = ", ".join(f"**{name}**" for name in field[1].split(", "))
             out.append(f"   * {names}: {field[2]}")
-        elif inside and line.startswith(" "):
-            out += continued(line.strip(), inside)
+        elif inside == "Parameters" and indented and (choice := CHOICE.fullmatch(text)) and choices in (0, indented):
+            choices = indented
+            names = ", ".join(f"``{name}``" for name in choice[1].split(", "))
+            out += ["", f"     * {names}: {choice[2]}"]
+        elif inside and indented:
+            out.append(("       " if choices else "   " if inside == "Returns" else "     ") + text)
+            if inside == "Raises" and (error := FIELD.fullmatch(text)):
+                out[-1] = f"   * ``{error[1]}`` {error[2]}"
         else:
             if inside:
                 out.append("")
             inside = ""
             out.append(line)
     return [*out, ""]
-
-
-def continued(text: str, inside: str) -> list[str]:
-    """Return a line inside a list: an error, a choice of a parameter, or more of the text above."""
-    field = FIELD.fullmatch(text)
-    if inside == "Parameters":
-        return ["", f"     * ``{field[1]}``: {field[2]}", ""] if field else [f"     {text}"]
-    if inside == "Raises" and field:
-        return [f"   * ``{field[1]}`` {field[2]}"]
-    return [f"     {text}" if inside == "Raises" else f"   {text}"]
 
 
 def commented_fields(cls: type) -> dict[str, str]:

@@ -22,9 +22,9 @@ Names = Collection[str]
 class Federation:
     """Nodes to train on, nodes to choose settings by, and nodes touched once, at the end.
 
-    new_nodes says what the nodes of `validation` and `test` hold that no training node does:
-        unseen-classes: no class of theirs occurs in `train`.
-        unseen-sets: the classes occur there, but no training node holds the same set of them; nor is any image
+    new_nodes: what the nodes of `validation` and `test` hold that no training node does.
+      unseen-classes: no class of theirs occurs in `train`.
+      unseen-sets: the classes occur there, but no training node holds the same set of them; nor is any image
         on two nodes (a training node and its turned versions count as one).
 
     Raises ValueError if that is not so, or if images differ in shape.

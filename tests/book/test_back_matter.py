@@ -398,6 +398,7 @@ def test_a_plain_docstring_becomes_lists():
         "data: one of two.",
         "  glyphs: generated,",
         "    at once.",
+        "  folder:PATH, cifar-fs:PATH: files.",
         "first, second: numbers,",
         "    both positive.",
         "",
@@ -412,7 +413,8 @@ def test_a_plain_docstring_becomes_lists():
     assert made[0] == "Return a ``thing``, see: this."
     assert [line for line in made if line.startswith(":")] == [":Parameters:", ":Raises:", ":Returns:"]
     assert "   * **data**: one of two." in made
-    assert "     * ``glyphs``: generated," in made
+    assert made[made.index("     * ``glyphs``: generated,") + 1] == "       at once."
+    assert "     * ``folder:PATH``, ``cifar-fs:PATH``: files." in made
     assert "   * **first**, **second**: numbers," in made
     assert "     both positive." in made
     assert "   * ``ValueError`` if a number" in made
