@@ -63,6 +63,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("4. The learnt gates choose better than chance", [_swapped("random, one order", 0.0)], SWAPS),
         ("4. They beat one fixed mask in their place by two points", [_swapped("one mask for all", 0.02)], SWAPS),
         ("4. They beat a mask learnt with the network", leads("static-mask"), TABLE),
+        ("4. … after 1,500 rounds with learnt rates", leads_at_length("static-mask-long"), LONGER),
         ("5. One step adapts: gained over no step", [compared(_stepped(steps, data, 0), -1) for data in DATA], STEPS),
         (
             "5. Ten steps would add less than a point",
@@ -70,6 +71,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
             STEPS,
         ),
         ("5. The second stage, which moves the gates, brings accuracy", leads("gates-fixed"), STAGES),
+        ("5. … after 1,500 rounds with learnt rates", leads_at_length("gates-fixed-long"), LONGER),
         (
             "5. … at least a point where nodes are asked different things",
             [_asked(asked, 0.12), _asked(asked, 0.25)],
