@@ -8,7 +8,9 @@ import pytest
 
 import mglib.__main__
 import studies.readme
+from studies import TABLES, table_rows
 from studies.__main__ import COMMANDS
+from studies.questions import compared
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -40,6 +42,19 @@ def test_a_result_file_says_how_it_was_made(results):
         record = json.loads((ROOT / "results" / f"{name}.json").read_text())
         assert {"recipe", "versions", "date", "commands", "seed"} <= record.keys()
         assert not re.search(r"(?<![\w.])/\w+/", json.dumps(record["commands"])), "a path of somebody's machine"
+
+
+def test_the_sentence_on_longer_trainings_is_of_the_files():
+    long = {(row["data"], row["method"]): row for row in table_rows(TABLES["long"], ROOT / "results" / "evidence")}
+    asked = {(row["asked"], row["budget"], row["method"]): row for row in compared(ROOT / "results" / "questions")}
+    slim, mask = long["glyphs", "slim-long"], long["glyphs", "static-mask-long"]
+    step = asked[1.0, 0.12, "metagater"]
+    said = (
+        f"leads the slim network by {-100 * slim['difference']:.1f} ± {100 * slim['difference_ci95']:.1f} points",
+        f"is {100 * mask['difference']:.1f} ± {100 * mask['difference_ci95']:.1f} points behind the mask",
+        f"brings {100 * step['step']:.1f} ± {100 * step['step_ci95']:.1f} points",
+    )
+    assert all(words in " ".join(README.split()) for words in said), said
 
 
 def test_every_command_and_file_in_the_readme_exists():
