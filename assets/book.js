@@ -97,6 +97,19 @@ function keepLabelsLegible() {
   }
 }
 
+// Printed tables keep their columns where letters down to this size, in pixels, let their longest line fit.
+const LEAST_PRINT = 10;
+
+function keepColumns() {
+  for (const output of document.querySelectorAll("article .cell_output pre")) {
+    const { paddingLeft, paddingRight, fontSize } = getComputedStyle(output);
+    const size = parseFloat((output.dataset.size ??= fontSize)), lines = output.textContent.split("\n");
+    const room = output.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
+    const fits = room / (0.61 * Math.max(...lines.map((line) => line.length))); // a letter's width over its height
+    output.style.fontSize = fits < size && fits >= LEAST_PRINT ? `${fits}px` : "";
+  }
+}
+
 // How many labels leave their figure, and how many pairs of them meet.
 function crowded(svg, labels) {
   const figure = svg.getBoundingClientRect(), boxes = labels.map((text) => text.getBoundingClientRect());
@@ -121,6 +134,7 @@ document.addEventListener("DOMContentLoaded", () => {
   if (!article) return;
   const look = () => {
     keepLabelsLegible();
+    keepColumns();
     openBoxesToKeys();
   };
   new ResizeObserver(look).observe(article); // formulas, figures, fonts and the window change its size

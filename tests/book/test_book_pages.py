@@ -87,6 +87,18 @@ def test_a_phone_shows_whole_figures_with_labels_that_can_be_read(visit):
 
 
 @pytest.mark.browser
+def test_a_phone_keeps_a_printed_table_s_columns(visit):
+    page, _ = visit("book/11_against_its_relatives.html", viewport=NARROW)
+    table = page.locator(".cell_output pre", has_text="metagater-named").first
+    lines = len(table.inner_text().rstrip().splitlines())
+    page.wait_for_function(
+        "([e, n]) => e.clientHeight < 1.5 * n * parseFloat(getComputedStyle(e).lineHeight)",
+        arg=[table.element_handle(), lines],
+    )
+    assert table.evaluate("e => parseFloat(getComputedStyle(e).fontSize)") >= 10
+
+
+@pytest.mark.browser
 def test_axe_sees_what_is_wrong(visit):
     """The checks are not blind: a page that is made worse is complained about, page and element named."""
     page, _ = visit(PAGES[0])
