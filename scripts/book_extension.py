@@ -80,6 +80,9 @@ def give_id(node: nodes.Element, name: str, slugs: dict) -> None:
 
 def write_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Turn a plain docstring, in place, into what Sphinx reads: parameters, results and errors become lists."""
+    if lines and lines[0].startswith("Create new instance of"):  # what Python says of any named tuple
+        lines.clear()
+        return
     lines[:] = markup(lines)
     if what == "class" and (fields := commented_fields(obj)):
         listed = {name for line in lines for name in re.findall(r"^   \* \*\*(\w+)\*\*", line)}

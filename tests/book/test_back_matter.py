@@ -423,6 +423,14 @@ def test_a_plain_docstring_becomes_lists():
     assert "   A number." in made
 
 
+def test_what_python_says_of_a_named_tuple_is_left_out():
+    from mglib.nets import Prediction
+
+    lines = [Prediction.__new__.__doc__]
+    book_extension.write_docstring(None, "class", "mglib.nets.Prediction", Prediction, None, lines)
+    assert lines == []
+
+
 def test_a_link_to_a_chapter_to_come_is_plain_text_and_a_notebook_stays_one():
     app = SimpleNamespace(env=SimpleNamespace(found_docs={"book/00_start", "book/glossary"}))
     text = "See [the\nstart](00_start.ipynb#a) and [two\nmore](07_to_come.ipynb#b), a [term](glossary.md#gate)."
