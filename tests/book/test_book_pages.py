@@ -76,14 +76,18 @@ def test_menus_and_the_phone_s_contents_are_usable_when_open(visit, page_name):
 def test_a_phone_shows_whole_figures_with_labels_that_can_be_read(visit):
     """Small labels grow where the window is narrow, and are as drawn again where it is wide."""
     page, _ = visit("book/01_where_the_multiplications_go.html", viewport=NARROW)
-    figures = "[...document.querySelectorAll('article figure.mg-figure > svg')]"
-    scrolling = f"{figures}.filter((e) => e.parentElement.scrollWidth > e.parentElement.clientWidth + 1).length"
-    grown = f"{figures}.some((e) => [...e.querySelectorAll('text')].some((t) => parseFloat(t.style.fontSize) > %s))"
-    assert page.locator("article figure.mg-figure > svg").count() >= 5
-    page.wait_for_function(f"({scrolling}) == 0 && {grown % 't.dataset.size'}")
+    page.evaluate(
+        """() => {
+            const larger = (t) => parseFloat(t.style.fontSize) > t.dataset.size;
+            const figures = [...document.querySelectorAll("article figure.mg-figure > svg")];
+            window.grown = () => figures.filter((e) => [...e.querySelectorAll("text")].some(larger));
+        }"""
+    )
+    page.wait_for_function("grown().length")
+    assert page.evaluate("grown().filter(({ parentElement: e }) => e.scrollWidth > e.clientWidth + 1).length") == 0
     assert page.evaluate("pageChecks.small()") == []
     page.set_viewport_size(WIDE)
-    page.wait_for_function(f"!{grown % 't.dataset.size'}")
+    page.wait_for_function("!grown().length")
 
 
 @pytest.mark.browser
