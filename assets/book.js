@@ -77,8 +77,10 @@ function openBoxesToKeys() {
 // much at most. Where they would meet or leave the figure, the window shows a part of it, and the rest by a swipe.
 const LEAST = 11, GROWTH = 1.3;
 
-function keepLabelsLegible() {
-  for (const svg of document.querySelectorAll("figure.mg-figure > svg[viewBox]")) {
+const DRAWING = "figure.mg-figure > svg[viewBox]";
+
+function keepLabelsLegible(drawings = document.querySelectorAll(DRAWING)) {
+  for (const svg of drawings) {
     const labels = [...svg.querySelectorAll("text")].filter((text) => text.textContent.trim());
     const { paddingLeft, paddingRight } = getComputedStyle(svg.parentElement), { width } = svg.viewBox.baseVal;
     const room = Math.floor(svg.parentElement.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight));
@@ -90,24 +92,34 @@ function keepLabelsLegible() {
       const shown = Math.max(room, (width * LEAST) / (smallest * growth)), least = (width * LEAST) / shown;
       for (const text of labels) text.style.fontSize = `${Math.max(text.dataset.size, least)}px`;
       svg.style.minWidth = shown > room ? `${Math.ceil(shown)}px` : "";
-      return crowded(svg, labels);
     };
-    const before = fit(1);
-    if (svg.style.minWidth && fit(GROWTH) > before) fit(1);
+    fit(1);
+    if (!svg.style.minWidth) continue; // all of it is seen as it was drawn
+    const before = crowded(svg, labels);
+    fit(GROWTH);
+    if (crowded(svg, labels) > before) fit(1);
   }
+}
+
+// The drawings that a change of the page is in, or brought: one that moves under the reader's hand asks for no other.
+function drawingsOf(changes) {
+  const places = [...new Set(changes.map(({ target }) => target))];
+  return new Set(places.flatMap((place) => place.closest(DRAWING) ?? [...place.querySelectorAll(DRAWING)]));
 }
 
 // Printed tables keep their columns where letters down to this size, in pixels, let their longest line fit.
 const LEAST_PRINT = 10;
 
 function keepColumns() {
-  for (const output of document.querySelectorAll("article .cell_output pre")) {
+  const outputs = [...document.querySelectorAll("article .cell_output pre")];
+  const sizes = outputs.map((output) => {
     const { paddingLeft, paddingRight, fontSize } = getComputedStyle(output);
     const size = parseFloat((output.dataset.size ??= fontSize)), lines = output.textContent.split("\n");
     const room = output.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
     const fits = room / (0.61 * Math.max(...lines.map((line) => line.length))); // a letter's width over its height
-    output.style.fontSize = fits < size && fits >= LEAST_PRINT ? `${fits}px` : "";
-  }
+    return fits < size && fits >= LEAST_PRINT ? `${fits}px` : "";
+  });
+  outputs.forEach((output, place) => (output.style.fontSize = sizes[place])); // after all is measured: one layout
 }
 
 // How many labels leave their figure, and how many pairs of them meet.
@@ -140,7 +152,8 @@ document.addEventListener("DOMContentLoaded", () => {
   new ResizeObserver(look).observe(article); // formulas, figures, fonts and the window change its size
   // The theme does the same for code, a moment after the window has changed, and may still see what was before.
   new MutationObserver(openBoxesToKeys).observe(article, { subtree: true, attributeFilter: ["tabindex"] });
-  new MutationObserver(keepLabelsLegible).observe(article, { subtree: true, childList: true }); // another frame
+  const frames = new MutationObserver((changes) => keepLabelsLegible(drawingsOf(changes)));
+  frames.observe(article, { subtree: true, childList: true });
 });
 
 // Paper is light, and nothing on it can be opened.

@@ -24,6 +24,7 @@ EXERCISE = re.compile(r"(\d+)\.")
 FIELD = re.compile(r"(\w+(?:, \w+)*): (\S.*)")
 CHOICE = re.compile(r"([\w:-]+(?:, [\w:-]+)*): (\S.*)")
 SECTION = re.compile(r"(Raises|Returns):")
+MARGINS = {"Parameters": 5, "Raises": 5, "Returns": 3}  # of more text: two of the three are lists
 
 PARAMETER_LIST = re.compile(r"<dl>\s*(<dd>.*?)</dl>", re.DOTALL)
 API_NAME = "mglib-name"  # our kind of reference
@@ -114,9 +115,9 @@ def markup(lines: list[str]) -> list[str]:
             names = ", ".join(f"``{name}``" for name in choice[1].split(", "))
             out += ["", f"     * {names}: {choice[2]}"]
         elif inside and indented:
-            out.append(("       " if choices else "   " if inside == "Returns" else "     ") + text)
-            if inside == "Raises" and (error := FIELD.fullmatch(text)):
-                out[-1] = f"   * ``{error[1]}`` {error[2]}"
+            error = FIELD.fullmatch(text) if inside == "Raises" else None
+            margin = " " * (7 if choices else MARGINS[inside])
+            out.append(f"   * ``{error[1]}`` {error[2]}" if error else margin + text)
         else:
             if inside:
                 out.append("")

@@ -118,10 +118,10 @@ window.pageChecks = (() => {
     const drawn = new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     await Promise.race([drawn, new Promise((done) => setTimeout(done, 2000))]); // boxes that scroll open to keys
     for (const a of document.getAnimations()) a.finish(); // half-faded text has half its contrast
-    // `preload` would fetch style sheets a second time, for rules about turned screens; from disk a browser refuses.
     // Half of its time and more would go into the pieces of code, whose colours are compared above.
     const listings = [...document.querySelectorAll(".highlight pre")].map((e) => [e, [...e.childNodes]]);
     for (const [e] of listings) e.textContent = e.textContent;
+    // `preload` would fetch style sheets a second time, for rules about turned screens; from disk a browser refuses.
     const { violations } = await axe.run(document, { resultTypes: ["violations"], preload: false });
     for (const [e, nodes] of listings) e.replaceChildren(...nodes);
     const grave = violations.filter((v) => ["serious", "critical"].includes(v.impact));

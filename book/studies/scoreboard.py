@@ -40,7 +40,6 @@ class Measured(NamedTuple):
 def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
     """Return the table; rows_of: a name in `studies.TABLES` to the rows that `table_rows` reads from the files."""
     base, steps, long = rows_of("baselines"), rows_of("steps"), rows_of("long")
-
     asked = compared_questions(RESULTS / "questions")
 
     def leads(method: str, least: float = 0.0) -> list[Measured]:

@@ -183,7 +183,7 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(tmp_path):
         children = psutil.Process(parent.pid).children(recursive=True)  # on Linux a helper forks the workers
         assert len(children) >= 2
         parent.kill()
-    _, alive = psutil.wait_procs(children, timeout=120)
+    _, alive = psutil.wait_procs(children, timeout=20)
     assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
 
 

@@ -130,7 +130,7 @@ def test_jobs_are_spread_and_no_worker_outlives_the_work():
         for child in set(psutil.Process().children(recursive=True)) - before
         if "forkserver" not in str(child.cmdline())
     ]
-    assert left == [] or psutil.wait_procs(left, timeout=120)[1] == []
+    assert left == [] or psutil.wait_procs(left, timeout=5)[1] == []
 
 
 SCRIPT = """
@@ -163,7 +163,7 @@ def test_work_that_is_killed_or_stopped_goes_on_where_it_was(tmp_path, how):
     assert work.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
     assert how == signal.SIGKILL or said.strip().splitlines()[-1].startswith("stopped")
     assert "Traceback" not in said
-    _, alive = psutil.wait_procs(children, timeout=120)
+    _, alive = psutil.wait_procs(children, timeout=20)
     assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
     finished = [str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("seed*.json")]
     assert any("seed1" in name for name in finished), "what was said to be finished is kept"
