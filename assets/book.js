@@ -107,17 +107,18 @@ function drawingsOf(changes) {
   return new Set(places.flatMap((place) => place.closest(DRAWING) ?? [...place.querySelectorAll(DRAWING)]));
 }
 
-// Printed tables keep their columns where letters down to this size, in pixels, let their longest line fit.
+// On a phone printed tables keep their columns where letters down to this size, in pixels, let their longest line fit.
 const LEAST_PRINT = 10;
 
 function keepColumns() {
+  const phone = matchMedia("(max-width: 576px)").matches; // as in book.css
   const outputs = [...document.querySelectorAll("article .cell_output pre")];
   const sizes = outputs.map((output) => {
     const { paddingLeft, paddingRight, fontSize } = getComputedStyle(output);
     const size = parseFloat((output.dataset.size ??= fontSize)), lines = output.textContent.split("\n");
     const room = output.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
     const fits = room / (0.61 * Math.max(...lines.map((line) => line.length))); // a letter's width over its height
-    return fits < size && fits >= LEAST_PRINT ? `${fits}px` : "";
+    return phone && fits < size && fits >= LEAST_PRINT ? `${fits}px` : "";
   });
   outputs.forEach((output, place) => (output.style.fontSize = sizes[place])); // after all is measured: one layout
 }

@@ -100,6 +100,9 @@ def test_a_phone_keeps_a_printed_table_s_columns(visit):
         arg=[table.element_handle(), lines],
     )
     assert table.evaluate("e => parseFloat(getComputedStyle(e).fontSize)") >= 10
+    page.set_viewport_size(WIDE)
+    smaller = "[...document.querySelectorAll('.cell_output pre')].some((e) => e.style.fontSize)"
+    page.wait_for_function(f"!({smaller})")
 
 
 @pytest.mark.browser
