@@ -26,6 +26,9 @@ CHOICE = re.compile(r"([\w:-]+(?:, [\w:-]+)*): (\S.*)")
 SECTION = re.compile(r"(Raises|Returns):")
 MARGINS = {"Parameters": 5, "Raises": 5, "Returns": 3}  # of more text: two of the three are lists
 
+SHORT_FORMULA = 60  # characters of TeX: a longer one may have to break
+BEFORE_FORMULA, AFTER_FORMULA = re.compile(r"[(\[“]*$"), re.compile(r"[,.;:!?)\]”]*")
+
 PARAMETER_LIST = re.compile(r"<dl>\s*(<dd>.*?)</dl>", re.DOTALL)
 API_NAME = "mglib-name"  # our kind of reference
 CHAPTER_LINK = re.compile(r"\[([^\[\]\"]+)\]\((\d\d_\w+)\.ipynb(?:#[\w-]+)?\)")  # without quotes: not across JSON
@@ -77,6 +80,23 @@ def give_id(node: nodes.Element, name: str, slugs: dict) -> None:
 
 
 # --- API reference -------------------------------------------------------------------------------------------------
+
+
+def keep_punctuation(app: Sphinx, document: nodes.document) -> None:
+    """Hold a formula in a line together with the marks next to it: a browser may break between the two."""
+    for formula in [node for node in document.findall(nodes.math) if len(node.astext()) <= SHORT_FORMULA]:
+        line, at = formula.parent, formula.parent.index(formula)
+        before, after = (line[i] if 0 <= i < len(line) else None for i in (at - 1, at + 1))
+        start = BEFORE_FORMULA.search(before)[0] if isinstance(before, nodes.Text) else ""
+        end = AFTER_FORMULA.match(after)[0] if isinstance(after, nodes.Text) else ""
+        if start or end:
+            parts = (nodes.Text(start), formula.deepcopy(), nodes.Text(end))
+            together = nodes.inline("", "", *parts, classes=["mg-together"])
+            if end:
+                line[at + 1] = nodes.Text(after[len(end) :])
+            line[at] = together
+            if start:
+                line[at - 1] = nodes.Text(before[: -len(start)])
 
 
 def write_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
@@ -185,6 +205,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("source-read", take_outputs)
     app.connect("source-read", unlink_missing_chapters)
     app.connect("doctree-read", add_targets)
+    app.connect("doctree-read", keep_punctuation)
     app.connect("autodoc-process-docstring", write_docstring)
     app.connect("autodoc-process-signature", write_signature)
     app.connect("autodoc-skip-member", skip)

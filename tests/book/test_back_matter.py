@@ -16,6 +16,8 @@ from types import SimpleNamespace
 import nbformat
 import numpy as np
 import pytest
+from docutils import nodes
+from docutils.utils import new_document
 from scipy import stats
 
 from studies import scoreboard
@@ -441,6 +443,27 @@ def test_a_link_to_a_chapter_to_come_is_plain_text_and_a_notebook_stays_one():
     source = [notebook]
     book_extension.unlink_missing_chapters(app, "book/01_next", source)
     assert json.loads(source[0])["cells"][0]["source"] == ["a b\n", "[c](00_start.ipynb)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("so (FORMULA), and", ["(p),"]),
+        ("so FORMULA.", ["p."]),
+        ("so FORMULA and", []),
+        ("FORMULA: FORMULA!", ["p:", "p!"]),
+    ],
+)
+def test_marks_next_to_a_short_formula_stay_on_its_line(text, held):
+    line = nodes.paragraph()
+    for part in re.split("(FORMULA)", text):
+        line += nodes.math("p", "p") if part == "FORMULA" else nodes.Text(part)
+    document = new_document("page")
+    document += line
+    book_extension.keep_punctuation(None, document)
+    together = [node.astext() for node in document.findall(nodes.inline) if "mg-together" in node["classes"]]
+    assert together == held
+    assert document.astext() == text.replace("FORMULA", "p")
 
 
 def test_comments_beside_fields_are_kept():
