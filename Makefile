@@ -76,9 +76,9 @@ notebook: $(VENV)/.test-stamp ## format and re-execute one notebook: make notebo
 	$(BIN)/python scripts/notebooks.py run book/$(NAME).ipynb
 	$(BIN)/python scripts/back_matter.py write
 
-bench: $(VENV)/.test-stamp ## time the library beside its peers into results/bench; half an hour on a machine with nothing else to do
+bench: $(VENV)/.test-stamp ## time the library beside its peers into results/bench; an hour on a machine with nothing else to do
 	@mkdir -p results/bench
-	set -e; for what in meta-step target inference rounds scale; do \
+	set -e; for what in meta-step target queries inference rounds scale; do \
 		(cd book && $(abspath $(BIN))/python -m studies bench $$what --json) > results/bench/.$$what.part; \
 		mv results/bench/.$$what.part results/bench/$$what.json; \
 	done

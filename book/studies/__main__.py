@@ -26,15 +26,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def bench_command(
-    what: Positional[Literal["meta-step", "target", "inference", "rounds", "scale"]],
+    what: Positional[Literal["meta-step", "target", "queries", "inference", "rounds", "scale"]],
     quick: bool = False,
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> None:
     """Time the library side by side with what else could be used, in one run, and report ratios.
 
     Args:
-        what: meta-step: the gradient of training; target: a training until it knows enough; inference: gates that
-            skip; rounds: many nodes; scale: a million of them.
+        what: meta-step: the gradient of training; target: a training until it knows enough; queries: the same
+            with fewer of them; inference: gates that skip; rounds: many nodes; scale: a million of them.
         quick: a few small cases and few rounds, to see that it works; its figures mean little.
         json_: print one JSON object.
     """

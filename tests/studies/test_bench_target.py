@@ -7,7 +7,7 @@ import torch
 from small_data import write_alphabets
 
 from mglib.training import Recipe, set_up
-from studies.bench import peers, target
+from studies.bench import peers, queries, target
 from studies.bench.target import NESTED, OURS, measure, race, rounds_of
 
 pytest.importorskip("higher")
@@ -36,7 +36,8 @@ def test_a_way_stops_when_it_has_reached_the_target_and_the_others_go_on(recipe,
     experiment, said = set_up(recipe), iter([0.9, 0.1, 0.9])
     monkeypatch.setattr(target, "EVERY", 1)
     monkeypatch.setattr(target, "accuracy_of", lambda experiment, result: next(said))
-    courses = race(experiment, {OURS: None, NESTED: peers.nested}, 0.8, 4)
+    ways = {OURS: rounds_of(experiment, None), NESTED: rounds_of(experiment, peers.nested)}
+    courses = race(experiment, ways, 0.8, 4)
     assert [(course.rounds, course.reached) for course in courses.values()] == [(1, True), (2, True)]
     assert all(course.seconds > 0 for course in courses.values())
 
@@ -50,3 +51,19 @@ def test_the_report_compares_with_the_fastest_peer(recipe):
     assert plain.measured == pytest.approx(report.rows[0].seconds / min(rivals.values()))
     assert gated.measured == pytest.approx(report.rows[-1].ratio)
     assert torch.get_num_threads() == 1
+
+
+def test_fewer_queries_train_and_are_held_against_the_usual_number(recipe, monkeypatch):
+    asked = []
+
+    def watched(training, peer):
+        asked.append((training.recipe.method, training.recipe.queries))
+        return rounds_of(training, peer)
+
+    monkeypatch.setattr(queries, "rounds_of", watched)
+    report = queries.measure(quick=True, recipe=recipe, counts=(3, 2, 1))
+    assert asked == [(method, count) for method in ("maml", "metagater") for count in (3, 2, 1)]
+    assert [(row.what[0], row.against[0]) for row in report.rows] == [("2", "3"), ("1", "3")] * 2
+    for goal, rows in zip(report.goals, (report.rows[:2], report.rows[2:]), strict=True):
+        assert goal.measured == min(row.ratio for row in rows)
+    assert {course["rounds"] for kind in report.notes["courses"].values() for course in kind.values()} == {2}

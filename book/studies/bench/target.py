@@ -73,7 +73,9 @@ def measure(
     for kind, method in KINDS.items():
         experiment = set_up(dataclasses.replace(recipe, method=method), federation)
         ways = {OURS: None, NESTED: peers.nested} | (packages if kind == "plain MAML" else {})
-        courses = race(experiment, ways, target, most, progress)
+        courses = race(
+            experiment, {way: rounds_of(experiment, peer) for way, peer in ways.items()}, target, most, progress
+        )
         setting = {"kind": kind, "target": target, "width": recipe.width, "image": recipe.image_size, "threads": 1}
         ours, *others = [courses[way].seconds for way in ways]
         rows += [
@@ -87,14 +89,13 @@ def measure(
 
 def race(
     experiment: Experiment,
-    ways: dict[str, peers.MetaGradient | None],
+    rounds: dict[str, Iterator[RoundResult]],
     target: float,
     most: int,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> dict[str, Course]:
-    """Return each way's course until it has reached the target, or after `most` rounds."""
-    courses = {way: Course() for way in ways}
-    rounds = {way: rounds_of(experiment, peer) for way, peer in ways.items()}
+    """Return each way's course until it has reached the target on the experiment's tasks, or after `most` rounds."""
+    courses = {way: Course() for way in rounds}
     with one_thread():
         for number in progress(range(1, most + 1)):
             running = [way for way, course in courses.items() if not course.reached]
