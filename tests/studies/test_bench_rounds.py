@@ -10,7 +10,7 @@ from test_federated import START, Descend
 from mglib.federated import LocalEngine, Update, average, run_rounds
 from mglib.training import Recipe, set_up
 from studies.bench import rounds
-from studies.bench.rounds import Measured, digest_of, measure, report_of, timed_rounds
+from studies.bench.rounds import Measured, digest_of, measure, on_workers, report_of, timed_rounds
 from studies.bench.virtual import VirtualNodes, virtual_federation
 
 
@@ -107,8 +107,11 @@ def test_the_report_holds_every_goal_and_ratio(recipe):
         "one worker",
     ]
     assert all(row.seconds > 0 and row.against_seconds > 0 for row in report.rows)
-    assert [goal.target for goal in report.goals] == ["at most 1.1", "at most 0.1", "at most 0.05", "at least 1.6"]
+    assert [goal.target for goal in report.goals] == [
+        *("at most 1.1", "at most 0.1", "at most 0.05", "at least 1.6", "at most 0.2")
+    ]
     assert all(peak > 10**7 for peak in report.notes["peak_bytes"].values())
+    assert list(report.notes["predicted"]) == ["2", "4", "16"]
     assert report.goals[0].measured == report.rows[0].ratio
     assert report.goals[3].measured == report.rows[3].ratio
     assert {"machine", "versions", "threads", "commit", "rows", "goals"} <= report.as_dict().keys()
@@ -122,8 +125,13 @@ def test_goals_compare_the_largest_federation_with_the_smallest(recipe):
         (100, 2): Measured(0.5, 0.01, 100, "same"),
     }
     report = report_of(recipe, measured, rounds=9)
-    assert [round(goal.measured, 9) for goal in report.goals] == [1.2, 0.05, 0.04, 2.0]
-    assert [goal.met for goal in report.goals] == [False, True, True, True]
+    *first, model = report.goals
+    assert [round(goal.measured, 9) for goal in first] == [1.2, 0.05, 0.04, 2.0]
+    assert [goal.met for goal in first] == [False, True, True, True]
+    slower = report.notes["a node of two workers' over one alone"]
+    predicted = on_workers(report.notes["parts"], recipe.nodes_per_round, 2, slower)
+    assert model.measured == pytest.approx(1 - predicted / 0.5), "its parts are a real network's, its rounds are not"
+    assert not model.met
     assert report.goals[3].note == "99% of the workers' time is the nodes' computing, each 1.01 of its time alone"
     assert [row.ratio for row in report.rows if row.what.startswith("what")] == pytest.approx([0.02, 0.04, 0.03])
 
@@ -149,3 +157,12 @@ def test_virtual_nodes_end_in_the_same_bits_with_two_workers(recipe):
 def test_virtual_nodes_too_small_for_the_tasks_are_refused(recipe):
     with pytest.raises(ValueError, match="cannot give a task of 9 ways"):
         set_up(dataclasses.replace(recipe, ways=9), virtual_federation(recipe, 10**5))
+
+
+def test_workers_share_the_nodes_and_one_process_does_the_rest():
+    parts = {"sampling": 1.0, "the server's step": 2.0, "making a node": 10.0, "a node's computing": 100.0}
+    parts |= {"parameters to bytes": 0.5, "bytes to parameters": 0.25}
+    assert on_workers(parts, 5, 1) == 3 + 5 * 110
+    assert on_workers(parts, 5, 2) == 3 + 0.5 + 5 * 0.25 + 3 * 110.75
+    assert on_workers(parts, 5, 2, slower=2) == on_workers(parts, 5, 2) + 3 * 100
+    assert on_workers(parts, 5, 8) == on_workers(parts, 5, 5), "a worker without a node helps nobody"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 import resource
 import statistics
 import sys
@@ -28,6 +29,7 @@ from studies.bench.virtual import virtual_federation
 
 SIZES = (10**2, 10**3, 10**4, 10**5)  # nodes
 WARM_UP = 3  # rounds that are not counted
+MANY = 16  # nodes a round for which more workers than this machine has cores are predicted
 
 
 class Measured(NamedTuple):
@@ -84,22 +86,44 @@ def report_of(recipe: Recipe, measured: dict[tuple[int, int], Measured], rounds:
     two = measured[fewest, 2]
     if two.digest != first.digest:
         raise RuntimeError(f"with {fewest} nodes, two workers and one ended in different parameters")
-    slower = 2 * two.computing / first.computing
+    slower, parts = 2 * two.computing / first.computing, parts_of(recipe, most)
+    off = on_workers(parts, recipe.nodes_per_round, 2, slower) / two.seconds - 1
     note = f"{1 - two.outside:.0%} of the workers' time is the nodes' computing, each {slower:.2f} of its time alone"
     goals = [
         Goal.at_most(f"seconds a round, {most} nodes over {fewest}", 1.1, last.seconds / first.seconds),
         Goal.at_most(f"peak memory, growth from {fewest} to {most} nodes", 0.1, last.peak_bytes / first.peak_bytes - 1),
         Goal.at_most("share of a round outside the nodes' computing", 0.05, max(e.outside for e in alone.values())),
         Goal.at_least("two workers over one, same bits", 1.6, first.seconds / two.seconds, note),
+        Goal.at_most("seconds a round of two workers, how far the model is off", 0.2, abs(off)),
     ]
     notes = {
         "rounds": rounds,
         "a round": "sampling, making the nodes, their computing, the server's step; one thread a process",
         "peak_bytes": {str(size): each.peak_bytes for size, each in alone.items()},
         "outside, two workers": two.outside,
-        "parts": parts_of(recipe, most),
+        "a node of two workers' over one alone": slower,
+        "parts": parts,
+        "predicted": {
+            str(workers): on_workers(parts, MANY, 1) / on_workers(parts, MANY, workers) for workers in (2, 4, 16)
+        },
+        "predicted for nodes a round": MANY,
     }
     return Report(_rows(recipe, alone, two), goals, notes)
+
+
+def on_workers(parts: dict[str, float], sampled: int, workers: int, slower: float = 1.0) -> float:
+    """Return the seconds of a round on so many processes of one machine, from what its parts take.
+
+    Sampling, reading the answers and the server's step are one process's; nodes and the bytes they send are shared out.
+
+    slower: times the seconds of a node alone that one takes beside others: they share the memory and the clock.
+    """
+    server = parts["sampling"] + parts["the server's step"]
+    node = parts["making a node"] + slower * parts["a node's computing"]
+    if workers == 1:  # nothing travels
+        return server + sampled * node
+    pack, unpack = parts["parameters to bytes"], parts["bytes to parameters"]
+    return server + pack + sampled * unpack + math.ceil(sampled / workers) * (unpack + node + pack)
 
 
 def _rows(recipe: Recipe, alone: dict[int, Measured], two: Measured) -> list[Row]:
