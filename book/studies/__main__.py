@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def bench_command(
-    what: Positional[Literal["meta-step", "target", "queries", "inference", "rounds", "scale"]],
+    what: Positional[Literal["meta-step", "target", "queries", "inference", "batches", "rounds", "scale"]],
     quick: bool = False,
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> None:
@@ -34,7 +34,8 @@ def bench_command(
 
     Args:
         what: meta-step: the gradient of training; target: a training until it knows enough; queries: the same
-            with fewer of them; inference: gates that skip; rounds: many nodes; scale: a million of them.
+            with fewer of them; inference: gates that skip; batches: the same on two threads; rounds: many nodes;
+            scale: a million of them.
         quick: a few small cases and few rounds, to see that it works; its figures mean little.
         json_: print one JSON object.
     """

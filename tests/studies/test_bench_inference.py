@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mglib.fast import SkippingNet
-from studies.bench import inference
+from studies.bench import batches, inference
 from studies.bench.gated import Case, MaskedNet, check_equal, gated_net, images_for
 
 
@@ -95,3 +95,14 @@ def test_nothing_is_timed_that_answers_otherwise(monkeypatch):
     monkeypatch.setattr("studies.bench.gated.SkippingNet", otherwise)
     with pytest.raises(RuntimeError, match="opens other filters"):
         check_equal(net, params, statistics, images_for(case, 8, seed=1))
+
+
+def test_a_batch_is_timed_on_one_thread_and_on_two():
+    threads = torch.get_num_threads()
+    report = batches.measure(quick=True)
+    assert torch.get_num_threads() == threads
+    over_slim = {row.setting["threads"]: row for row in report.rows if (row.what, row.against) == ("skipping", "slim")}
+    assert over_slim.keys() == {1, 2}
+    (gain,) = report.notes["one thread over two"]
+    assert gain["skipping"] == over_slim[1].seconds / over_slim[2].seconds
+    assert [goal.measured for goal in report.goals] == [over_slim[2].ratio, gain["skipping"]]

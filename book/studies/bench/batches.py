@@ -1,0 +1,37 @@
+"""Sixteen images at once on one thread and on two: the compiled skipping shares them out among torch's threads."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+
+from studies.bench import Goal, Report
+from studies.bench.gated import Case
+from studies.bench.inference import timed
+
+
+def cases(quick: bool = False) -> list[Case]:
+    """Return small and large maps, narrow and wide layers, each on one thread and on two."""
+    settings = [(64, 28)] if quick else [(width, size) for width in (64, 256) for size in (28, 84)]
+    return [Case(width, size, 16, threads=threads) for width, size in settings for threads in (1, 2)]
+
+
+def measure(quick: bool = False, progress: Callable[[Iterable[Case]], Iterable[Case]] = iter) -> Report:
+    """Return what skipping takes beside the other networks, all of them on as many threads.
+
+    progress: wraps the cases, to show how far the measuring is.
+    """
+    before = torch.get_num_threads()
+    try:
+        timings = [timed(case, rounds=3 if quick else 20) for case in progress(cases(quick))]
+    finally:
+        torch.set_num_threads(before)
+    gains = []
+    for one, two in zip(timings[::2], timings[1::2], strict=True):
+        faster = {name: one.seconds[name] / two.seconds[name] for name in ("skipping", "slim", "dense")}
+        gains.append({"width": one.case.width, "image_size": one.case.image_size, **faster})
+    over_slim = max(timing.ratio("skipping", "slim") for timing in timings[1::2])
+    goals = [
+        Goal.at_most("skipping over slim on two threads, worst case", 1.2, over_slim),
+        Goal.at_least("skipping on one thread over two, worst case", 1.5, min(gain["skipping"] for gain in gains)),
+    ]
+    return Report([row for timing in timings for row in timing.rows()], goals, {"one thread over two": gains})
