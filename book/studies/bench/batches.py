@@ -11,7 +11,7 @@ from studies.bench.inference import timed
 
 def cases(quick: bool = False) -> list[Case]:
     """Return small and large maps, narrow and wide layers, each on one thread and on two."""
-    settings = [(64, 28)] if quick else [(width, size) for width in (64, 256) for size in (28, 84)]
+    settings = [(64, 28)] if quick else [(width, size) for width in (64, 256) for size in (28, 56)]
     return [Case(width, size, 16, threads=threads) for width, size in settings for threads in (1, 2)]
 
 
