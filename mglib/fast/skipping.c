@@ -9,21 +9,32 @@
 
 #include <string.h>
 
+/* A vector is as wide as this processor's registers: compilers take a wider one apart, through memory, many times
+   slower. Of those registers FILTERS rows of sums, PANEL numbers each, must leave some free. */
+#if defined(__AVX512F__)
+#define BYTES 64
+#define FILTERS 8 /* filters that are computed together */
+#elif defined(__AVX__)
+#define BYTES 32
+#define FILTERS 6
+#else
+#define BYTES 16
+#define FILTERS 6
+#endif
+
 #ifdef DOUBLE
 typedef double REAL;
-#define LANES 8 /* numbers in the widest vector register there is */
-#define EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define LANES (BYTES / 8) /* numbers in a vector */
 #else
 typedef float REAL;
-#define LANES 16
-#define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define LANES (BYTES / 4)
 #endif
+
 #define PANEL (2 * LANES) /* pixels that are computed together */
-#define FILTERS 8         /* filters that are computed together */
 #define SLACK (4 * LANES)
 #define EPSILON ((REAL)1e-5)
 
-typedef REAL vector __attribute__((vector_size(64), aligned(sizeof(REAL))));
+typedef REAL vector __attribute__((vector_size(BYTES), aligned(sizeof(REAL))));
 
 typedef struct {
     int channels, filters, size, grid, gated, absent; /* size: of the input; absent: channels removed by freezing */
@@ -32,6 +43,19 @@ typedef struct {
     const REAL *gate_weight;                          /* (channel * grid * grid, filter) */
     const REAL *gate_bias;                            /* (filter) */
 } Layer;
+
+/* Every second number of two vectors. */
+static inline __attribute__((always_inline)) vector every_second(vector one, vector other) {
+#if BYTES == 64 && !defined(DOUBLE)
+    return __builtin_shufflevector(one, other, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+#elif BYTES == 64 || (BYTES == 32 && !defined(DOUBLE))
+    return __builtin_shufflevector(one, other, 0, 2, 4, 6, 8, 10, 12, 14);
+#elif BYTES == 32 || !defined(DOUBLE)
+    return __builtin_shufflevector(one, other, 0, 2, 4, 6);
+#else
+    return __builtin_shufflevector(one, other, 0, 2);
+#endif
+}
 
 static REAL root(REAL x) { return (REAL)__builtin_sqrt((double)x); }
 
@@ -92,7 +116,7 @@ static void pack(const REAL *maps, int open, int size, int first, int pixels, RE
                 int run = half - x < pixels - p ? half - x : pixels - p;
                 for (int k = 0; k < run; k += LANES) { /* every second pixel, for the stride is 2 */
                     vector one = *(const vector *)(row + 2 * k), other = *(const vector *)(row + 2 * k + LANES);
-                    *(vector *)(panel + p + k) = __builtin_shufflevector(one, other, EVEN);
+                    *(vector *)(panel + p + k) = every_second(one, other);
                 }
                 p += run;
             }
