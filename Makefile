@@ -79,7 +79,7 @@ notebook: $(VENV)/.test-stamp ## format and re-execute one notebook: make notebo
 bench: $(VENV)/.test-stamp ## time the library beside its peers into results/bench; an hour on a machine with nothing else to do
 	@mkdir -p results/bench
 	set -e; for what in meta-step target queries inference batches rounds scale; do \
-		(cd book && $(abspath $(BIN))/python -m studies bench $$what --json) > results/bench/.$$what.part; \
+		(cd book && OMP_WAIT_POLICY=passive $(abspath $(BIN))/python -m studies bench $$what --json) > results/bench/.$$what.part; \
 		mv results/bench/.$$what.part results/bench/$$what.json; \
 	done
 
