@@ -47,7 +47,7 @@ class PeerUpdate(MetaUpdate):
 class Course:
     """How one way is doing: the seconds of its rounds so far, and what it knows."""
 
-    seconds: float = 0.0
+    seconds: float = 0.0  # of the processor
     rounds: int = 0
     accuracy: float = 0.0
     reached: bool = False
@@ -100,9 +100,9 @@ def race(
         for number in progress(range(1, most + 1)):
             running = [way for way, course in courses.items() if not course.reached]
             for way in running:
-                course, started = courses[way], time.perf_counter()
+                course, started = courses[way], time.process_time()
                 result = next(rounds[way])
-                course.seconds += time.perf_counter() - started
+                course.seconds += time.process_time() - started
                 course.rounds = number
                 if number % EVERY == 0 or number == most:
                     course.accuracy = accuracy_of(experiment, result)
