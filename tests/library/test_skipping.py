@@ -4,6 +4,8 @@ import copy
 import pickle
 from functools import cache
 from math import prod
+from pathlib import Path
+from platform import machine
 
 import pytest
 import torch
@@ -278,6 +280,29 @@ def test_the_c_writes_nowhere_but_in_its_room():
     assert (around[:1000] == 7).all()
     assert (around[-1000:] == 7).all()
     assert (fast.rooms[0] != 7).any()
+
+
+NARROWER = {"x86-64": set(), "x86-64-v3": {"avx2", "fma", "bmi2"}}  # processors, and what runs their programs
+
+
+@pytest.mark.skipif(not HAS_COMPILER or machine() != "x86_64", reason="no C compiler, or none for these processors")
+@pytest.mark.parametrize("dtype", [torch.float, torch.double])
+@pytest.mark.parametrize("processor", NARROWER)
+def test_narrower_registers_give_the_same_answer(monkeypatch, tmp_path, processor, dtype):
+    if not NARROWER[processor] <= set(Path("/proc/cpuinfo").read_text().split()):
+        pytest.skip(f"programs for {processor} do not run here")
+    monkeypatch.setenv("MGLIB_CACHE", str(tmp_path))
+    monkeypatch.setattr(compiled, "FLAGS", [f.replace("native", processor) for f in compiled.FLAGS])
+    compiled.library.cache_clear()
+    try:
+        for seed, image_size in ((1, 40), (2, 11), (3, 1)):
+            net, params, statistics = gated(seed, dtype, width=13, depth=3, image_size=image_size)
+            images = images_for(net, 3, seed, dtype=dtype)
+            fast, slow = (SkippingNet(net, params, statistics, compiled=path)(images) for path in (True, False))
+            assert all(map(torch.equal, fast.gates, slow.gates))
+            torch.testing.assert_close(fast.logits, slow.logits)
+    finally:
+        compiled.library.cache_clear()
 
 
 @pytest.fixture
