@@ -87,6 +87,7 @@ def report_of(recipe: Recipe, measured: dict[tuple[int, int], Measured], rounds:
     if two.digest != first.digest:
         raise RuntimeError(f"with {fewest} nodes, two workers and one ended in different parameters")
     slower, parts = 2 * two.computing / first.computing, parts_of(recipe, most)
+    many = parts_of(dataclasses.replace(recipe, nodes_per_round=MANY), most)
     off = on_workers(parts, recipe.nodes_per_round, 2, slower) / two.seconds - 1
     note = f"{1 - two.outside:.0%} of the workers' time is the nodes' computing, each {slower:.2f} of its time alone"
     goals = [
@@ -104,7 +105,7 @@ def report_of(recipe: Recipe, measured: dict[tuple[int, int], Measured], rounds:
         "a node of two workers' over one alone": slower,
         "parts": parts,
         "predicted": {
-            str(workers): on_workers(parts, MANY, 1) / on_workers(parts, MANY, workers) for workers in (2, 4, 16)
+            str(workers): on_workers(many, MANY, 1) / on_workers(many, MANY, workers) for workers in (2, 4, 16)
         },
         "predicted for nodes a round": MANY,
     }
