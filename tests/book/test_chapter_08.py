@@ -174,3 +174,28 @@ def test_tiles_say_where_the_goal_is_met():
 def test_parts_are_told_with_their_sum_and_marks():
     alt = show_time_parts({"small": {"gates": 0.5, "rest": 0.75}}, {"small": {"dense": 1.0}}, "seconds").alt
     assert "small: gates 0.50, rest 0.75, dense 1.00, in all 1.25" in alt
+
+
+def test_what_is_said_of_two_threads_is_in_the_file():
+    report = json.loads(REPORT.with_name("batches.json").read_text())
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    prose = " ".join(" ".join(cell.source for cell in cells if cell.cell_type == "markdown").split())
+
+    def spread(values):
+        return f"{min(values):.2f} to {max(values):.2f}"
+
+    gains = {
+        net: spread([gain[net] for gain in report["notes"]["one thread over two"]]) for net in ("skipping", "slim")
+    }
+    assert (
+        f"skipping is {gains['skipping']} times as fast as on one, and the slim network {gains['slim']} times" in prose
+    )
+    over = {
+        net: [row["ratio"] for row in report["rows"] if (row["what"], row["against"]) == ("skipping", net)][1::2]
+        for net in ("dense", "slim")
+    }
+    assert f"takes {spread(over['dense'])} of the dense network's time" in prose
+    assert f"it takes {spread(over['slim'])} times as long" in prose
+    assert [ratio < 1.2 for ratio in over["slim"]] == [True, False, False, False], (
+        "the goal, in the smallest case alone"
+    )

@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
-from chapters import defined_in
+from chapters import BOOK, defined_in
 
 import mglib
 from figures.ch15 import show_parties, show_waits
@@ -75,3 +76,16 @@ def test_figures_say_sizes_and_what_takes_longest():
     assert "an order of 40 kB goes to each node and an answer of 39 kB" in show_parties(39_600, 38_700, 376_000).alt
     figure = show_waits({"computing": 0.5, "the line": 2.0}, 3.0, "A round.")
     assert "computing 0.5 s, the line 2 s. The longest is the line" in figure.alt
+
+
+def test_what_is_said_of_workers_is_in_the_file():
+    report = json.loads((RESULTS / "bench" / "rounds.json").read_text())
+    two = next(goal for goal in report["goals"] if goal["name"].startswith("two workers over"))
+    model = next(goal for goal in report["goals"] if "the model" in goal["name"])
+    cells = nbformat.read(BOOK / f"{CHAPTER}.ipynb", as_version=4).cells
+    prose = " ".join(" ".join(cell.source for cell in cells if cell.cell_type == "markdown").split())
+    assert (
+        f"Two workers make a round {two['measured']:.2f} times as fast. They compute for {two['note'][:2]} %" in prose
+    )
+    assert f"too small by {100 * model['measured']:.0f} %" in prose
+    assert f"sixteen nodes {report['notes']['predicted']['16']:.1f} times as fast" in prose
