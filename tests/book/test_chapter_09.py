@@ -1,10 +1,12 @@
 """Chapter 9: its walk, its watch and its passes are the library's; its figures say what they show."""
 
+import json
 from dataclasses import replace
 
+import nbformat
 import pytest
 import torch
-from chapters import defined_in
+from chapters import BOOK, defined_in
 
 import mglib
 from figures.ch09 import direction_frames, show_arcs
@@ -156,3 +158,15 @@ def test_lanes_are_in_units_of_ours():
     cases = {"small": {"ours": 2.0, "other": 5.0, "limit": 1.0}, "large": {"ours": 1.0, "other": 3.0}}
     figure = show_beside(cases, "ours", "limit")
     assert "small: other 2.5, limit 0.50; large: other 3.0." in figure.alt
+
+
+def test_what_is_said_of_fewer_queries_is_in_the_file():
+    report = json.loads((BOOK.parent / "results" / "bench" / "queries.json").read_text())
+    cells = nbformat.read(BOOK / f"{CHAPTER}.ipynb", as_version=4).cells
+    prose = " ".join(" ".join(cell.source for cell in cells if cell.cell_type == "markdown").split())
+    over = {(row["setting"]["kind"], row["what"].split()[0]): f"{row['ratio']:.2f}" for row in report["rows"]}
+    rounds = {kind: list(ways.values())[-1]["rounds"] for kind, ways in report["notes"]["courses"].items()}
+    plain, staged = (f"in {over[kind, '5']}" for kind in rounds)
+    assert f"plain MAML arrives {plain} of the time, after {rounds['plain MAML']} rounds" in prose
+    assert f"two stages {staged}, after {rounds['two stages']}" in prose
+    assert f"two stages take {over['two stages', '10']}, but plain MAML {over['plain MAML', '10']}" in prose
