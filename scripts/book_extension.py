@@ -79,7 +79,7 @@ def give_id(node: nodes.Element, name: str, slugs: dict) -> None:
         slugs[name] = (0, name, node.astext())
 
 
-# --- API reference -------------------------------------------------------------------------------------------------
+# --- formulas ---------------------------------------------------------------------------------------------------------
 
 
 def keep_punctuation(app: Sphinx, document: nodes.document) -> None:
@@ -97,6 +97,9 @@ def keep_punctuation(app: Sphinx, document: nodes.document) -> None:
             line[at] = together
             if start:
                 line[at - 1] = nodes.Text(before[: -len(start)])
+
+
+# --- API reference -------------------------------------------------------------------------------------------------
 
 
 def write_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:

@@ -16,6 +16,12 @@ def code_of(chapter: str) -> ast.Module:
     return ast.parse(re.sub(r"^(\s*)[%!].*$", r"\1pass", code, flags=re.MULTILINE))
 
 
+def prose_of(chapter: str) -> str:
+    """Return the text of all Markdown cells of `book/<chapter>.ipynb`, in one line."""
+    cells = nbformat.read(BOOK / f"{chapter}.ipynb", as_version=4).cells
+    return " ".join(" ".join(cell.source for cell in cells if cell.cell_type == "markdown").split())
+
+
 def defined_in(chapter: str, *names: str) -> dict:
     """Return the functions, classes and plain names of a chapter, as its cells define them.
 

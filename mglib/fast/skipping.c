@@ -46,11 +46,11 @@ typedef struct {
 
 /* Every second number of two vectors. */
 static inline __attribute__((always_inline)) vector every_second(vector one, vector other) {
-#if BYTES == 64 && !defined(DOUBLE)
+#if LANES == 16
     return __builtin_shufflevector(one, other, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-#elif BYTES == 64 || (BYTES == 32 && !defined(DOUBLE))
+#elif LANES == 8
     return __builtin_shufflevector(one, other, 0, 2, 4, 6, 8, 10, 12, 14);
-#elif BYTES == 32 || !defined(DOUBLE)
+#elif LANES == 4
     return __builtin_shufflevector(one, other, 0, 2, 4, 6);
 #else
     return __builtin_shufflevector(one, other, 0, 2);

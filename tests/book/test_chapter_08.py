@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
-from chapters import BOOK, defined_in
+from chapters import BOOK, defined_in, prose_of
 from torch.func import functional_call
 from torch.nn import functional as F
 
@@ -178,8 +178,7 @@ def test_parts_are_told_with_their_sum_and_marks():
 
 def test_what_is_said_of_two_threads_is_in_the_file():
     report = json.loads(REPORT.with_name("batches.json").read_text())
-    cells = nbformat.read(NOTEBOOK, as_version=4).cells
-    prose = " ".join(" ".join(cell.source for cell in cells if cell.cell_type == "markdown").split())
+    prose = prose_of(CHAPTER)
 
     def spread(values):
         return f"{min(values):.2f} to {max(values):.2f}"

@@ -3,10 +3,9 @@
 import json
 from dataclasses import replace
 
-import nbformat
 import pytest
 import torch
-from chapters import BOOK, defined_in
+from chapters import BOOK, defined_in, prose_of
 
 import mglib
 from figures.ch09 import direction_frames, show_arcs
@@ -162,8 +161,7 @@ def test_lanes_are_in_units_of_ours():
 
 def test_what_is_said_of_fewer_queries_is_in_the_file():
     report = json.loads((BOOK.parent / "results" / "bench" / "queries.json").read_text())
-    cells = nbformat.read(BOOK / f"{CHAPTER}.ipynb", as_version=4).cells
-    prose = " ".join(" ".join(cell.source for cell in cells if cell.cell_type == "markdown").split())
+    prose = prose_of(CHAPTER)
     over = {(row["setting"]["kind"], row["what"].split()[0]): f"{row['ratio']:.2f}" for row in report["rows"]}
     rounds = {kind: list(ways.values())[-1]["rounds"] for kind, ways in report["notes"]["courses"].items()}
     plain, staged = (f"in {over[kind, '5']}" for kind in rounds)

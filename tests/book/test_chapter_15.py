@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-import nbformat
 import pytest
 import torch
-from chapters import BOOK, defined_in
+from chapters import defined_in, prose_of
 
 import mglib
 from figures.ch15 import show_parties, show_waits
@@ -82,8 +81,7 @@ def test_what_is_said_of_workers_is_in_the_file():
     report = json.loads((RESULTS / "bench" / "rounds.json").read_text())
     two = next(goal for goal in report["goals"] if goal["name"].startswith("two workers over"))
     model = next(goal for goal in report["goals"] if "the model" in goal["name"])
-    cells = nbformat.read(BOOK / f"{CHAPTER}.ipynb", as_version=4).cells
-    prose = " ".join(" ".join(cell.source for cell in cells if cell.cell_type == "markdown").split())
+    prose = prose_of(CHAPTER)
     assert (
         f"Two workers make a round {two['measured']:.2f} times as fast. They compute for {two['note'][:2]} %" in prose
     )

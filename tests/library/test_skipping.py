@@ -282,27 +282,32 @@ def test_the_c_writes_nowhere_but_in_its_room():
     assert (fast.rooms[0] != 7).any()
 
 
+@pytest.fixture
+def fresh_cache(monkeypatch, tmp_path):
+    """An empty folder for what is compiled; nothing that was compiled before or is in it counts, then or later."""
+    monkeypatch.setenv("MGLIB_CACHE", str(tmp_path / "cache"))
+    compiled.library.cache_clear()
+    yield tmp_path / "cache"
+    compiled.library.cache_clear()
+
+
 NARROWER = {"x86-64": set(), "x86-64-v3": {"avx2", "fma", "bmi2"}}  # processors, and what runs their programs
 
 
 @pytest.mark.skipif(not HAS_COMPILER or machine() != "x86_64", reason="no C compiler, or none for these processors")
 @pytest.mark.parametrize("dtype", [torch.float, torch.double])
 @pytest.mark.parametrize("processor", NARROWER)
-def test_narrower_registers_give_the_same_answer(monkeypatch, tmp_path, processor, dtype):
+def test_narrower_registers_give_the_same_answer(monkeypatch, fresh_cache, processor, dtype):
     if not NARROWER[processor] <= set(Path("/proc/cpuinfo").read_text().split()):
         pytest.skip(f"programs for {processor} do not run here")
-    monkeypatch.setenv("MGLIB_CACHE", str(tmp_path))
-    monkeypatch.setattr(compiled, "FLAGS", [f.replace("native", processor) for f in compiled.FLAGS])
-    compiled.library.cache_clear()
-    try:
-        for seed, image_size in ((1, 40), (2, 11), (3, 1)):
-            net, params, statistics = gated(seed, dtype, width=13, depth=3, image_size=image_size)
-            images = images_for(net, 3, seed, dtype=dtype)
-            fast, slow = (SkippingNet(net, params, statistics, compiled=path)(images) for path in (True, False))
-            assert all(map(torch.equal, fast.gates, slow.gates))
-            torch.testing.assert_close(fast.logits, slow.logits)
-    finally:
-        compiled.library.cache_clear()
+    monkeypatch.setattr(compiled, "FLAGS", [flag.replace("native", processor) for flag in compiled.FLAGS])
+    for seed, image_size in ((1, 40), (2, 11), (3, 1)):
+        net, params, statistics = gated(seed, dtype, width=13, depth=3, image_size=image_size)
+        images = images_for(net, 3, seed, dtype=dtype)
+        fast, slow = (SkippingNet(net, params, statistics, compiled=path)(images) for path in (True, False))
+        assert all(map(torch.equal, fast.gates, slow.gates))
+        torch.testing.assert_close(fast.logits, slow.logits)
+    assert len(list(fresh_cache.iterdir())) == 1, "it was compiled anew"
 
 
 @pytest.fixture
@@ -338,32 +343,22 @@ def test_without_a_compiler_the_clear_path_answers(monkeypatch):
         SkippingNet(net, params, statistics, compiled=True)
 
 
-def test_a_compiler_that_fails_is_no_compiler(monkeypatch, tmp_path):
+def test_a_compiler_that_fails_is_no_compiler(monkeypatch, tmp_path, fresh_cache):
     broken = tmp_path / "cc"
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("CC", str(broken))
-    monkeypatch.setenv("MGLIB_CACHE", str(tmp_path / "cache"))
-    compiled.library.cache_clear()
-    try:
-        assert compiled.library(torch.float32) is None
-    finally:
-        compiled.library.cache_clear()
+    assert compiled.library(torch.float32) is None
 
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler")
-def test_it_is_compiled_once(monkeypatch, tmp_path):
-    monkeypatch.setenv("MGLIB_CACHE", str(tmp_path))
+def test_it_is_compiled_once(fresh_cache):
+    assert compiled.library(torch.float64) is not None
+    (first,) = fresh_cache.iterdir()
+    written = first.stat().st_mtime_ns
     compiled.library.cache_clear()
-    try:
-        assert compiled.library(torch.float64) is not None
-        (first,) = tmp_path.iterdir()
-        written = first.stat().st_mtime_ns
-        compiled.library.cache_clear()
-        assert compiled.library(torch.float64) is not None
-        assert [path.stat().st_mtime_ns for path in tmp_path.iterdir()] == [written]
-    finally:
-        compiled.library.cache_clear()
+    assert compiled.library(torch.float64) is not None
+    assert [path.stat().st_mtime_ns for path in fresh_cache.iterdir()] == [written]
 
 
 def test_numbers_of_another_kind_take_the_clear_path():

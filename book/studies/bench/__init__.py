@@ -8,6 +8,16 @@ from studies.bench.report import (
     measured_convolution_rate,
     measured_gemm_rate,
     peak_bytes,
+    using,
 )
 
-__all__ = ["Goal", "Report", "Row", "interleaved", "measured_convolution_rate", "measured_gemm_rate", "peak_bytes"]
+__all__ = [
+    "Goal",
+    "Report",
+    "Row",
+    "interleaved",
+    "measured_convolution_rate",
+    "measured_gemm_rate",
+    "peak_bytes",
+    "using",
+]

@@ -7,8 +7,6 @@ OMP_WAIT_POLICY is `passive` before torch is loaded, as `make bench` sets it.
 import os
 from collections.abc import Callable, Iterable
 
-import torch
-
 from studies.bench import Goal, Report
 from studies.bench.gated import Case
 from studies.bench.inference import timed
@@ -25,11 +23,7 @@ def measure(quick: bool = False, progress: Callable[[Iterable[Case]], Iterable[C
 
     progress: wraps the cases, to show how far the measuring is.
     """
-    before = torch.get_num_threads()
-    try:
-        timings = [timed(case, rounds=3 if quick else 20) for case in progress(cases(quick))]
-    finally:
-        torch.set_num_threads(before)
+    timings = [timed(case, rounds=3 if quick else 20) for case in progress(cases(quick))]
     gains = []
     for one, two in zip(timings[::2], timings[1::2], strict=True):
         faster = {name: one.seconds[name] / two.seconds[name] for name in ("skipping", "slim", "dense")}

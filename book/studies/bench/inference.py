@@ -39,7 +39,7 @@ from mglib.fast import SkippingNet
 from mglib.fast.compiled import library
 from mglib.nets import dense_macs, macs_per_layer, make_net
 from studies.bench.gated import Case, MaskedNet, check_equal, gated_net, images_for
-from studies.bench.report import Goal, Report, Row, interleaved
+from studies.bench.report import Goal, Report, Row, interleaved, using
 
 PAIRS = (
     *((what, against) for against in ("slim", "dense") for what in ("skipping", "slicing", "masked")),
@@ -95,61 +95,57 @@ def measure(quick: bool = False, progress: Callable[[Iterable[Case]], Iterable[C
     quick: two small cases and few rounds. progress: wraps the cases, to show how far the measuring is.
     """
     cases = [Case(64, 28, 1), Case(64, 28, 16)] if quick else all_cases()
-    before = torch.get_num_threads()
-    try:
-        timings = [timed(case, rounds=5 if quick else 20) for case in progress(cases)]
-    finally:
-        torch.set_num_threads(before)
+    timings = [timed(case, rounds=5 if quick else 20) for case in progress(cases)]
     return Report([row for timing in timings for row in timing.rows()], goals(timings), notes(timings))
 
 
 def timed(case: Case, *, rounds: int) -> Timing:
     """Return the times of the four networks, after a check that masked and skipping answer the same."""
-    torch.set_num_threads(case.threads)
-    net, params, statistics = gated_net(case)
-    images = images_for(case, 64, seed=1)
-    gates = check_equal(net, params, statistics, images)
-    backbone = {name: value for name, value in params.items() if name not in net.gate_names()}
-    whole, _ = make_net(0, **case.sizes(), gated=False)
-    thin, thin_params = make_net(0, **case.sizes(max(1, round(case.width * case.open))), gated=False)
-    thin_statistics = functional_call(thin, thin_params, (images,)).statistics
-    skipping = SkippingNet(net, params, statistics)
-    slicing = SkippingNet(net, params, statistics, compiled=False)
-    networks = {
-        "dense": SkippingNet(whole, backbone, statistics, compiled=False),
-        "masked": MaskedNet(case, params, statistics),
-        "skipping": skipping,
-        "slicing": slicing,
-        "slim": SkippingNet(thin, thin_params, thin_statistics, compiled=False),
-        "slim, compiled": SkippingNet(thin, thin_params, thin_statistics),
-        "dense, compiled": SkippingNet(whole, backbone, statistics),
-    }
-    batches = images.split(case.batch)
-    first = [_seconds(slicing, batch) for batch in batches]
-    for network in networks.values():  # the library compiles a convolution for each shape that it has not met
-        for batch in batches:
-            network(batch)
-    seconds = interleaved(
-        {name: _in_turn(network, batches) for name, network in networks.items()},
-        rounds=rounds,
-        repeats=max(1, 8 // case.batch),
-    )
-    patterns, dense = torch.cat(gates, 1), dense_macs(net.costs)
-    _, counts = patterns.unique(dim=0, return_counts=True)
-    return Timing(
-        case,
-        seconds,
-        macs={
-            **dict.fromkeys(("dense", "dense, compiled"), 1.0),
-            "masked": 1.0 + sum(cost.gate_macs for cost in net.costs) / dense,
-            **dict.fromkeys(("skipping", "slicing"), float(macs_per_layer(net.costs, gates).sum(1).mean()) / dense),
-            **dict.fromkeys(("slim", "slim, compiled"), dense_macs(thin.costs) / dense),
-        },
-        open_share=float(patterns.mean()),
-        distinct_patterns=float((counts == 1).sum()) / len(images),
-        first_seconds=sorted(first)[len(first) // 2],
-        parts=parts_of(slicing, batches),
-    )
+    with using(case.threads):
+        net, params, statistics = gated_net(case)
+        images = images_for(case, 64, seed=1)
+        gates = check_equal(net, params, statistics, images)
+        backbone = {name: value for name, value in params.items() if name not in net.gate_names()}
+        whole, _ = make_net(0, **case.sizes(), gated=False)
+        thin, thin_params = make_net(0, **case.sizes(max(1, round(case.width * case.open))), gated=False)
+        thin_statistics = functional_call(thin, thin_params, (images,)).statistics
+        skipping = SkippingNet(net, params, statistics)
+        slicing = SkippingNet(net, params, statistics, compiled=False)
+        networks = {
+            "dense": SkippingNet(whole, backbone, statistics, compiled=False),
+            "masked": MaskedNet(case, params, statistics),
+            "skipping": skipping,
+            "slicing": slicing,
+            "slim": SkippingNet(thin, thin_params, thin_statistics, compiled=False),
+            "slim, compiled": SkippingNet(thin, thin_params, thin_statistics),
+            "dense, compiled": SkippingNet(whole, backbone, statistics),
+        }
+        batches = images.split(case.batch)
+        first = [_seconds(slicing, batch) for batch in batches]
+        for network in networks.values():  # the library compiles a convolution for each shape that it has not met
+            for batch in batches:
+                network(batch)
+        seconds = interleaved(
+            {name: _in_turn(network, batches) for name, network in networks.items()},
+            rounds=rounds,
+            repeats=max(1, 8 // case.batch),
+        )
+        patterns, dense = torch.cat(gates, 1), dense_macs(net.costs)
+        _, counts = patterns.unique(dim=0, return_counts=True)
+        return Timing(
+            case,
+            seconds,
+            macs={
+                **dict.fromkeys(("dense", "dense, compiled"), 1.0),
+                "masked": 1.0 + sum(cost.gate_macs for cost in net.costs) / dense,
+                **dict.fromkeys(("skipping", "slicing"), float(macs_per_layer(net.costs, gates).sum(1).mean()) / dense),
+                **dict.fromkeys(("slim", "slim, compiled"), dense_macs(thin.costs) / dense),
+            },
+            open_share=float(patterns.mean()),
+            distinct_patterns=float((counts == 1).sum()) / len(images),
+            first_seconds=sorted(first)[len(first) // 2],
+            parts=parts_of(slicing, batches),
+        )
 
 
 def parts_of(slicing: SkippingNet, batches: Iterable[Tensor]) -> dict[str, float]:

@@ -5,9 +5,8 @@ page, which costs the ways that allocate most the most. `LocalEngine` has it kee
 (`mglib.federated.process`); the cases named `kept` in the notes are all ways in such a process.
 """
 
-import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -34,6 +33,7 @@ from studies.bench import (
     measured_gemm_rate,
     peak_bytes,
     peers,
+    using,
 )
 
 NETS = (("28×28", 32, 28, 1), ("28×28", 64, 28, 1), ("84×84", 32, 84, 3), ("84×84", 64, 84, 3))
@@ -121,17 +121,6 @@ def arithmetic(function: Callable[[], Any]) -> int:
     with FlopCounterMode(display=False) as counter:
         function()
     return counter.get_total_flops() // 2
-
-
-@contextlib.contextmanager
-def using(threads: int) -> Iterator[None]:
-    """Compute on so many threads inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def measure_case(case: Case, rounds: int = 20) -> tuple[list[Row], list[dict[str, Any]]]:
