@@ -443,6 +443,10 @@ def test_a_script_without_a_main_guard_is_told_in_a_sentence(tmp_path):
     assert process.stderr.count("Traceback") == 1, "the workers say nothing"
 
 
+def rounds_kept(run):
+    return int(load(run.checkpoint_file)[1]["rounds_done"]) if run.checkpoint_file.exists() else 0
+
+
 def test_a_trainer_that_is_killed_at_any_of_fifty_moments_loses_nothing_it_acknowledged(folder, tmp_path):
     """Killed again and again, each time somewhere else, the training ends in the bits of one that was left alone."""
     recipe = small_recipe(folder, rounds=300, **CHEAP)
@@ -451,9 +455,10 @@ def test_a_trainer_that_is_killed_at_any_of_fifty_moments_loses_nothing_it_ackno
     generator, out, moments = np.random.default_rng(0), Run(tmp_path / "killed"), []
     for _ in range(KILLS):
         received, sent = context.Pipe(duplex=False)
-        kept = int(load(out.checkpoint_file)[1]["rounds_done"]) if out.checkpoint_file.exists() else 0
+        kept = rounds_kept(out)
         work = context.Process(target=train_and_send, args=(recipe, out.folder, sent))
         work.start()
+        sent.close()  # here: a trainer that ends is heard of at once
         assert received.poll(60)
         assert received.recv() == kept, "what a checkpoint holds is neither lost nor trained again"
         for _ in range(generator.integers(25)):
@@ -463,7 +468,9 @@ def test_a_trainer_that_is_killed_at_any_of_fifty_moments_loses_nothing_it_ackno
         work.kill()
         work.join()
         moments.append(kept)
-        if out.finished:  # it was faster than the kill: once more from the start
+        if out.finished or rounds_kept(out) == recipe.rounds:  # it was faster than the kill: once more from the start
+            ended = train(recipe, out.folder, resume=True)
+            assert all(torch.equal(ended[name], whole[name]) for name in whole)
             shutil.rmtree(out.folder)
     again = train(recipe, out.folder, resume=True)
     assert len(set(moments)) > 5, "they were killed at different moments"
