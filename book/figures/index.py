@@ -48,7 +48,7 @@ def _draw_training(axes: Axes, nodes: Mapping[str, Tensor]) -> None:
         arrow(axes, (start - 1.5, 21.5), (left + 12, 38.5), INK, width=1.3, size=12)
         arrow(axes, (left + 17, 38.5), (start + 1.5, 21.5), OPEN, width=1.3, size=12)
     axes.text(14, 29, "θ, φ", ha="right")
-    axes.text(88, 27, "a step down the\nmeta-gradient", ha="center", va="center", color=OPEN, fontsize=10)
+    axes.text(87.5, 25.5, "a step down the\nmeta-gradient", ha="center", va="center", color=OPEN, fontsize=11.5)
 
 
 def _draw_adaptation(axes: Axes, name: str, images: Tensor) -> None:
@@ -56,12 +56,12 @@ def _draw_adaptation(axes: Axes, name: str, images: Tensor) -> None:
     _box(axes, 1, 76, 30, 34, ACCENT)
     axes.text(16, 80.5, name, ha="center", va="center", color=ACCENT)
     _glyphs(axes, np.asarray(images)[:5], 3, 85, 5.2, "accent")
-    axes.text(16, 95, "five labelled\nexamples, never\nseen in training", ha="center", va="top", fontsize=10)
+    axes.text(16, 95, "five labelled\nexamples, never\nseen in training", ha="center", va="top", fontsize=11.5)
     for row, (first, second) in enumerate((("θ′ = θ − α ∇θ L", "backbone"), ("φ′ = φ − β ∇φ L", "then gates"))):
         top = 76 + 20 * row
         _box(axes, 37, top, 26, 14, FAINT)
         axes.text(50, top + 5, first, ha="center", va="center", color=OPEN)
-        axes.text(50, top + 10.5, second, ha="center", va="center", fontsize=10)
+        axes.text(50, top + 10.5, second, ha="center", va="center", fontsize=11.5)
     arrow(axes, (31.5, 83), (36.5, 83), INK, width=1.3, size=12)
     arrow(axes, (50, 90.5), (50, 95.5), INK, width=1.3, size=12)
     arrow(axes, (63.5, 103), (68.5, 95), INK, width=1.3, size=12)
@@ -71,7 +71,7 @@ def _draw_adaptation(axes: Axes, name: str, images: Tensor) -> None:
         _glyphs(axes, np.asarray(images)[row : row + 1], 69.5, top, 6, "accent")
         cells = 0.12 + 0.88 * (rng.random((4, 10)) < 0.5)
         stencil(axes, cells, "open", extent=(78, 99, top + 8, top - 0.4), aspect="auto")
-    axes.text(85, 119, "each input opens\nits own filters", ha="center", va="bottom", fontsize=10)
+    axes.text(85, 119, "each input opens\nits own filters", ha="center", va="bottom", fontsize=11.5)
 
 
 def _box(axes: Axes, left: float, top: float, width: float, height: float, colour: str) -> None:
