@@ -74,31 +74,59 @@ function openBoxesToKeys() {
 }
 
 // No label is smaller than this many pixels. Where a figure is drawn too small for that, its small labels grow, by so
-// much at most. Where they would meet or leave the figure, the window shows a part of it, and the rest by a swipe.
-const LEAST = 11, GROWTH = 1.3;
+// much at most, and the figure makes room for them at its sides. Where they would meet, the window shows a part of it,
+// and the rest by a swipe.
+const LEAST = 11, GROWTH = 1.4;
 
 const DRAWING = "figure.mg-figure > svg[viewBox]";
 
 function keepLabelsLegible(drawings = document.querySelectorAll(DRAWING)) {
   for (const svg of drawings) {
     const labels = [...svg.querySelectorAll("text")].filter((text) => text.textContent.trim());
-    const { paddingLeft, paddingRight } = getComputedStyle(svg.parentElement), { width } = svg.viewBox.baseVal;
+    const { paddingLeft, paddingRight } = getComputedStyle(svg.parentElement);
     const room = Math.floor(svg.parentElement.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight));
     if (!labels.length || room <= 0 || (svg.dataset.room == room && labels.every((text) => text.dataset.size))) continue;
     svg.dataset.room = room;
+    svg.dataset.drawn ??= svg.getAttribute("viewBox");
     for (const text of labels) text.dataset.size ??= parseFloat(getComputedStyle(text).fontSize);
     const smallest = Math.min(...labels.map((text) => text.dataset.size));
     const fit = (growth) => {
-      const shown = Math.max(room, (width * LEAST) / (smallest * growth)), least = (width * LEAST) / shown;
-      for (const text of labels) text.style.fontSize = `${Math.max(text.dataset.size, least)}px`;
+      const { width } = svg.viewBox.baseVal, shown = Math.max(room, (width * LEAST) / (smallest * growth));
+      for (const text of labels) text.style.fontSize = `${Math.max(text.dataset.size, (width * LEAST) / shown)}px`;
       svg.style.minWidth = shown > room ? `${Math.ceil(shown)}px` : "";
     };
+    svg.setAttribute("viewBox", svg.dataset.drawn);
     fit(1);
     if (!svg.style.minWidth) continue; // all of it is seen as it was drawn
-    const before = crowded(svg, labels);
+    const before = meetings(labels);
     fit(GROWTH);
-    if (crowded(svg, labels) > before) fit(1);
+    for (let turn = 0; turn < 8 && widen(svg, labels); turn++) fit(GROWTH); // and the labels grow with it
+    if (meetings(labels) <= before && !widen(svg, labels)) continue;
+    svg.setAttribute("viewBox", svg.dataset.drawn);
+    fit(1);
   }
+}
+
+// Make room at the sides for the labels that leave the figure; whether some did.
+function widen(svg, labels) {
+  const figure = svg.getBoundingClientRect(), boxes = labels.map((text) => text.getBoundingClientRect());
+  const left = Math.max(0, figure.left - Math.min(...boxes.map((box) => box.left)));
+  const right = Math.max(0, Math.max(...boxes.map((box) => box.right)) - figure.right);
+  if (left < 2 && right < 2) return false;
+  const { x, y, width, height } = svg.viewBox.baseVal, unit = width / figure.width;
+  svg.setAttribute("viewBox", `${x - left * unit} ${y} ${width + (left + right) * unit} ${height}`);
+  return true;
+}
+
+// How many pairs of labels meet. Two lines of one label may touch where the first has no tail and the second no head.
+function meetings(labels) {
+  const boxes = labels.map((text) => text.getBoundingClientRect());
+  const meet = (a, b) => {
+    const width = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    return width > 3 && height > 0.2 * Math.min(a.height, b.height);
+  };
+  return boxes.flatMap((a, i) => boxes.slice(0, i).filter((b) => meet(a, b))).length;
 }
 
 // The drawings that a change of the page is in, or brought: one that moves under the reader's hand asks for no other.
@@ -121,19 +149,6 @@ function keepColumns() {
     return phone && fits < size && fits >= LEAST_PRINT ? `${fits}px` : "";
   });
   outputs.forEach((output, place) => (output.style.fontSize = sizes[place])); // after all is measured: one layout
-}
-
-// How many labels leave their figure, and how many pairs of them meet.
-function crowded(svg, labels) {
-  const figure = svg.getBoundingClientRect(), boxes = labels.map((text) => text.getBoundingClientRect());
-  const area = ({ width, height }) => width * height;
-  const meet = (a, b) => {
-    const width = Math.min(a.right, b.right) - Math.max(a.left, b.left);
-    const height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-    return width > 0 && height > 0 && width * height > 0.12 * Math.min(area(a), area(b));
-  };
-  const outside = boxes.filter((box) => box.right > figure.right + 2 || box.left < figure.left - 2);
-  return outside.length + boxes.flatMap((a, i) => boxes.slice(0, i).filter((b) => meet(a, b))).length;
 }
 
 document.addEventListener("DOMContentLoaded", () => {

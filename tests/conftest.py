@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from rendered import CHECKS, DOCUMENTS, HTML, WIDE, settle
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -36,6 +37,8 @@ SECONDS = {
 }
 PATIENCE = 240_000  # milliseconds for a page on a busy machine; what is quick is not waited for
 SLOW = ("test_command_line.py", "test_experiments.py", "test_installed.py", "test_fuzz.py", "test_combinations.py")
+settings.register_profile("busy machine", deadline=None)  # what a single example takes says nothing there
+settings.load_profile("busy machine")
 TIMES = Path(__file__).resolve().parent.parent / "results" / "run_times.json"
 
 

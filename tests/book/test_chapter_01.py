@@ -41,7 +41,7 @@ def test_the_readers_record_has_the_librarys_fields():
 
 
 @given(width=st.integers(1, 9), batch=st.integers(1, 4), seed=st.integers(0, 99))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_readers_count_is_the_librarys(width, batch, seed):
     net, _ = mglib.make_net(0, width=width, image_size=13)
     costs = [readers()["LayerCost"](**asdict(cost)) for cost in net.costs]
@@ -58,7 +58,7 @@ def test_the_readers_count_is_the_librarys(width, batch, seed):
 
 
 @given(side=st.integers(1, 9), filters=st.integers(1, 3), seed=st.integers(0, 99))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_loops_compute_torchs_convolution_and_count_the_formula(side, filters, seed):
     generator = torch.Generator().manual_seed(seed)
     image = torch.randint(-3, 4, (side, side), generator=generator).float()

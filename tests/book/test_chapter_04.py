@@ -23,7 +23,7 @@ def make_node(classes=7, examples=9):
     return Node("writer", names, images, torch.arange(classes * examples) % classes)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 7), st.integers(1, 4), st.integers(1, 5), st.integers(0, 2**32))
 def test_the_chapters_task_is_the_librarys_tensor_for_tensor(ways, shots, queries, seed):
     node = make_node()

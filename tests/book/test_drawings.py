@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import mglib
@@ -63,7 +63,6 @@ def test_without_ink_or_points_there_is_an_error_that_says_so():
             centred(nothing)
 
 
-@settings(deadline=None)
 @given(shift=st.tuples(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3)), factor=st.floats(0.3, 1))
 def test_where_and_how_large_one_draws_does_not_matter(shift, factor):
     for strokes in LINES.values():

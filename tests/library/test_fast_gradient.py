@@ -54,7 +54,7 @@ def assert_same(ours, theirs, tolerance=1e-6):
         torch.testing.assert_close(ours[name], value, rtol=tolerance, atol=tolerance * float(value.abs().max()) + 1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     width=st.integers(1, 7),
     depth=st.integers(1, 4),

@@ -312,7 +312,7 @@ ANSWERS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(answers=st.lists(ANSWERS, max_size=6), quorum=st.integers(0, 2))
 def test_no_answer_can_end_a_round_in_an_error(answers, quorum):
     first = Round(0, 2, 0)

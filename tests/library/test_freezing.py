@@ -36,7 +36,7 @@ def drawn(width, biases, image_size, channels, batch, seed):
     return net, params, images
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(**NETS)
 def test_a_frozen_network_answers_the_same_on_its_support_set(**sizes):
     net, params, images = drawn(**sizes)
@@ -49,7 +49,7 @@ def test_a_frozen_network_answers_the_same_on_its_support_set(**sizes):
             assert torch.equal(gate, whole[:, small.kept[index]])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(**NETS)
 def test_what_is_left_was_opened_by_some_image_and_nothing_else_is(**sizes):
     net, params, images = drawn(**sizes)
@@ -65,7 +65,7 @@ def test_what_is_left_was_opened_by_some_image_and_nothing_else_is(**sizes):
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(second=st.integers(0, 2**31), **NETS)
 def test_a_frozen_network_may_be_frozen_again_for_a_part_of_its_task(second, **sizes):
     net, params, images = drawn(**sizes)
@@ -78,7 +78,7 @@ def test_a_frozen_network_may_be_frozen_again_for_a_part_of_its_task(second, **s
     assert dense_macs(twice.net.costs) == dense_macs(net.costs)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(**NETS)
 def test_macs_of_a_frozen_network_are_measured_against_the_whole_dense_one(**sizes):
     """On the support set the convolutions cost what they did, for closed filters cost nothing; the gates cost less."""

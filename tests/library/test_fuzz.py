@@ -43,9 +43,7 @@ LIBRARY = str(Path(mglib.__file__).parent)
 def inputs(share):
     """Give the test its share of all inputs, the same ones for the same seed."""
     checks = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
-    many = settings(
-        max_examples=max(2, round(share * INPUTS)), deadline=None, database=None, suppress_health_check=checks
-    )
+    many = settings(max_examples=max(2, round(share * INPUTS)), database=None, suppress_health_check=checks)
     return lambda test: seed(SEED)(many(test))
 
 

@@ -109,7 +109,7 @@ def test_a_closed_filter_gives_a_map_of_zeros():
     assert (maps[:, 4] != 0).any()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 4), st.integers(1, 40), st.integers(0, 2**31))
 def test_macs_of_random_gates_equal_a_count_filter_by_filter(batch, width, depth, image_size, seed):
     net, _ = make_net(0, width=width, depth=depth, image_size=image_size)

@@ -74,7 +74,7 @@ def assert_same(skipped, masked, atol=1e-6):
     torch.testing.assert_close(skipped.logits, masked.logits, atol=atol, rtol=atol)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     width=st.integers(1, 12),
     depth=st.integers(1, 4),
@@ -131,7 +131,7 @@ def test_slices_of_one_pattern_are_not_taken_for_anothers(path):
     assert seen == {0, 5}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(PATHS), st.integers(0, 2**31))
 def test_skipping_equals_masking_in_floats_too(width, image_size, path, seed):
     """As far as floats go: where a gate's logit is within rounding of zero, another order of adding may open another
@@ -158,7 +158,7 @@ def test_skipping_equals_masking_in_floats_too(width, image_size, path, seed):
     assert error <= 10 * its_error + 1e-5 * (1 + exact.abs().sum())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 12), st.integers(1, 30), st.integers(1, 3), st.integers(0, 2**31))
 def test_an_input_costs_the_multiplications_that_its_gates_let_through(width, image_size, channels, seed):
     net, params, statistics = gated(seed, width=width, image_size=image_size, channels=channels)
@@ -231,7 +231,7 @@ def test_what_cannot_be_skipped_is_refused():
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(width=st.integers(8, 16), seed=st.integers(0, 2**31))
 def test_skipping_a_frozen_network_equals_masking_it(width, seed, path):
     net, params, _ = gated(seed, width=width, depth=3, image_size=14)
@@ -249,7 +249,7 @@ HAS_COMPILER = compiled.library(torch.float32) is not None
 
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     width=st.integers(1, 40),
     depth=st.integers(1, 4),
@@ -435,7 +435,7 @@ def told(network, images):
         return type(error), str(error)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     own=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
     dtype=st.none() | st.sampled_from(DTYPES),

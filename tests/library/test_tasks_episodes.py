@@ -29,7 +29,7 @@ def episodes(draw):
     return node, node.sample_task(ways, shots, queries, np.random.default_rng(draw(st.integers(0, 2**32)))), shots
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(episodes())
 def test_support_and_query_never_share_an_example(episode):
     _, task, _ = episode
@@ -37,7 +37,7 @@ def test_support_and_query_never_share_an_example(episode):
     assert len(set(drawn)) == len(drawn)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(episodes())
 def test_labels_number_the_named_classes_and_support_lies_class_by_class(episode):
     node, task, shots = episode

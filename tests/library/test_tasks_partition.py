@@ -76,7 +76,7 @@ def partition_example(sizes, held_out, **options):
     return classes, partitioned(classes, held_out, **options)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(partitions())
 def test_no_image_is_on_two_nodes_and_none_is_lost(example):
     classes, federation = partition_example(**example)
@@ -88,7 +88,7 @@ def test_no_image_is_on_two_nodes_and_none_is_lost(example):
             assert node.classes[int(label)] == f"class{index:02}"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(partitions())
 def test_what_is_tested_was_never_trained_on(example):
     _, federation = partition_example(**example)
@@ -101,7 +101,7 @@ def test_what_is_tested_was_never_trained_on(example):
             assert not frozenset(node.classes) & frozenset().union(*trained)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(partitions())
 def test_every_node_has_the_shape_asked_for(example):
     _, federation = partition_example(**example)
@@ -113,7 +113,7 @@ def test_every_node_has_the_shape_asked_for(example):
         assert min(len(each) for each in node.examples_by_class) >= 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31))
 def test_each_class_is_about_equally_often_in_each_split_and_its_images_are_shared_evenly(seed):
     federation = partitioned(flat_set(examples=100), new_nodes=SETS, seed=seed)

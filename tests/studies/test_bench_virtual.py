@@ -14,7 +14,7 @@ from studies.bench.virtual import VirtualNodes
 POOL = [make_node("Greek", classes=6), make_node("Lao", classes=9, first_class=6)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(position=st.integers(0, 10**6 - 1), classes=st.integers(1, 6), seed=st.integers(0, 9))
 def test_a_virtual_node_holds_all_examples_of_some_classes_of_one_pool_node(position, classes, seed):
     node = VirtualNodes(POOL, 10**6, classes=classes, seed=seed)[position]

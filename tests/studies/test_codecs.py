@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mglib.federated import Round, Update
@@ -24,7 +24,6 @@ def moves(seed, rows=7):
     }
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), rows=st.integers(1, 12))
 def test_half_precision_is_off_by_rounding_only(seed, rows):
     move = moves(seed, rows)
@@ -34,7 +33,6 @@ def test_half_precision_is_off_by_rounding_only(seed, rows):
         assert back[name].dtype == value.dtype
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), share=st.floats(0.01, 1))
 def test_top_k_keeps_the_largest_and_nothing_else(seed, share):
     move = moves(seed)
@@ -47,7 +45,6 @@ def test_top_k_keeps_the_largest_and_nothing_else(seed, share):
         assert before[sent].abs().min() >= before[~sent].abs().max()
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), closed=st.sets(st.integers(0, 6)))
 def test_rows_lose_nothing(seed, closed):
     move = moves(seed)
