@@ -76,7 +76,7 @@ function openBoxesToKeys() {
 // No label is smaller than this many pixels. Where a figure is drawn too small for that, its small labels grow, by so
 // much at most, and the figure makes room for them at its sides. Where they would meet, the window shows a part of it,
 // and the rest by a swipe.
-const LEAST = 11, GROWTH = 1.4;
+const LEAST = 11, GROWTH = 1.5;
 
 const DRAWING = "figure.mg-figure > svg[viewBox]";
 
@@ -100,7 +100,8 @@ function keepLabelsLegible(drawings = document.querySelectorAll(DRAWING)) {
     if (!svg.style.minWidth) continue; // all of it is seen as it was drawn
     const before = meetings(labels);
     fit(GROWTH);
-    for (let turn = 0; turn < 8 && widen(svg, labels); turn++) fit(GROWTH); // and the labels grow with it
+    const turns = svg.closest(".mg-live") ? 0 : 8; // one that computes finds the pointer by the box as drawn
+    for (let turn = 0; turn < turns && widen(svg, labels); turn++) fit(GROWTH); // for the labels grow with it
     if (meetings(labels) <= before && !widen(svg, labels)) continue;
     svg.setAttribute("viewBox", svg.dataset.drawn);
     fit(1);
@@ -112,9 +113,10 @@ function widen(svg, labels) {
   const figure = svg.getBoundingClientRect(), boxes = labels.map((text) => text.getBoundingClientRect());
   const left = Math.max(0, figure.left - Math.min(...boxes.map((box) => box.left)));
   const right = Math.max(0, Math.max(...boxes.map((box) => box.right)) - figure.right);
-  if (left < 2 && right < 2) return false;
+  if (left < 1 && right < 1) return false;
   const { x, y, width, height } = svg.viewBox.baseVal, unit = width / figure.width;
-  svg.setAttribute("viewBox", `${x - left * unit} ${y} ${width + (left + right) * unit} ${height}`);
+  const [before, after] = [left, right].map((side) => (side && side + 3) * unit);
+  svg.setAttribute("viewBox", `${x - before} ${y} ${width + before + after} ${height}`);
   return true;
 }
 

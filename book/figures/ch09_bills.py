@@ -60,7 +60,7 @@ def _where(phases: Phases, operation: int) -> str:
 
 
 def _mark_phases(axis: Axes, phases: Phases, end: int, reach: tuple[float, float]) -> None:
-    """Shade every other phase and name it above where there is room; neighbours of one name are one."""
+    """Shade every other phase and name it, a line lower; neighbours of one name are one; no room, no name."""
     top = reach[1] / 1e6
     merged = [phase for index, phase in enumerate(phases) if index == 0 or phase[0] != phases[index - 1][0]]
     borders = [*(start for _, start in merged), end]
@@ -69,7 +69,8 @@ def _mark_phases(axis: Axes, phases: Phases, end: int, reach: tuple[float, float
         if index % 2:
             axis.add_patch(Rectangle((start, 0), stop - start, 2 * top, color=FAINT, alpha=0.16, linewidth=0, zorder=0))
         if stop - start > 0.0125 * len(name) * reach[0]:
-            axis.text((start + stop) / 2, 1.48 * top, name, ha="center", va="top", fontsize=10)
+            height = (1.48 - 0.22 * (index % 2)) * top
+            axis.text((start + stop) / 2, height, name, ha="center", va="top", fontsize=10)
 
 
 @page_style

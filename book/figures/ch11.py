@@ -22,7 +22,7 @@ def show_family(
     rows = sum(1 + len(methods) for methods in branches.values())
     drawing, axis = new_drawing(5.4, 0.31 * rows + 0.75)
     bare(axis)
-    places, told, y, trunk = [6.1 + 1.3 * k for k in range(len(traits))], [], 0, 0
+    places, told, y, trunk = [7.05 + 1.3 * k for k in range(len(traits))], [], 0, 0
     for x, trait in zip(places, traits, strict=True):
         axis.text(x, -0.75, trait.replace(" ", "\n"), ha="center", va="bottom", fontsize=10)
     for branch, methods in branches.items():

@@ -47,10 +47,19 @@ def show_verdicts(title: str, rows: Sequence[Mapping], reference: Mapping, capti
         ends += [middle - half, middle + half]
         told.append(f"{row['name']}: {middle:+.1f} ± {half:.1f}, {row['accuracy']:.1%} at {macs} of the MACs")
     for x, heading in zip(columns, ("right,\n%", "MACs,\nshare"), strict=True):
-        axis.annotate(heading, (1, -0.75), (x, 0), xycoords=right, textcoords="offset points", va="bottom", fontsize=10)
+        axis.annotate(
+            heading,
+            (1, -0.75),
+            (x, 0),
+            xycoords=right,
+            textcoords="offset points",
+            va="bottom",
+            fontsize=10,
+            linespacing=1.5,
+        )
     name_rows(axis, [row["name"] for row in ordered], 30)
     axis.margins(x=0.06)
-    axis.set_title(title, loc="left", fontweight="bold", pad=14)
+    axis.set_title(title, loc="left", fontweight="bold", pad=38)
     axis.set_xlabel(f"points above {reference['name']}", fontsize=10)
     alt = f"{title}. Differences to {reference['name']} in points, with 95 % intervals. {'; '.join(told)}."
     return Figure(drawing, caption, alt)
