@@ -82,7 +82,8 @@ def test_a_phone_shows_whole_figures_with_labels_that_can_be_read(visit, name):
             const figures = [...document.querySelectorAll("article figure.mg-figure > svg")];
             const larger = (t) => parseFloat(t.style.fontSize) > t.dataset.size;
             window.grown = () => figures.filter((e) => [...e.querySelectorAll("text")].some(larger));
-            window.widened = () => figures.filter((e) => ![undefined, e.getAttribute("viewBox")].includes(e.dataset.drawn));
+            const now = (e) => e.getAttribute("viewBox");
+            window.widened = () => figures.filter((e) => now(e) != (e.dataset.drawn ?? now(e)));
             window.swiped = () => figures.filter(({ parentElement: e }) => e.scrollWidth > e.clientWidth + 1);
         }"""
     )
