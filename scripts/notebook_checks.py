@@ -21,6 +21,7 @@ WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 KEPT_CELL_METADATA = ("jupyter", "mystnb", "slideshow", "tags", "tolerance")
 MAX_CODE_LINES = 25
+MAX_TABLE_CHARACTERS = 56  # of a line, in print that a phone 390 pixels wide still keeps legible
 MIN_ALT_CHARACTERS = 15
 BOX = (r"> \*\*After this (chapter|page)\*\*", r"> \*\*You need\*\*", r"> \*\*It runs\*\*.*\*\*reads\*\*")
 LAST_SECTIONS = ["Summary", "Exercises", "Further reading"]
@@ -102,6 +103,9 @@ def cell_problems(cell: NotebookNode) -> Iterator[str]:
     for output in cell.outputs:
         if output.output_type == "error" and "raises-exception" not in cell.metadata.get("tags", ()):
             yield f"failed with {output.ename}: {output.evalue}"
+        for line in str(output.get("text", "")).splitlines():
+            if "  " in line.strip() and len(line) > MAX_TABLE_CHARACTERS:
+                yield f"a printed table's line breaks on a phone, over {MAX_TABLE_CHARACTERS} characters: {line!r}"
         data = output.get("data", {})
         if any(kind.startswith("image/") for kind in data) and "text/html" not in data:
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")

@@ -74,6 +74,13 @@ def test_a_long_cell_is_noticed(tmp_path):
     assert "26 lines of code" in problems_of(executed("\n".join(["x = 1"] * 26)), tmp_path)
 
 
+def test_a_table_too_wide_for_a_phone_is_noticed(tmp_path):
+    words = " ".join(["a sentence, however long, is folded"] * 3)
+    for text, fine in (("left" + " " * 48 + "last", True), ("left" + " " * 49 + "last", False), (words, True)):
+        printed = {"output_type": "stream", "name": "stdout", "text": text + "\n"}
+        assert (problems_of(executed("print()", outputs=[printed]), tmp_path) == "") == fine, text
+
+
 @pytest.mark.parametrize(
     "metadata", [{"tags": ["hide-input"]}, {"jupyter": {"source_hidden": True}}], ids=["page alone", "lab alone"]
 )
@@ -258,7 +265,7 @@ QUOTED = re.compile(r"(?<![\d.,])\d+(?:\.\d+)? ± \d+(?:\.\d+)?|(?<![\d.,])\d+\.
 def unprinted(prose: str, notebooks_read: list[nbformat.NotebookNode]) -> list[str]:
     """Return the intervals, and the decimals in % or points, that the prose quotes and no output holds."""
     outputs = [cell.get("outputs") for notebook in notebooks_read for cell in notebook.cells]
-    printed = re.sub(r" ?%| points", "", json.dumps(outputs, ensure_ascii=False))
+    printed = re.sub(r" ?%| points", "", json.dumps(outputs, ensure_ascii=False)).replace(" ± ", "±").replace("±", " ± ")
     return [each for each in QUOTED.findall(prose) if not re.search(rf"(?<![\d.]){re.escape(each)}(?!\.?\d)", printed)]
 
 
