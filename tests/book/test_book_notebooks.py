@@ -265,7 +265,9 @@ QUOTED = re.compile(r"(?<![\d.,])\d+(?:\.\d+)? ± \d+(?:\.\d+)?|(?<![\d.,])\d+\.
 def unprinted(prose: str, notebooks_read: list[nbformat.NotebookNode]) -> list[str]:
     """Return the intervals, and the decimals in % or points, that the prose quotes and no output holds."""
     outputs = [cell.get("outputs") for notebook in notebooks_read for cell in notebook.cells]
-    printed = re.sub(r" ?%| points", "", json.dumps(outputs, ensure_ascii=False)).replace(" ± ", "±").replace("±", " ± ")
+    printed = (
+        re.sub(r" ?%| points", "", json.dumps(outputs, ensure_ascii=False)).replace(" ± ", "±").replace("±", " ± ")
+    )
     return [each for each in QUOTED.findall(prose) if not re.search(rf"(?<![\d.]){re.escape(each)}(?!\.?\d)", printed)]
 
 

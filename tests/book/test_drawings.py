@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mglib
+import pad.strokes
 from mglib import Recipe
 from mglib.tasks import fonts
+from mglib.tasks.glyphs import SCRIPTS, TEST, kept_characters
 from pad.__main__ import main
 from pad.drawings import DrawingSettings, character_lines, draw_all, drawing_federation, federation_of, shake
 from pad.strokes import INSIDE, PEN, centre_lines, centred, rasterise
@@ -53,6 +55,18 @@ def test_a_dot_keeps_its_place_and_a_closed_line_closes():
     np.testing.assert_allclose(dots[0].mean(0), (7 / 60, 7 / 60), atol=0.03)
     (ring,) = [stroke for stroke in strokes if np.ptp(stroke, axis=0).max() > 0.1]
     np.testing.assert_array_equal(ring[0], ring[-1])
+
+
+def test_last_digits_do_not_choose_between_points_that_are_equally_far(monkeypatch):
+    """They differ from processor to processor, and whichever point is chosen, all that is drawn afterwards differs."""
+    characters, generator = kept_characters(tuple(SCRIPTS), {*TEST})["Lao"], np.random.default_rng(0)
+    lines = character_lines(characters, fonts.FACES[0])
+    nudges = pad.strokes._nudges
+    monkeypatch.setattr(
+        pad.strokes, "_nudges", lambda count: nudges(count) + 1e-12 * generator.standard_normal((count, 2))
+    )
+    for character, again in character_lines(characters, fonts.FACES[0]).items():
+        np.testing.assert_array_equal(points_of(again), points_of(lines[character]))
 
 
 def test_without_ink_or_points_there_is_an_error_that_says_so():
