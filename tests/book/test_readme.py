@@ -48,10 +48,12 @@ def test_the_sentence_on_longer_trainings_is_of_the_files():
     long = {(row["data"], row["method"]): row for row in table_rows(TABLES["long"], ROOT / "results" / "evidence")}
     asked = {(row["asked"], row["budget"], row["method"]): row for row in compared(ROOT / "results" / "questions")}
     slim, mask = long["glyphs", "slim-long"], long["glyphs", "static-mask-long"]
+    photographs = long["cifar10", "slim-long"]
     step = asked[1.0, 0.12, "metagater"]
     said = (
         f"leads the slim network by {-100 * slim['difference']:.1f} ± {100 * slim['difference_ci95']:.1f} points",
         f"is {100 * mask['difference']:.1f} ± {100 * mask['difference_ci95']:.1f} points behind the mask",
+        f"the slim network leads by {100 * photographs['difference']:.1f} ± {100 * photographs['difference_ci95']:.1f}",
         f"brings {100 * step['step']:.1f} ± {100 * step['step_ci95']:.1f} points",
     )
     readme = " ".join(README.split())
