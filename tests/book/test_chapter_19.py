@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from chapters import defined_in
+from chapters import defined_in, prose_of
 
 import mglib
 from mglib.meta.adapt import RATE
@@ -13,7 +13,7 @@ from mglib.nets.objective import PRICE
 from mglib.tasks import fonts
 from mglib.tasks.questions import QUESTIONS
 from mglib.training import Run
-from studies.questions import rates_of
+from studies.questions import compared, rates_of
 
 CHAPTER = "19_when_the_labels_decide"
 RESULTS = Path(mglib.__file__).parents[1] / "results"
@@ -41,3 +41,14 @@ def test_the_start_is_that_of_the_first_part_of_the_study():
     assert rates_of(experiment, params) == record["rates"]
     assert float(params[PRICE]) == record["price"]
     assert any(name.startswith(RATE) for name in params)
+
+
+def test_the_step_is_worth_more_the_more_the_nodes_differ():
+    rows = {(row["asked"], row["budget"], row["method"]): row for row in compared(RESULTS / "questions")}
+    steps, leads = (
+        [rows[asked, 0.25, method][worth] for asked in (0.0, 0.5, 1.0)]
+        for method, worth in (("metagater", "step"), ("gates-fixed", "lead"))
+    )
+    assert steps == sorted(steps)
+    assert leads == sorted(leads)
+    assert "**The step is worth more the more the nodes differ**" in prose_of(CHAPTER)
