@@ -74,7 +74,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("5. … after 1,500 rounds with learnt rates", leads_at_length("gates-fixed-long"), LONGER),
         (
             "5. … at least a point where nodes are asked different things",
-            [_asked(asked, 0.12), _asked(asked, 0.25)],
+            [_asked(asked, budget) for budget in (0.12, 0.25, 0.5)],
             LABELS,
         ),
         ("6. Training the gated network lowers its loss", [_fallen("loss", slice(0, 1), slice(-1, None))], SLOPES),

@@ -14,7 +14,7 @@ from studies.questions import compared
 ROOT, EVIDENCE = notebooks.ROOT, notebooks.ROOT / "results" / "evidence"
 VALUE = r"(\d+\.\d ± \d+\.\d)"
 NAMES = {"glyphs": "glyphs", "Omniglot": "omniglot", "CIFAR-10": "cifar10"}
-QUESTIONS = {"two stages": "metagater", "gates fixed": "gates-fixed", "slim network": "slim", "dense network": "dense"}
+QUESTIONS = {"two stages": "metagater", "gates fixed": "gates-fixed", "slim network": "slim", "dense": "dense"}
 # Sentences and lines about the long trainings, whose only mark is their words.
 OF_LONG = [
     (rf"(?:the|The) gated network (?:is right in|has) {VALUE}", "glyphs/gated-50"),
@@ -58,7 +58,7 @@ def in_words(text: str, place: str):
     for line in text.splitlines():
         if found := re.match(rf"([\w-]+), ([\w-]+): {VALUE} %", line):
             yield key_of(*found.groups()[:2]), found[3], place
-        if found := re.match(rf" *(\d+)% ({'|'.join(QUESTIONS)}) +{VALUE} % right", line):
+        if found := re.match(rf" *(\d+)% ({'|'.join(QUESTIONS)}) +{VALUE} %,", line):
             yield ("questions", QUESTIONS[found[2]], int(found[1]) / 100), found[3], place
         cells = [cell.strip() for cell in line.split("|")[1:-1]]
         if cells and cells[0] in labels:
@@ -118,7 +118,7 @@ def test_statements_of_many_pages_are_collected(stated):
     [
         ("glyphs, slim: 79.2 ± 1.6 %, MACs 49%,", key_of("glyphs", "slim")),
         ("| MAML, dense | 82.2 ± 0.6 (100) | 1.0 ± 1.0 | 1.0 ± 1.0 |", key_of("glyphs", "dense")),
-        (" 12% two stages    67.3 ± 3.1 % right", ("questions", "metagater", 0.12)),
+        (" 12% two stages   67.3 ± 3.1 %, 11.3% of MACs", ("questions", "metagater", 0.12)),
         ("With half of the MACs, the gated network is right in 87.1 ± 1.0 %", ("long", "glyphs/gated-50")),
     ],
 )
