@@ -63,8 +63,11 @@ def wait_for_server(server, log) -> str:
 def wait_for_kernel(address: str) -> None:
     """Wait until the notebook's kernel is connected: what is run before that is lost."""
     for _ in range(600):
-        with urllib.request.urlopen(f"{address}/api/kernels?token={TOKEN}", timeout=30) as answer:
-            kernels = json.load(answer)
+        try:
+            with urllib.request.urlopen(f"{address}/api/kernels?token={TOKEN}", timeout=30) as answer:
+                kernels = json.load(answer)
+        except urllib.error.HTTPError:  # the server fails while a kernel is just being started
+            kernels = []
         if kernels and kernels[0]["connections"] and kernels[0]["execution_state"] == "idle":
             return
         time.sleep(0.2)
