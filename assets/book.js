@@ -145,7 +145,8 @@ function keepColumns() {
   const outputs = [...document.querySelectorAll("article .cell_output pre")];
   const sizes = outputs.map((output) => {
     const { paddingLeft, paddingRight, fontSize } = getComputedStyle(output);
-    const size = parseFloat((output.dataset.size ??= fontSize)), lines = output.textContent.split("\n");
+    const size = parseFloat((output.dataset.size ??= fontSize)), all = output.textContent.split("\n");
+    const table = all.filter((line) => /\S {2,}\S/.test(line)), lines = table.length ? table : all; // sentences may break
     const room = output.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
     const fits = room / (0.61 * Math.max(...lines.map((line) => line.length))); // a letter's width over its height
     return phone && fits < size && fits >= LEAST_PRINT ? `${fits}px` : "";
