@@ -5,6 +5,12 @@ window.pageChecks = (() => {
     return e.outerHTML.slice(0, 120) + (where ? ` in #${where}` : "");
   };
 
+  // Until the page has answered a change, of its size for instance: figures look at their labels in the next frame.
+  function drawn() {
+    const frames = new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    return Promise.race([frames, new Promise((done) => setTimeout(done, 2000))]);
+  }
+
   // What makes the page scroll sideways.
   function layout() {
     const page = document.scrollingElement, found = [];
@@ -115,8 +121,7 @@ window.pageChecks = (() => {
   // Serious and critical findings of axe-core, with everything open that a reader can open.
   async function accessibility() {
     for (const e of document.querySelectorAll("details")) e.open = true;
-    const drawn = new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-    await Promise.race([drawn, new Promise((done) => setTimeout(done, 2000))]); // boxes that scroll open to keys
+    await drawn(); // boxes that scroll open to keys
     for (const a of document.getAnimations()) a.finish(); // half-faded text has half its contrast
     // Half of its time and more would go into the pieces of code, whose colours are compared above.
     const listings = [...document.querySelectorAll(".highlight pre")].map((e) => [e, [...e.childNodes]]);
@@ -136,5 +141,5 @@ window.pageChecks = (() => {
     return seen.map((e) => (e.tagName == "CANVAS" ? e.toDataURL() : e.outerHTML)).join("\n");
   }
 
-  return { layout, clipped, broken, raw, small, content, contrast, accessibility, picture };
+  return { drawn, layout, clipped, broken, raw, small, content, contrast, accessibility, picture };
 })();

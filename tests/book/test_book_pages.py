@@ -24,6 +24,7 @@ class Page:
             assert theme_of(page) == theme
             for size in sizes:
                 page.set_viewport_size(size)
+                page.evaluate("pageChecks.drawn()")
                 found = page.evaluate("[...pageChecks.layout(), ...pageChecks.contrast()]")
                 found += page.evaluate(f"[{SIZED}]") if theme == "light" else []
                 if size is sizes[0]:
