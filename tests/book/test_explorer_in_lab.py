@@ -44,17 +44,21 @@ def lab(tmp_path):
         server.wait(30)
 
 
+def asked(address: str, what: str):
+    """Return what the server answers, from JSON; None while it cannot: it is starting, or one of its kernels is."""
+    try:
+        with urllib.request.urlopen(f"{address}/api/{what}?token={TOKEN}", timeout=5) as answer:
+            return json.load(answer)
+    except (urllib.error.URLError, TimeoutError):
+        return None
+
+
 def wait_for_server(server, log) -> str:
     """Return the server's address once it answers."""
     for _ in range(600):
         found = re.search(r"http://127\.0\.0\.1:(\d+)/lab", log.read_text())
-        if found:
-            address = f"http://127.0.0.1:{found[1]}"
-            try:
-                with urllib.request.urlopen(f"{address}/api/status?token={TOKEN}", timeout=5):
-                    return address
-            except (urllib.error.URLError, TimeoutError):
-                pass
+        if found and asked(address := f"http://127.0.0.1:{found[1]}", "status"):
+            return address
         assert server.poll() is None, log.read_text()[-2000:]
         time.sleep(0.2)
     pytest.fail(f"JupyterLab does not answer: {log.read_text()[-2000:]}")
@@ -63,11 +67,7 @@ def wait_for_server(server, log) -> str:
 def wait_for_kernel(address: str) -> None:
     """Wait until the notebook's kernel is connected: what is run before that is lost."""
     for _ in range(600):
-        try:
-            with urllib.request.urlopen(f"{address}/api/kernels?token={TOKEN}", timeout=30) as answer:
-                kernels = json.load(answer)
-        except urllib.error.HTTPError:  # the server fails while a kernel is just being started
-            kernels = []
+        kernels = asked(address, "kernels")
         if kernels and kernels[0]["connections"] and kernels[0]["execution_state"] == "idle":
             return
         time.sleep(0.2)
