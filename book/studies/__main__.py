@@ -68,7 +68,7 @@ def reproduce_command(
     Args:
         tables: baselines, unseen, shots, steps, budgets, long, ablations, and the studies; by default all.
         quick: short trainings and few tasks, to see that it works; by default into runs/evidence-quick.
-        seeds: trainings of each method; by default 5, and 2 if quick.
+        seeds: trainings of each method; by default 5, to which those of further seeds are added, and 2 if quick.
         only: nothing but the cells with this in their name, such as glyphs/1-shot/metagater-50/seed0.
         workers: processes, one thread each.
         show: print what the files say and run nothing.
@@ -80,6 +80,7 @@ def reproduce_command(
     known = {**TABLES, **STUDIES}
     if unknown := [name for name in tables if name not in known]:
         raise ValueError(f"no table {', '.join(map(repr, unknown))}; there are {', '.join(known)}")
+    further = seeds is None and not quick  # trainings that have files count too
     seeds = (2 if quick else 5) if seeds is None else seeds
     if seeds < 1:
         raise ValueError(f"`seeds` (={seeds}) must be at least 1")
@@ -98,7 +99,7 @@ def reproduce_command(
         failed += _show_progress(made if trained else [])
         for study in studies:
             failed += _show_parts(measure_missing(study, apart, **options))
-    rows = [row for table in trained for row in table_rows(table, out, range(seeds))]
+    rows = [row for table in trained for row in table_rows(table, out, None if further else range(seeds))]
     rows += [row for study in studies for row in study.lines(apart)]
     if show and all(row.get("missing") is True or row.get("accuracy", 0) is None for row in rows):
         looked = " or ".join(dict.fromkeys(str(folder.resolve()) for folder in (out, apart)))

@@ -14,6 +14,7 @@ from studies.methods import ABLATIONS
 from studies.statistics import Estimate, estimate_means, holm
 
 SEEDS = range(5)
+MORE_SEEDS = range(5, 10)  # trained where five decide nothing
 DATA = ("glyphs", "omniglot", "cifar10")
 UNSEEN = "cifar10-unseen"  # the new nodes' classes are in no training node
 
@@ -148,8 +149,10 @@ TABLES = {
 }
 
 
-def table_rows(table: Table, folder: Path, seeds: Sequence[int] = SEEDS) -> list[dict[str, Any]]:
+def table_rows(table: Table, folder: Path, seeds: Sequence[int] | None = None) -> list[dict[str, Any]]:
     """Return a table's rows from the cells' files alone; what no file says yet is None.
+
+    seeds: the trainings that count; None: SEEDS, and those of MORE_SEEDS that there are.
 
     `accuracy` and `difference` (to the reference, positive where the row is better) are shares, `ci95` and
     `difference_ci95` half widths of 95 % intervals, `p` is Holm's for the rows of the same data and shots. `seeds`
@@ -159,10 +162,11 @@ def table_rows(table: Table, folder: Path, seeds: Sequence[int] = SEEDS) -> list
     Raises:
         ValueError: if a file is not its cell's record, or quick cells stand among others.
     """
-    kept: dict[Cell, dict[str, Any] | None] = {cell: cell.read(folder) for cell in table.cells(seeds)}
+    seeds, counted = (SEEDS, (*SEEDS, *MORE_SEEDS)) if seeds is None else (seeds, seeds)
+    kept: dict[Cell, dict[str, Any] | None] = {cell: cell.read(folder) for cell in table.cells(counted)}
     if len({bool(record.get("quick")) for record in kept.values() if record}) > 1:
         raise ValueError(f"{folder} holds quick cells among others: the two are not to be compared")
-    families = [_Family(rows, [_records(row, kept, seeds) for row in rows]) for rows in table.families()]
+    families = [_Family(rows, [_records(row, kept, counted) for row in rows]) for rows in table.families()]
     own = _estimated([_matrix(shares) for family in families for shares in family.shares])
     paired = _estimated([_paired(shares, family.shares[0]) for family in families for shares in family.shares[1:]])
     found = []

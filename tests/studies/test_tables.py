@@ -44,6 +44,18 @@ def test_rows_are_what_the_files_say(tmp_path):
     json.dumps([reference, slim, anil, ten], allow_nan=False)
 
 
+def test_further_seeds_count_where_there_are_files(tmp_path):
+    write_small(tmp_path)
+    for seed in (5, 7):
+        for method in ("metagater", "slim"):
+            Cell("glyphs", method, seed=seed).write(tmp_path, record(drawn(method, seed)))
+    reference, slim, anil, _ = table_rows(SMALL, tmp_path)
+    assert [(row["seeds"], row["missing"]) for row in (reference, slim, anil)] == [(7, []), (7, []), (5, [])]
+    assert (slim["paired_seeds"], anil["paired_seeds"]) == (7, 5)
+    assert slim["accuracy"] == pytest.approx(np.mean([drawn("slim", s) for s in (0, 1, 2, 3, 4, 5, 7)]) / QUERIES)
+    assert [row["seeds"] for row in table_rows(SMALL, tmp_path, range(5))] == [5] * 4
+
+
 def test_lines_say_the_rows_of_the_methods_asked_for(tmp_path, monkeypatch):
     write_small(tmp_path)
     monkeypatch.setitem(TABLES, "small", SMALL)
