@@ -7,8 +7,9 @@ from studies.cells import Cell
 from studies.lines import compared_lines
 from studies.registry import STUDIES, Study, measure_missing
 from studies.reproduce import Instruments, Progress, reproduce_tables
+from studies.rows import TABLES, Row, Table
 from studies.statistics import Estimate, estimate_means, holm
-from studies.tables import TABLES, Row, Table, table_rows
+from studies.tables import table_rows
 
 __all__ = [
     "STUDIES",

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from studies.tables import MORE_SEEDS, SEEDS, TABLES, table_rows
+from studies.rows import MORE_SEEDS, SEEDS, TABLES
+from studies.tables import table_rows
 
 
 def compared_lines(name: str, folder: Path, *methods: str, data: Sequence[str] = ()) -> Iterator[str]:

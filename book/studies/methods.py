@@ -12,7 +12,7 @@ from studies.recipes import Recipe
 
 ROUNDS = 600
 REFERENCE_WIDTH = 32  # filters a layer of the dense network whose MACs are the measure
-WIDE = 48  # filters a layer of the networks that choose among them
+WIDE = 48  # filters a layer of the networks that choose among them, half more than the measure has
 BASE = {"rounds": ROUNDS, "queries": 5}
 Changes = dict[str, Any]
 
@@ -26,6 +26,7 @@ class Source:
     tuned_on: str | None = None  # the data set whose settings it takes; None: it is tuned itself
     folder: str | None = None  # the option that names its folder; None: it needs none
     published: str | None = None  # its name where no folder is given
+    filters: int = REFERENCE_WIDTH  # a layer of the dense network whose MACs are the measure
 
 
 _CIFAR = {"image_size": 32, "channels": 3}
@@ -35,6 +36,9 @@ SOURCES = {
     "omniglot": Source({"rotate": True}, _ALPHABETS, folder="omniglot", published="omniglot"),
     "cifar10": Source({**_CIFAR, "new_nodes": "unseen-sets"}, folder="cifar10", published="cifar10"),
     "questions": Source({"data": "questions", "image_size": 20, "channels": 3}),
+    "cifar10-small": Source(
+        {**_CIFAR, "new_nodes": "unseen-sets"}, tuned_on="cifar10", folder="cifar10", published="cifar10", filters=20
+    ),
     "cifar10-unseen": Source({**_CIFAR, "nodes": (8, 0, 4)}, tuned_on="cifar10", folder="cifar10", published="cifar10"),
 }
 
@@ -166,8 +170,9 @@ def recipe_of(
         folder = sources.get(source.folder)
         changes |= {"data": f"folder:{folder}", **source.in_folder} if folder else {"data": source.published}
     changes["rounds"] = max(1, round(rounds_share * changes["rounds"]))
-    own = reference_macs(data, changes.get("width", REFERENCE_WIDTH))
     if chosen.gated:
+        changes["width"] = round(changes["width"] * source.filters / REFERENCE_WIDTH)
+        own = reference_macs(data, changes["width"])
         changes["budget"] = min(1.0, budget * reference_macs(data) / own)
     elif method != "pruned":
         changes["width"] = width_within(data, budget)
@@ -175,17 +180,18 @@ def recipe_of(
 
 
 @cache
-def reference_macs(data: str, width: int = REFERENCE_WIDTH) -> int:
-    """Return the MACs of the dense network of so many filters a layer."""
-    sizes = SOURCES[data].recipe
-    net, _ = make_net(
-        0, width=width, gated=False, image_size=sizes.get("image_size", 28), channels=sizes.get("channels", 1)
-    )
+def reference_macs(data: str, width: int | None = None, depth: int = Recipe.depth) -> int:
+    """Return the MACs of the dense network of so many filters a layer; None: as many as the measure has."""
+    sizes, width = SOURCES[data].recipe, width or SOURCES[data].filters
+    shape = {name: sizes.get(name, default) for name, default in (("image_size", 28), ("channels", 1))}
+    net, _ = make_net(0, width=width, depth=depth, gated=False, **shape)
     return dense_macs(net.costs)
 
 
 @cache
-def width_within(data: str, budget: float) -> int:
+def width_within(data: str, budget: float, depth: int = Recipe.depth) -> int:
     """Return the most filters a layer with which a dense network costs at most `budget` of the reference."""
-    allowed = budget * reference_macs(data)
-    return max(width for width in range(1, REFERENCE_WIDTH + 1) if reference_macs(data, width) <= allowed)
+    allowed, width = budget * reference_macs(data), 1
+    while reference_macs(data, width + 1, depth) <= allowed:
+        width += 1
+    return width

@@ -9,7 +9,7 @@ from typing import Any
 from studies.cells import Cell, read_record, write_record
 from studies.measure import measure_cell, measure_trial
 from studies.methods import METHODS, SOURCES, Method, Source
-from studies.tables import SEEDS, Table
+from studies.rows import SEEDS, Table
 from studies.workers import Failure, run_jobs
 
 TRIALS = 4  # of every method, on every data set

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from studies.questions import compared as compared_questions
+from studies.rows import DATA, SEEDS, UNSEEN
 from studies.statistics import estimate_means
-from studies.tables import DATA, SEEDS, UNSEEN
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 NAMES = {"glyphs": "glyphs", "omniglot": "Omniglot", "cifar10": "CIFAR-10", UNSEEN: "CIFAR-10 with new classes"}
