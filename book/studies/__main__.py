@@ -98,7 +98,7 @@ def reproduce_command(
         made = reproduce_tables(trained, out, INSTRUMENTS, **settings)
         failed += _show_progress(made if trained else [])
         for study in studies:
-            failed += _show_parts(measure_missing(study, apart, **options))
+            failed += _show_parts(measure_missing(study, apart, sources=sources, **options))
     rows = [row for table in trained for row in table_rows(table, out, None if further else range(seeds))]
     rows += [row for study in studies for row in study.lines(apart)]
     if show and all(row.get("missing") is True or row.get("accuracy", 0) is None for row in rows):

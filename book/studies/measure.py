@@ -101,7 +101,7 @@ def measure_cell(
         "quick": quick,
         "commit": commit(),
     }
-    return with_provenance(record, _without_paths(recipe))
+    return with_provenance(record, without_paths(recipe))
 
 
 def measure_trial(
@@ -152,7 +152,7 @@ def commit() -> str | None:
     return said.stdout.strip()
 
 
-def _without_paths(recipe: Recipe) -> Recipe:
+def without_paths(recipe: Recipe) -> Recipe:
     """Return the recipe with the folder's own name in place of its path, which means nothing elsewhere."""
     path = recipe.data.removeprefix("folder:")
     return dataclasses.replace(recipe, data=f"folder:{Path(path).name}") if path != recipe.data else recipe

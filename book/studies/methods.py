@@ -175,7 +175,7 @@ def recipe_of(
         own = reference_macs(data, changes["width"])
         changes["budget"] = min(1.0, budget * reference_macs(data) / own)
     elif method != "pruned":
-        changes["width"] = width_within(data, budget)
+        changes["width"] = width_within(data, budget, changes.get("depth", Recipe.depth))
     return Recipe(**changes)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studies import attacks, compression, convergence, leaks, prices, privacy, questions, swaps
+from studies import attacks, compression, convergence, leaks, networks, prices, privacy, questions, swaps
 from studies.cells import read_record, write_record
 from studies.workers import Failure, run_jobs
 
@@ -17,6 +17,7 @@ class Study:
     """A measurement in parts.
 
     parts: what each part changes, by name; measure: (changes, quick) → its record; rows: what a table says of it.
+    folder: the option that names its images' folder, which is then one of the changes; None: it needs none.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Study:
     parts: Mapping[str, Changes]
     measure: Callable[[Changes, bool], dict]
     rows: Callable[[str, dict], list[dict]]
+    folder: str | None = None
 
     def path(self, folder: Path, part: str) -> Path:
         """Return the file of a part under the folder of the results."""
@@ -40,19 +42,29 @@ class Study:
 
 
 def measure_missing(
-    study: Study, folder: Path, *, quick: bool = False, only: str = "", workers: int = 2
+    study: Study,
+    folder: Path,
+    *,
+    quick: bool = False,
+    only: str = "",
+    workers: int = 2,
+    sources: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, str | None]]:
-    """Measure the parts that have no file; yield the name of each, and why it failed if it did."""
+    """Measure the parts that have no file; yield the name of each, and why it failed if it did.
+
+    sources: folders of images, by the name of their option.
+    """
+    images = {study.folder: (sources or {}).get(study.folder)} if study.folder else {}
     parts = [part for part in study.parts if only in f"{study.name}/{part}" and not study.path(folder, part).exists()]
-    jobs = [(study.name, part, folder, quick) for part in parts]
+    jobs = [(study.name, part, folder, quick, images) for part in parts]
     for (name, part, *_), outcome in run_jobs(_measure_part, jobs, workers):
         yield f"{name}/{part}", outcome.reason if isinstance(outcome, Failure) else None
 
 
-def _measure_part(job: tuple[str, str, Path, bool]) -> None:
-    name, part, folder, quick = job
+def _measure_part(job: tuple[str, str, Path, bool, Changes]) -> None:
+    name, part, folder, quick, images = job
     study = STUDIES[name]
-    write_record(study.path(folder, part), study.measure(study.parts[part], quick))
+    write_record(study.path(folder, part), study.measure({**study.parts[part], **images}, quick))
 
 
 STUDIES = {
@@ -78,6 +90,14 @@ STUDIES = {
             prices.PARTS,
             prices.measure_price,
             prices.price_rows,
+        ),
+        Study(
+            "networks",
+            "Accuracy on validation nodes with photographs, of dense networks by depth, width and rate",
+            networks.PARTS,
+            networks.measure_network,
+            networks.network_rows,
+            folder="cifar10",
         ),
         Study(
             "questions",
