@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 
 import pytest
 from small_tables import calls, note
@@ -47,6 +48,15 @@ def test_a_study_measures_the_parts_that_have_no_file_and_tells_of_failures(tmp_
     assert list(measure_missing(study, tmp_path)) == [("fake/part-2", "no")]
     assert calls(tmp_path) == ["part1", "part2", "part3", "part2"]
     assert list(measure_missing(study, tmp_path, only="part-3")) == []
+
+
+def test_a_study_of_images_is_told_where_they_lie(tmp_path, monkeypatch):
+    study, told = fake_study(tmp_path, monkeypatch), []
+    monkeypatch.setitem(STUDIES, "fake", replace(study, measure=lambda changes, _: told.append(changes) or {}))
+    for folder, sources in ((None, {"cifar10": "here"}), ("cifar10", {"cifar10": "here"}), ("cifar10", None)):
+        chosen = STUDIES["fake"] = replace(STUDIES["fake"], folder=folder)
+        list(measure_missing(chosen, tmp_path / str(len(told)), only="part-1", sources=sources))
+    assert told == [{"part": 1}, {"part": 1, "cifar10": "here"}, {"part": 1, "cifar10": None}]
 
 
 def test_the_studies_are_shown_from_the_committed_files_alone(capsys, monkeypatch, tmp_path):
