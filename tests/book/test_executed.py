@@ -1,11 +1,15 @@
 """The build executes what has changed and nothing else, and renders the outputs of the executed copies."""
 
+import socket
+
 import book_extension
 import executed
 import nbformat
 import pytest
 from executed import bring_up_to_date, fingerprint, with_outputs
+from jupyter_client.manager import KernelManager
 from notebook_checks import colab_source
+from notebooks import execute
 
 LIBRARY = "def answer():\n    return {number}\n"
 
@@ -58,6 +62,22 @@ def test_only_what_has_changed_is_executed_again(project, capsys):
     change(project / "one.ipynb", "'one'", "'the first'")
     assert build(project, capsys)[0] == ["one"]
     assert printed(project, "one") == "the first 42\n"
+
+
+def test_a_kernel_whose_port_was_taken_is_started_anew(project, monkeypatch):
+    write, kernels = KernelManager.write_connection_file, []
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+        def on_a_port_that_is_taken_once(manager, **options):
+            kernels.append(manager)
+            manager.shell_port = 0 if len(kernels) > 1 else other.getsockname()[1]
+            write(manager, **options)
+
+        monkeypatch.setattr(KernelManager, "write_connection_file", on_a_port_that_is_taken_once)
+        assert execute(project / "one.ipynb", 60).cells[-1].outputs[0].text == "one 41\n"
+    assert len(kernels) == 2
 
 
 def test_a_failing_cell_is_told_and_leaves_no_fresh_copy(project, capsys):
