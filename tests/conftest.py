@@ -32,8 +32,12 @@ SECONDS = {
     "test_flower.py": 60,
     "test_book_pages.py": 120,
     "test_faults.py": 110,
+    "test_experiments.py": 80,
+    "test_book_figures.py": 80,
     "test_pad.py": 60,
     "test_reproduce.py": 60,
+    "test_command_line.py": 40,
+    "test_explorer_in_lab.py": 40,
 }
 PATIENCE = 240_000  # milliseconds for a page on a busy machine; what is quick is not waited for
 SLOW = ("test_command_line.py", "test_experiments.py", "test_installed.py", "test_fuzz.py", "test_combinations.py")
