@@ -101,23 +101,29 @@ function keepLabelsLegible(drawings = document.querySelectorAll(DRAWING)) {
     const before = meetings(labels);
     fit(GROWTH);
     const turns = svg.closest(".mg-live") ? 0 : 8; // one that computes finds the pointer by the box as drawn
-    for (let turn = 0; turn < turns && widen(svg, labels); turn++) fit(GROWTH); // for the labels grow with it
-    if (meetings(labels) <= before && !widen(svg, labels)) continue;
+    for (let turn = 0, sides; turn < turns && (sides = leaving(svg, labels)); turn++) {
+      widen(svg, sides);
+      fit(GROWTH); // for the labels grow with it
+    }
+    if (meetings(labels) <= before && !leaving(svg, labels)) continue;
     svg.setAttribute("viewBox", svg.dataset.drawn);
     fit(1);
   }
 }
 
-// Make room at the sides for the labels that leave the figure; whether some did.
-function widen(svg, labels) {
+// By how many pixels labels leave the figure on its left and on its right; null where none does.
+function leaving(svg, labels) {
   const figure = svg.getBoundingClientRect(), boxes = labels.map((text) => text.getBoundingClientRect());
-  const left = Math.max(0, figure.left - Math.min(...boxes.map((box) => box.left)));
-  const right = Math.max(0, Math.max(...boxes.map((box) => box.right)) - figure.right);
-  if (left < 1 && right < 1) return false;
-  const { x, y, width, height } = svg.viewBox.baseVal, unit = width / figure.width;
-  const [before, after] = [left, right].map((side) => (side && side + 3) * unit);
+  const left = figure.left - Math.min(...boxes.map((box) => box.left));
+  const right = Math.max(...boxes.map((box) => box.right)) - figure.right;
+  return left < 1 && right < 1 ? null : [left, right];
+}
+
+// Make so much room at a figure's sides.
+function widen(svg, sides) {
+  const { x, y, width, height } = svg.viewBox.baseVal, unit = width / svg.getBoundingClientRect().width;
+  const [before, after] = sides.map((side) => (side > 0 ? side + 3 : 0) * unit);
   svg.setAttribute("viewBox", `${x - before} ${y} ${width + before + after} ${height}`);
-  return true;
 }
 
 // How many pairs of labels meet. Two lines of one label may touch where the first has no tail and the second no head.
