@@ -60,6 +60,20 @@ window.pageChecks = (() => {
     return found.slice(0, 5);
   }
 
+  // Labels of figures of which a part lies outside the box that shows the figure, where it does not scroll.
+  function cut() {
+    const found = [];
+    for (const box of document.querySelectorAll("article figure.mg-figure")) {
+      const { left, right } = box.getBoundingClientRect();
+      for (const e of box.querySelectorAll(":scope > svg text")) {
+        const label = e.getBoundingClientRect(), beyond = Math.max(left - label.left, label.right - right);
+        if (!label.width || box.scrollWidth > box.clientWidth + 1 || beyond <= 1) continue;
+        found.push(`${Math.round(beyond)} px of a label are cut off, ${e.textContent.trim().slice(0, 40)}: ` + name(box));
+      }
+    }
+    return found.slice(0, 5);
+  }
+
   // Formulas that stayed text: a dollar or a command of TeX outside code; $NAMES of an environment are fine.
   function raw() {
     const found = [], fine = "code, pre, script, style, noscript, select, mjx-container, .math";
@@ -141,5 +155,5 @@ window.pageChecks = (() => {
     return seen.map((e) => (e.tagName == "CANVAS" ? e.toDataURL() : e.outerHTML)).join("\n");
   }
 
-  return { drawn, layout, clipped, broken, raw, small, content, contrast, accessibility, picture };
+  return { drawn, layout, clipped, broken, cut, raw, small, content, contrast, accessibility, picture };
 })();

@@ -91,7 +91,7 @@ def show_areas(costs: Sequence[Cost], gates: Sequence[np.ndarray] = (), caption:
     free = (spans[0] - sum(spans[1:4])) / 2
     lefts = [0, 0, spans[1] + free, spans[1] + spans[2] + 2 * free, spans[1] + spans[2] + 2 * free]
     tops = [0, 272, 272, 272, 272 + sides[3] * 32 + 192]
-    width, height = spans[0] + 80, 396 + spans[1] + 72
+    width, height = spans[0] + 150, 396 + spans[1] + 72
     drawing, axes = new_drawing(5.4, 5.4 * height / width)  # one scale in both directions: dashes rely on it
     drawing.set_layout_engine("none")
     bare(axes).set_position((0, 0, 1, 1))

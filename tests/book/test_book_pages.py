@@ -3,7 +3,8 @@
 import pytest
 from rendered import AXE, NARROW, PAGES, WIDE, theme_of
 
-SIZED = "...pageChecks.clipped(), ...pageChecks.small(), ...pageChecks.broken()"  # what the theme does not change
+SIZED = "..." + "(), ...".join(f"pageChecks.{what}" for what in ("clipped", "small", "broken", "cut")) + "()"
+"""What the theme does not change."""
 WORD = 400 * "w"  # no room for it in a line
 
 
@@ -132,6 +133,7 @@ def test_axe_sees_what_is_wrong(visit):
             "out of sight",
         ),
         ("small", "<figure class=mg-figure><svg><text y=9 font-size=9>low</text></svg></figure>", "9.0 px, low"),
+        ("cut", "<figure class=mg-figure><svg><text y=9 x=-40>left out</text></svg></figure>", "are cut off, left out"),
         ("broken", "<p><mjx-container><mjx-math style='display: inline-block; width: 999px'>", "px too wide"),
         ("contrast", "<div class=highlight><pre><span class=k style='color: #999'>def", "contrast 2."),
         ("clipped", "<div style='overflow: hidden'><table><td>" + WORD, "are cut off"),
