@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from studies.questions import compared as compared_questions
-from studies.rows import DATA, SEEDS, UNSEEN
+from studies.rows import DATA, SEEDS, SMALL, UNSEEN
 from studies.statistics import estimate_means
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 NAMES = {"glyphs": "glyphs", "omniglot": "Omniglot", "cifar10": "CIFAR-10", UNSEEN: "CIFAR-10 with new classes"}
+NAMES[SMALL] = "CIFAR-10 with few filters"
 LEVEL = 0.05  # of p, corrected for the number of comparisons
 CHANCE = 0.2  # of five classes
 TIME = "[chapter 8](08_making_saved_work_save_time.ipynb#where-it-pays)"
@@ -39,14 +40,14 @@ class Measured(NamedTuple):
 
 def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
     """Return the table; rows_of: a name in `studies.TABLES` to the rows that `table_rows` reads from the files."""
-    base, steps, long = rows_of("baselines"), rows_of("steps"), rows_of("long")
+    base, steps, long = rows_of("baselines"), rows_of("steps"), rows_of("long") + rows_of("small")
     asked = compared_questions(RESULTS / "questions")
 
     def leads(method: str, least: float = 0.0) -> list[Measured]:
         return [compared(_row(base, data, method), -1, least) for data in DATA]
 
     def leads_at_length(method: str, least: float = 0.0) -> list[Measured]:
-        there = [row for data in DATA if (row := _row(long, data, method))["seeds"] >= len(SEEDS)]
+        there = [row for data in (*DATA, SMALL) if (row := _row(long, data, method))["seeds"] >= len(SEEDS)]
         return [compared(row, -1, least) for row in there]
 
     rows = (
@@ -87,7 +88,9 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
     lines = ["| claim | verdict | number, 95 % interval | seeds | where |", "|---|---|---|---|---|"]
     for claim, measured, where in rows:
         numbers = "; ".join(f"{each.where}: {each.said}" for each in measured)
-        cells = (claim, _verdict(measured), numbers, str(min(each.seeds for each in measured)), where)
+        fewest, most = min(each.seeds for each in measured), max(each.seeds for each in measured)
+        seeds = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        cells = (claim, _verdict(measured), numbers, seeds, where)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
