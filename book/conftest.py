@@ -4,14 +4,13 @@ import re
 from contextlib import suppress
 
 import nbval.kernel
-from notebooks import KERNELS
 
 NUMBER = re.compile(r"(?<![\w.])[-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
 def started(*args, start=nbval.kernel.start_new_kernel, **options):
-    """Start a notebook's kernel, and another one if it dies at once."""
-    for _ in range(KERNELS - 1):
+    """Start a notebook's kernel, and another if it dies: its port was taken."""
+    for _ in range(2):
         with suppress(RuntimeError):
             return start(*args, **options)
     return start(*args, **options)

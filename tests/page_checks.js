@@ -60,15 +60,15 @@ window.pageChecks = (() => {
     return found.slice(0, 5);
   }
 
-  // Labels of figures of which a part lies outside the box that shows the figure, where it does not scroll.
+  // Labels of figures, and their captions, of which a part is cut off: beyond a box that hides what leaves it.
   function cut() {
     const found = [];
-    for (const box of document.querySelectorAll("article figure.mg-figure")) {
-      const { left, right } = box.getBoundingClientRect();
-      for (const e of box.querySelectorAll(":scope > svg text")) {
-        const label = e.getBoundingClientRect(), beyond = Math.max(left - label.left, label.right - right);
-        if (!label.width || box.scrollWidth > box.clientWidth + 1 || beyond <= 1) continue;
-        found.push(`${Math.round(beyond)} px of a label are cut off, ${e.textContent.trim().slice(0, 40)}: ` + name(box));
+    for (const e of document.querySelectorAll("article figure.mg-figure > svg text, article figure.mg-figure figcaption")) {
+      const label = e.getBoundingClientRect();
+      for (let box = e.closest("figure"); box && box.tagName != "ARTICLE"; box = box.parentElement) {
+        if (getComputedStyle(box).overflowX == "visible" || box.scrollWidth > box.clientWidth + 1) continue;
+        const { left, right } = box.getBoundingClientRect(), beyond = Math.max(left - label.left, label.right - right);
+        if (label.width && beyond > 1) found.push(`${Math.round(beyond)} px are cut off, ${e.textContent.trim().slice(0, 40)}: ` + name(box));
       }
     }
     return found.slice(0, 5);
