@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(8, os.cpu_count() + 2))")
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(8, os.cpu_count() + 1))")
 NBVAL = --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 600
 LINT = $(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/codespell && \
 	$(BIN)/python scripts/notebooks.py check && $(BIN)/python scripts/back_matter.py check
