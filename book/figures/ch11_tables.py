@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from figures.style import arrow, name_rows
 from mglib.figure import ACCENT, FAINT, INK, OPEN, Figure, new_drawing, page_style
@@ -93,6 +93,7 @@ def show_cost_frontier(panels: Mapping[str, Mapping], caption: str = "") -> Figu
             told.append(f"{title}, the best of the others, {name}: {place[1]:.0%} at {place[0]:.2f}")
         axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # whole per cents
         axis.set_title(title, loc="left", fontweight="bold")
         axis.set(xlim=(0, 1.1), ylabel="accuracy")
         axis.margins(y=0.12)
