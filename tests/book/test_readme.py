@@ -8,7 +8,7 @@ import pytest
 
 import mglib.__main__
 import studies.readme
-from studies import TABLES, table_rows
+from studies import STUDIES, TABLES, table_rows
 from studies.__main__ import COMMANDS
 from studies.questions import compared
 
@@ -62,6 +62,12 @@ def test_the_sentence_on_longer_trainings_is_of_the_files():
     lead = f"{-100 * characters['difference']:.1f} ± {100 * characters['difference_ci95']:.1f}"
     open_still = f"on Omniglot ten trainings leave its lead of {lead} points open after correction"
     assert (open_still in readme) == (characters["p"] > 0.05 and characters["seeds"] == 10)
+
+
+def test_the_page_of_results_names_every_table_and_study():
+    said = (ROOT / "book" / "results.md").read_text()
+    listed = said[said.index("The tables are") : said.index("`--omniglot")]
+    assert set(re.findall(r"`(\w+)`", listed)) == {*TABLES, *STUDIES}
 
 
 def test_every_command_and_file_in_the_readme_exists():
