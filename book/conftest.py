@@ -9,7 +9,7 @@ NUMBER = re.compile(r"(?<![\w.])[-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
 def started(*args, start=nbval.kernel.start_new_kernel, **options):
-    """Start a kernel, and another if it dies: a port of its was taken."""
+    """Start a kernel; if it dies, another: its port may be taken."""
     for _ in range(2):
         with suppress(RuntimeError):
             return start(*args, **options)
