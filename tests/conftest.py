@@ -40,7 +40,7 @@ SECONDS = {
     "test_explorer_in_lab.py": 40,
 }
 PATIENCE = 240_000  # milliseconds for a page on a busy machine; what is quick is not waited for
-SLOW = ("test_command_line.py", "test_experiments.py", "test_installed.py", "test_fuzz.py", "test_combinations.py")
+SLOW = ("test_installed.py", "test_fuzz.py", "test_combinations.py")
 settings.register_profile("busy machine", deadline=None)  # what a single example takes says nothing there
 settings.load_profile("busy machine")
 TIMES = Path(__file__).resolve().parent.parent / "results" / "run_times.json"

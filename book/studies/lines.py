@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from studies.rows import MORE_SEEDS, SEEDS, TABLES
+from studies.rows import MOST_SEEDS, TABLES
 from studies.tables import table_rows
 
 
@@ -23,6 +23,6 @@ def compared_lines(name: str, folder: Path, *methods: str, data: Sequence[str] =
             yield f"{row['data']}, {row['method']}: {100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f} %{macs},"
             apart = f"{100 * row['difference']:+.1f} ± {100 * row['difference_ci95']:.1f} points"
             yield f"    {apart} from {table.reference.method} ({row['paired_seeds']} seeds)"
-    days = sorted(record["date"] for cell in table.cells((*SEEDS, *MORE_SEEDS)) if (record := cell.read(folder)))
+    days = sorted(record["date"] for cell in table.cells(MOST_SEEDS) if (record := cell.read(folder)))
     if days:
         yield f"measured {days[0]} to {days[-1]}"

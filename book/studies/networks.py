@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mglib.nets import dense_macs
 from mglib.training.evaluation import ci95
 from mglib.training.results import with_provenance
 from studies.counting import counted, right_share, told
-from studies.measure import commit, federation_of, without_paths
-from studies.methods import LONG, recipe_of, reference_macs
+from studies.measure import TRIAL, commit, federation_of, without_paths
+from studies.methods import LONG, recipe_of
 from studies.recipes import set_up
 
 DATA = "cifar10"
-SEED = 1000  # that no cell of a table has
 TASKS, QUICK = 400, {"rounds": 6, "tasks": 6}
 COST = 1.0  # share of the tables' dense MACs at which depths are compared
 PARTS = {
@@ -29,7 +29,7 @@ def measure_network(changes: Mapping[str, Any], quick: bool = False) -> dict[str
     settings = {"backbone_learning_rate": rate, "server_learning_rate": 6e-3, "learn_rates": True}
     shape = {"depth": depth, "rounds": QUICK["rounds"] if quick else LONG}
     sources = {DATA: folder} if folder else {}
-    recipe = recipe_of(DATA, "dense", budget=cost, seed=SEED, settings=settings | shape, sources=sources)
+    recipe = recipe_of(DATA, "dense", budget=cost, seed=TRIAL["seed"], settings=settings | shape, sources=sources)
     experiment = set_up(recipe, federation_of(recipe))
     curve, tasks = [], QUICK["tasks"] if quick else TASKS
     for result in experiment.rounds():
@@ -41,7 +41,7 @@ def measure_network(changes: Mapping[str, Any], quick: bool = False) -> dict[str
         "depth": depth,
         "width": recipe.width,
         "cost": cost,
-        "macs": reference_macs(DATA, recipe.width, depth),
+        "macs": dense_macs(experiment.net.costs),
         **told(scores),
         "ci95": ci95([score.correct / score.queries for score in scores]),
         "curve": curve,

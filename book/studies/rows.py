@@ -8,7 +8,7 @@ from studies.cells import Cell
 from studies.methods import ABLATIONS
 
 SEEDS = range(5)
-MORE_SEEDS = range(5, 10)  # trained where five decide nothing
+MOST_SEEDS = range(10)  # where five decide nothing
 DATA = ("glyphs", "omniglot", "cifar10")
 SMALL = "cifar10-small"  # beside dense networks of fewer filters
 UNSEEN = "cifar10-unseen"  # the new nodes' classes are in no training node
@@ -73,7 +73,7 @@ class Table:
 
 
 METAGATER, DENSE, SLIM = Row("metagater"), Row("dense", budget=1.0), Row("slim")
-LONG = (Row("dense-long", budget=1.0), Row("slim-long"), Row("gates-fixed-long"), Row("static-mask-long"))
+AT_LENGTH = (Row("dense-long", budget=1.0), Row("slim-long"), Row("gates-fixed-long"), Row("static-mask-long"))
 SAME_MACS = (
     "metagater-named",
     "joint",
@@ -131,13 +131,13 @@ TABLES = {
         Table(
             "long",
             "1,500 rounds and learnt rates, half of the dense MACs, one example a class",
-            LONG,
+            AT_LENGTH,
             Row("metagater-long"),
         ),
         Table(
             "small",
             "Photographs at length where fewer filters cost accuracy: the measure is a dense network of 20 a layer",
-            LONG,
+            AT_LENGTH,
             Row("metagater-long"),
             data=(SMALL,),
         ),

@@ -12,8 +12,13 @@ from studies.rows import DATA, SEEDS, SMALL, UNSEEN
 from studies.statistics import estimate_means
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
-NAMES = {"glyphs": "glyphs", "omniglot": "Omniglot", "cifar10": "CIFAR-10", UNSEEN: "CIFAR-10 with new classes"}
-NAMES[SMALL] = "CIFAR-10 with few filters"
+NAMES = {
+    "glyphs": "glyphs",
+    "omniglot": "Omniglot",
+    "cifar10": "CIFAR-10",
+    SMALL: "CIFAR-10 with few filters",
+    UNSEEN: "CIFAR-10 with new classes",
+}
 LEVEL = 0.05  # of p, corrected for the number of comparisons
 CHANCE = 0.2  # of five classes
 TIME = "[chapter 8](08_making_saved_work_save_time.ipynb#where-it-pays)"
@@ -98,8 +103,13 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
 def _verdict(measured: Sequence[Measured]) -> str:
     """Return one word, or several with the data that each holds for."""
     by = {word: [each.where for each in measured if each.verdict == word] for word in ("yes", "open", "no")}
-    said = {word: f"**{word}** on {' and '.join(where)}" for word, where in by.items() if where}
-    return ", ".join(said.values()) if len(said) > 1 else f"**{next(iter(said))}**"
+    said = [f"**{word}** on {_listed(where)}" for word, where in by.items() if where]
+    return ", ".join(said) if len(said) > 1 else f"**{measured[0].verdict}**"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names in words: a, b and c."""
+    return ", ".join([*names[:-2], " and ".join(names[-2:])])
 
 
 def _row(rows: list[dict[str, Any]], data: str, method: str, **more: Any) -> dict[str, Any]:

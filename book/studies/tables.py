@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from studies.cells import Cell
-from studies.rows import MORE_SEEDS, SEEDS, Row, Table
+from studies.rows import MOST_SEEDS, SEEDS, Row, Table
 from studies.statistics import Estimate, estimate_means, holm
 
 
 def table_rows(table: Table, folder: Path, seeds: Sequence[int] | None = None) -> list[dict[str, Any]]:
     """Return a table's rows from the cells' files alone; what no file says yet is None.
 
-    seeds: the trainings that count; None: SEEDS, and those of MORE_SEEDS that there are.
+    seeds: the trainings that count; None: SEEDS, and whichever of MOST_SEEDS there are.
 
     `accuracy` and `difference` (to the reference, positive where the row is better) are shares, `ci95` and
     `difference_ci95` half widths of 95 % intervals, `p` is Holm's for the rows of the same data and shots. `seeds`
@@ -27,7 +27,7 @@ def table_rows(table: Table, folder: Path, seeds: Sequence[int] | None = None) -
     Raises:
         ValueError: if a file is not its cell's record, or quick cells stand among others.
     """
-    seeds, counted = (SEEDS, (*SEEDS, *MORE_SEEDS)) if seeds is None else (seeds, seeds)
+    seeds, counted = (SEEDS, MOST_SEEDS) if seeds is None else (seeds, seeds)
     kept: dict[Cell, dict[str, Any] | None] = {cell: cell.read(folder) for cell in table.cells(counted)}
     if len({bool(record.get("quick")) for record in kept.values() if record}) > 1:
         raise ValueError(f"{folder} holds quick cells among others: the two are not to be compared")

@@ -3,8 +3,7 @@
 import pytest
 from rendered import AXE, NARROW, PAGES, WIDE, theme_of
 
-SIZED = "..." + "(), ...".join(f"pageChecks.{what}" for what in ("clipped", "small", "broken", "cut")) + "()"
-"""What the theme does not change."""
+SIZED = ", ".join(f"...pageChecks.{what}()" for what in ("clipped", "small", "broken", "cut"))  # whatever the theme
 WORD = 400 * "w"  # no room for it in a line
 
 

@@ -75,7 +75,7 @@ def wait_for_kernel(address: str) -> None:
 
 
 @pytest.mark.browser
-def test_in_jupyterlab_the_chapter_runs_and_its_explorer_computes(browser, lab, record_property):
+def test_in_jupyterlab_the_chapter_s_explorer_computes(browser, lab, record_property):
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.set_default_timeout(PATIENCE)
     page.goto(f"{lab}/lab/tree/{CHAPTER}.ipynb?token={TOKEN}&reset")

@@ -1,5 +1,6 @@
 """nbval compares numbers within the tolerance that a cell states, and everything else exactly."""
 
+import importlib.util
 import json
 import re
 import shutil
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import nbval.kernel
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +53,27 @@ def test_numbers_within_the_tolerance_are_equal(outcomes, case):
 @pytest.mark.parametrize("case", ["far", "other words", "one number more", "no number", "no tolerance"])
 def test_everything_else_is_a_difference(outcomes, case):
     assert outcomes[case] == "FAILED"
+
+
+def test_a_kernel_that_dies_as_it_starts_is_started_anew():
+    spec = importlib.util.spec_from_file_location("of_the_book", ROOT / "book" / "conftest.py")
+    kept = nbval.kernel.start_new_kernel
+    try:
+        spec.loader.exec_module(conftest := importlib.util.module_from_spec(spec))
+    finally:
+        nbval.kernel.start_new_kernel = kept
+    died = []
+
+    def start(deaths):
+        if len(died) < deaths:
+            died.append("Address already in use")
+            raise RuntimeError("Kernel died before replying to kernel_info")
+        return "a kernel"
+
+    assert conftest.started(2, start=start) == "a kernel"
+    assert len(died) == 2
+    with pytest.raises(RuntimeError, match="Kernel died"):
+        conftest.started(9, start=start)
 
 
 def test_every_tolerance_says_why_it_is_needed():

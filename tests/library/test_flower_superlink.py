@@ -18,7 +18,7 @@ from mglib.flower.connection import Connection, environment, program
 from mglib.training import Run, train
 from mglib.training.algorithms import network_of
 
-ROUNDS = 3
+ROUNDS = 4
 OFTEN = """
 import sys
 from mglib.__main__ import main
