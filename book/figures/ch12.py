@@ -125,7 +125,7 @@ def show_closings(
     styles = dict(zip(curves, _STYLES, strict=False))
     for name, values in curves.items():
         (colour, mark), (mean, half) = styles[name], np.array(values).T
-        line = "--" if mark == "v" else "-"
+        line = "--" if mark in "vX" else "-"
         axis.errorbar(shares, mean, half, color=colour, marker=mark, linestyle=line, markersize=6, label=name)
         told.append(f"{name}: " + ", ".join(f"{x:.0%} at {share:.0%}" for share, x in zip(shares, mean, strict=True)))
     axis.axhline(0.2, color=FAINT, linestyle=":", linewidth=1.5)
