@@ -17,7 +17,9 @@ TITLE = """\
 # {title}
 
 > **After this chapter** you can …
+>
 > **You need** …
+>
 > **It runs** in about … seconds on two cores and **reads** in … minutes.
 
 …, one concrete question. *What is it?*"""
