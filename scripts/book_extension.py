@@ -71,6 +71,18 @@ def give_id(node: nodes.Element, name: str, slugs: dict) -> None:
         slugs[name] = (0, name, node.astext())
 
 
+# --- names in tables ------------------------------------------------------------------------------------------------
+
+
+def break_names(app: Sphinx, document: nodes.document) -> None:
+    """Let a name of code in a table's narrow column go on in the next line after an underscore or a slash."""
+    for code in [code for entry in document.findall(nodes.entry) for code in entry.findall(nodes.literal)]:
+        parts = re.split(r"(?<=[_/])(?=\w)", code.astext())
+        code.children = []
+        for number, part in enumerate(parts):
+            code += [nodes.raw("", "<wbr>", format="html")] * (number > 0) + [nodes.Text(part)]
+
+
 # --- formulas ---------------------------------------------------------------------------------------------------------
 
 
@@ -97,6 +109,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("source-read", take_outputs)
     app.connect("source-read", unlink_missing_chapters)
     app.connect("doctree-read", add_targets)
+    app.connect("doctree-read", break_names)
     app.connect("doctree-read", keep_punctuation)
     app.connect("autodoc-process-docstring", write_docstring)
     app.connect("autodoc-process-signature", write_signature)

@@ -16,7 +16,7 @@ from mglib.federated.aggregation import (
 )
 from mglib.federated.engines import ClientUpdate, LocalEngine
 from mglib.federated.messages import Answer, Refusal, Round, RoundFailed, Update, admit, reason_against
-from mglib.federated.rounds import Engine, RoundResult, ServerUpdate, run_rounds
+from mglib.federated.rounds import Engine, RoundResult, ServerState, ServerUpdate, run_rounds
 
 __all__ = [
     "Answer",
@@ -33,6 +33,7 @@ __all__ = [
     "Round",
     "RoundFailed",
     "RoundResult",
+    "ServerState",
     "ServerUpdate",
     "TrimmedMean",
     "Update",
