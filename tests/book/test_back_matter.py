@@ -485,6 +485,17 @@ def test_only_parameters_and_attributes_are_fields():
     assert "costs" in api_docstrings.attributes_of(mglib.GatedConvNet)
 
 
+def test_a_name_in_a_table_breaks_after_an_underscore_only():
+    document, cell = new_document("page"), nodes.entry()
+    cell += nodes.literal("", "gate_learning_rate")
+    document += [cell, nodes.literal("", "gate_names")]
+    book_extension.break_names(None, document)
+    parts = [
+        ["<wbr>" if isinstance(part, nodes.raw) else part for part in code] for code in document.findall(nodes.literal)
+    ]
+    assert parts == [["gate_", "<wbr>", "learning_", "<wbr>", "rate"], ["gate_names"]]
+
+
 def test_every_field_of_a_docstring_is_a_parameter_or_an_attribute():
     for full_name in (name for folder in api_pages.FOLDERS for name in api_pages.public_names(folder)):
         obj = resolve(full_name)
