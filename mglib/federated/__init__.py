@@ -17,32 +17,3 @@ from mglib.federated.aggregation import (
 from mglib.federated.engines import ClientUpdate, LocalEngine
 from mglib.federated.messages import Answer, Refusal, Round, RoundFailed, Update, admit, reason_against
 from mglib.federated.rounds import Engine, RoundResult, ServerState, ServerUpdate, run_rounds
-
-__all__ = [
-    "Answer",
-    "ClientUpdate",
-    "ClippedMean",
-    "Engine",
-    "FedAdam",
-    "FedAvg",
-    "Krum",
-    "LocalEngine",
-    "PrivateNode",
-    "PrivateServer",
-    "Refusal",
-    "Round",
-    "RoundFailed",
-    "RoundResult",
-    "ServerState",
-    "ServerUpdate",
-    "TrimmedMean",
-    "Update",
-    "admit",
-    "average",
-    "clip",
-    "mean",
-    "median",
-    "move_length",
-    "reason_against",
-    "run_rounds",
-]
