@@ -14,32 +14,6 @@ from mglib.federated.aggregation import (
     median,
     move_length,
 )
-from mglib.federated.engines import LocalEngine
+from mglib.federated.engines import ClientUpdate, LocalEngine
 from mglib.federated.messages import Answer, Refusal, Round, RoundFailed, Update, admit, reason_against
-from mglib.federated.rounds import RoundResult, ServerUpdate, run_rounds
-
-__all__ = [
-    "Answer",
-    "ClippedMean",
-    "FedAdam",
-    "FedAvg",
-    "Krum",
-    "LocalEngine",
-    "PrivateNode",
-    "PrivateServer",
-    "Refusal",
-    "Round",
-    "RoundFailed",
-    "RoundResult",
-    "ServerUpdate",
-    "TrimmedMean",
-    "Update",
-    "admit",
-    "average",
-    "clip",
-    "mean",
-    "median",
-    "move_length",
-    "reason_against",
-    "run_rounds",
-]
+from mglib.federated.rounds import Engine, RoundResult, ServerState, ServerUpdate, run_rounds
