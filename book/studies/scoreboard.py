@@ -171,7 +171,8 @@ def _time() -> Measured:
     report = json.loads((RESULTS / "bench" / "inference.json").read_text())
     goal = next(goal for goal in report["goals"] if goal["name"] == "skipping over dense, worst case")
     said = f"{goal['measured']:.2f} of its time, no interval"
-    return Measured("worst from 64 filters up, one image or sixteen, one machine", said, "yes" if goal["met"] else "no", 1)
+    where = "worst from 64 filters up, one image or sixteen, one machine"
+    return Measured(where, said, "yes" if goal["met"] else "no", 1)
 
 
 def _swapped(rival: str, least: float) -> Measured:
