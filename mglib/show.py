@@ -26,7 +26,7 @@ def show_training(history: Sequence[Mapping[str, float]], caption: str = "") -> 
         `macs_ratio` and the `budget` in force.
     """
     window = max(1, len(history) // 25)
-    curves = (("loss", 0, INK), ("accuracy", 1, INK), ("open_rate", 2, ACCENT), ("macs_ratio", 2, OPEN))
+    curves = (("loss", 0, INK), ("accuracy", 1, INK), ("open_rate", 2, OPEN), ("macs_ratio", 2, INK))
     drawing, axes = new_drawing(5.4, 5.8, nrows=3, sharex=True, height_ratios=[1, 1, 1.3])
     ends = {}
     for name, row, colour in curves:
@@ -41,8 +41,8 @@ def show_training(history: Sequence[Mapping[str, float]], caption: str = "") -> 
         axes[row].set_ylim(0, top)
     last = len(history) - 1
     for label, y, colour, side in (
-        ("open filters", ends["open_rate"][1], ACCENT, "bottom"),
-        ("MACs, and the budget dashed", ends["macs_ratio"][1] - 0.06, OPEN, "top"),
+        ("open filters", ends["open_rate"][1], OPEN, "bottom"),
+        ("MACs, and the budget dashed", ends["macs_ratio"][1] - 0.06, INK, "top"),
     ):
         axes[2].annotate(label, (last, y), color=colour, ha="right", va=side)
     axes[2].set_xlabel("round")
@@ -128,12 +128,14 @@ def show_frontier(points: Sequence[Mapping], dense_macs: float, caption: str = "
         colour, marker = styles.get(point["method"], (ACCENT, "D"))
         x, y = point["macs"] / dense_macs, point["accuracy"]
         axis.errorbar(x, y, point["ci95"], color=colour, marker=marker, markersize=8, capsize=3)
-        axis.annotate(point["label"], (x, y), (9, 0), textcoords="offset points", va="center", color=colour)
+        way, side = (-1, "top") if point["method"] == "maml" else (1, "bottom")  # each label on a side of its own
+        end = (x, y + way * point["ci95"])
+        axis.annotate(point["label"], end, (0, 5 * way), textcoords="offset points", ha="center", va=side, color=colour)
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("share of the dense network's MACs, gates included")
     axis.set_ylabel("accuracy after one step")
-    axis.set_xlim(0, 1.3)
+    axis.set_xlim(0, 1.1)
     axis.margins(y=0.2)
     told = "; ".join(f"{p['label']}: {p['accuracy']:.0%} at {p['macs'] / dense_macs:.0%} of the MACs" for p in points)
     return Figure(drawing, caption, f"Accuracy against multiply-accumulates. {told}.")

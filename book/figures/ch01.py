@@ -110,11 +110,12 @@ def show_areas(costs: Sequence[Cost], gates: Sequence[np.ndarray] = (), caption:
         told.append(f"{cost.name} {int(rows.sum())} × {int(columns.sum())} cells of {cost.taps}, {macs:,} MACs")
     axes.text(lefts[2], 850, f"{spent / total:.1%}", fontsize=26, va="bottom", color=OPEN)
     axes.text(lefts[2], 858, f"{spent:,} of {total:,} MACs", va="top", fontsize=SMALL)
-    if any(cost.gate_macs for cost in costs):
+    if has_heads := any(cost.gate_macs for cost in costs):
         axes.text(lefts[2], 916, "small squares: the gate heads", va="top", fontsize=SMALL, color=ACCENT)
     alt = (
         f"Five rectangles of square cells, their areas the layers' MACs, input channels × filters: {'; '.join(told)}. "
-        f"With gate heads {spent:,} MACs, {spent / total:.1%} of the dense network's {total:,}."
+        f"{'With gate heads' if has_heads else 'In all'} {spent:,} MACs, {spent / total:.1%} of the dense network's "
+        f"{total:,}."
     )
     return Figure(drawing, caption, alt)
 

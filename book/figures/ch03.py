@@ -144,9 +144,7 @@ _CELL = np.pad(np.ones((7, 7)), ((0, 1), (0, 1)))  # a cell and the gap to its n
 
 def _gauges(axis: Axes, record: Mapping, budget: float, labels: bool) -> None:
     """Draw MACs and accuracy as two bars, the budget as a mark across the first."""
-    for y, (label, value, colour) in enumerate(
-        (("MACs", record["macs"], ACCENT), ("accuracy", record["accuracy"], INK))
-    ):
+    for y, (label, value, colour) in enumerate((("MACs", record["macs"], OPEN), ("accuracy", record["accuracy"], INK))):
         axis.barh(y, 1, color=FAINT, alpha=0.25, height=0.5)
         axis.barh(y, min(value, 1), color=colour, height=0.5)
         axis.text(1.02, y, f"{value:.0%}", va="center", ha="left", fontsize=10)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
@@ -61,19 +63,26 @@ def show_correction(
     start, stepped, gradient, correction = (np.asarray(v, float) for v in (start, stepped, gradient, correction))
     centre, curvature = (np.asarray(v, float) for v in bowl)
     drawing, axis = new_drawing(5.4, 3.1)
-    _levels(bare(axis), centre, curvature, (0.03, 0.12, 0.3, 0.6, 1.0, 1.5, 2.1, 2.8))
+    rings = _levels(bare(axis), centre, curvature, (0.03, 0.12, 0.3, 0.6, 1.0, 1.5, 2.1, 2.8))
     axis.plot(*centre, "+", color=FAINT, markersize=10)
     axis.plot(*start, "o", color=INK, markersize=7)
     arrow(axis, start, stepped, INK, width=2, size=14)
-    axis.annotate("the step", (start + stepped) / 2, (8, 4), textcoords="offset points")
-    axis.annotate("start", start, (-8, 6), textcoords="offset points", ha="right")
-    for base, vector, colour, words, offset in (
+    words = [
+        axis.annotate("the step", (start + stepped) / 2, (8, 4), textcoords="offset points"),
+        axis.annotate("start", start, (-8, 6), textcoords="offset points", ha="right"),
+    ]
+    for base, vector, colour, told, offset in (
         (stepped, -gradient, ACCENT, "downhill after the step:\nfirst order", (8, -2)),
         (start, -(gradient + correction), OPEN, "downhill for the start:\nexact", (-10, -8)),
     ):
         arrow(axis, base, base + vector, colour, width=2, size=14)
-        side = "left" if offset[0] > 0 else "right"
-        axis.annotate(words, base + vector, offset, textcoords="offset points", color=colour, ha=side, va="top")
+        style = {
+            "textcoords": "offset points",
+            "color": colour,
+            "ha": "left" if offset[0] > 0 else "right",
+            "va": "top",
+        }
+        words.append(axis.annotate(told, base + vector, offset, **style))
     arrow(axis, start, start - gradient, ACCENT, width=1.2, size=14, linestyle="--")
     axis.plot(*np.stack([start - gradient, start - gradient - correction]).T, color=FAINT, linewidth=1.5, linestyle=":")
     axis.set_aspect("equal")
@@ -81,6 +90,7 @@ def show_correction(
     middle, reach = (points.min(0) + points.max(0)) / 2, 0.62 * np.ptp(points[:, 1])
     axis.set_ylim(middle[1] - reach, middle[1] + reach)
     axis.set_xlim(middle[0] - 1.75 * reach, middle[0] + 1.75 * reach)
+    _part(rings, words)
     cosine = gradient @ (gradient + correction) / np.linalg.norm(gradient) / np.linalg.norm(gradient + correction)
     alt = (
         "Level lines of one task's bowl, a start and one step down. From its end an arrow points downhill. "
@@ -156,14 +166,27 @@ def _ground(loss: np.ndarray, top: float) -> np.ndarray:
     return np.clip(1.05 * (1 - loss / top), 0, 1) ** 1.2
 
 
-def _levels(axis: Axes, centre: np.ndarray, curvature: np.ndarray, levels: Sequence[float]) -> None:
+def _levels(axis: Axes, centre: np.ndarray, curvature: np.ndarray, levels: Sequence[float]) -> list[Line2D]:
     """Draw the ellipses on which `½ (p − c)ᵀ H (p − c)` has the given values."""
-    angles = np.linspace(0, 2 * np.pi, 90)
+    angles = np.linspace(0, 2 * np.pi, 360)
     values, vectors = np.linalg.eigh(curvature)
+    rings = []
     for level in levels:
         radii = np.sqrt(2 * level / values)
         ring = (vectors * radii) @ np.stack([np.cos(angles), np.sin(angles)])
-        axis.plot(*(centre[:, None] + ring), color=FAINT, linewidth=0.8)
+        rings += axis.plot(*(centre[:, None] + ring), color=FAINT, linewidth=0.8)
+    return rings
+
+
+def _part(lines: Sequence[Line2D], words: Sequence[Text]) -> None:
+    """Leave a gap in lines where words stand: nothing crosses them, whatever the colour of the page."""
+    words[0].figure.draw_without_rendering()
+    for line in lines:
+        points = line.get_xydata().copy()
+        places = line.axes.transData.transform(points)
+        for box in (word.get_window_extent().padded(3) for word in words):
+            points[((places > box.min) & (places < box.max)).all(1)] = np.nan
+        line.set_data(*points.T)
 
 
 def play_bowls(

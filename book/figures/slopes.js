@@ -40,7 +40,8 @@ function redraw() {
   handle.setAttribute("cy", up(loss(gate(z))));
   handle.setAttribute("aria-valuenow", z.toFixed(2));
   const [wanted, said] = [exact(z), straight(z)], same = wanted * said > 0;
-  const apart = wanted === 0 ? "" : same ? `, ${(said / wanted).toFixed(2)} times the exact one` : ", the wrong way";
+  const apart = wanted === 0 ? "" : said === 0 ? ", no slope at all"
+    : same ? `, ${(said / wanted).toFixed(2)} times the exact one` : ", the wrong way";
   readout.textContent =
     `z = ${z.toFixed(2)}, t = ${t.toFixed(2)}, the gate is ${gate(z) ? "open" : "closed"}. Exact slope (blue) ` +
     `${wanted.toFixed(3)}; straight-through (orange, dashed) ${said.toFixed(3)}${apart}.`;

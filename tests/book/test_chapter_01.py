@@ -127,7 +127,7 @@ def test_areas_say_the_count(gated):
     for cost, count in zip(net.costs, macs.long().tolist(), strict=True):
         assert f" {count - cost.gate_macs:,} MACs" in figure.alt
     assert f"{int(macs.sum()):,} MACs, {float(macs.sum()) / mglib.dense_macs(net.costs):.1%} of" in figure.alt
-    assert ("gate heads" in figure.svg.split(">", 1)[1]) == gated
+    assert ("gate heads" in figure.svg.split(">", 1)[1]) == ("With gate heads" in figure.alt) == gated
 
 
 def test_areas_of_another_network_are_refused():

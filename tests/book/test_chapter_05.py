@@ -2,12 +2,14 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from chapters import defined_in
 
-from figures.ch05 import Surface, play_bowls, show_correction, show_descents, show_steps, show_surface
+from figures.ch05 import Surface, _part, play_bowls, show_correction, show_descents, show_steps, show_surface
 from mglib import Stage, meta_gradient
+from mglib.figure import new_drawing
 
 CHAPTER = "05_one_step_is_enough"
 
@@ -91,6 +93,17 @@ def test_correction_says_the_angle():
     centres, curvatures = bowls()
     figure = show_correction(zero, across, across, up - across, (centres[0], curvatures[0]))
     assert "is 90 degrees" in figure.alt
+
+
+def test_level_lines_leave_room_for_words():
+    _, axis = new_drawing(3, 3)
+    word, (line,) = axis.text(0.5, 0.5, "words", ha="center"), axis.plot(np.linspace(0, 1, 101), np.full(101, 0.5))
+    _part([line], [word])
+    drawn = ~np.isnan(line.get_xdata())
+    assert 0 < drawn.sum() < 101
+    boxed = word.get_window_extent()
+    places = axis.transData.transform(np.stack([np.linspace(0, 1, 101), np.full(101, 0.5)], 1))[:, 0]
+    assert not drawn[(places > boxed.x0) & (places < boxed.x1)].any()
 
 
 def test_descents_say_where_they_end():

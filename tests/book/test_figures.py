@@ -67,6 +67,24 @@ def test_a_figure_draws_the_same_bytes_twice_and_ids_of_its_own():
         assert wanted <= set(re.findall(r'id="([^"]+)"', figure.svg)), "a reference into nothing"
 
 
+def test_open_filters_are_blue_in_the_curves_of_a_training():
+    svg = every_figure()["training"].svg
+    assert "--mg-accent" not in svg
+    assert re.search(r"fill: var\(--mg-open[^>]*>open filters<", svg)
+
+
+def test_labels_of_a_frontier_keep_off_the_intervals():
+    points = [
+        {"label": label, "macs": macs, "accuracy": accuracy, "ci95": 0.01, "method": method}
+        for label, macs, accuracy, method in (("gated", 0.48, 0.87, "metagater"), ("slim", 0.49, 0.844, "maml"))
+    ]
+    svg = show_frontier(points, 1).svg
+    heights = {label: float(re.search(rf'y="([\d.]+)"[^>]*>{label}<', svg)[1]) for label in ("gated", "slim")}
+    ends = re.findall(r'<use [^>]*y="([\d.]+)" style="fill: (?:var\(--mg-open|currentColor)', svg)
+    assert heights["gated"] < min(map(float, ends))
+    assert heights["slim"] > max(map(float, ends))
+
+
 def test_a_figure_saved_as_a_file_reads_without_a_page(tmp_path):
     every_figure()["gate map"].save(tmp_path / "map.svg")
     text = (tmp_path / "map.svg").read_text()

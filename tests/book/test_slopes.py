@@ -79,6 +79,13 @@ def test_between_nought_and_one_straight_through_points_at_the_cliff_from_both_s
     check(page)
 
 
+@pytest.mark.browser
+def test_no_slope_at_all_is_not_said_to_point_the_wrong_way(alone):
+    page = alone(play_slopes(-1.0, 0.0))
+    assert by_autograd(-1.0, 0.0)[1] == 0
+    assert page.locator(".mg-readout").inner_text().endswith("0.000, no slope at all.")
+
+
 @pytest.mark.parametrize(("logit", "target"), [(6, 0.2), (0, 1.1), (0, -0.1)])
 def test_what_lies_outside_is_refused(logit, target):
     with pytest.raises(ValueError, match=f"logit {logit} and target {target}"):
