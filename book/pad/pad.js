@@ -61,9 +61,10 @@ function drawn() {
   const changed = state.slots[state.target].length + state.strokes.length > 0;
   state.slots[state.target] = [...state.strokes];
   showSlots();
-  if (!state.own || !changed) return;
-  forget();
-  say("A character has changed: press Adapt again.");
+  if (!changed) return;
+  const slot = `Character ${state.target + 1} is ${state.strokes.length ? "drawn" : "empty"}.`;
+  say(state.own ? "A character has changed: press Adapt again." : slot);
+  if (state.own) forget();
 }
 
 // The adapted network and its answer are of characters that are no more.

@@ -127,6 +127,7 @@ def test_what_goes_wrong_is_said(page, lines):
     press(page, "undo")
     assert "no stroke to take back" in said(page)
     draw_alphabet(page, alphabet[:1])
+    assert "Character 1 is drawn" in said(page)
     press(page, "adapt")
     assert "One character only" in said(page)
     draw_alphabet(page, alphabet[:3])
