@@ -30,8 +30,9 @@ def public_names(folder: str) -> list[str]:
     import mglib
 
     module = importlib.import_module(f"mglib.{folder}")
-    own = [n for n, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
-    names = getattr(module, "__all__", ["Params", *(name for name in own if not name.startswith("_"))])
+    public = {n: value for n, value in vars(module).items() if not n.startswith("_") and not inspect.ismodule(value)}
+    own = [n for n, value in public.items() if getattr(value, "__module__", "") == module.__name__]
+    names = sorted(public) if hasattr(module, "__path__") else getattr(module, "__all__", ["Params", *own])
     flat = [n for n in names if n in mglib.__all__ and getattr(mglib, n) is getattr(module, n)]
     return [f"mglib.{n}" for n in flat] + [f"mglib.{folder}.{n}" for n in names if n not in flat]
 

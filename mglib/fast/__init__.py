@@ -3,12 +3,3 @@
 from mglib.fast.derivatives import Derivatives, has_closed_form
 from mglib.fast.gradients import fast_adapt, fast_gradient, fast_meta_gradient
 from mglib.fast.skipping import SkippingNet
-
-__all__ = [
-    "Derivatives",
-    "SkippingNet",
-    "fast_adapt",
-    "fast_gradient",
-    "fast_meta_gradient",
-    "has_closed_form",
-]

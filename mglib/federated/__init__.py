@@ -17,29 +17,3 @@ from mglib.federated.aggregation import (
 from mglib.federated.engines import LocalEngine
 from mglib.federated.messages import Answer, Refusal, Round, RoundFailed, Update, admit, reason_against
 from mglib.federated.rounds import RoundResult, ServerUpdate, run_rounds
-
-__all__ = [
-    "Answer",
-    "ClippedMean",
-    "FedAdam",
-    "FedAvg",
-    "Krum",
-    "LocalEngine",
-    "PrivateNode",
-    "PrivateServer",
-    "Refusal",
-    "Round",
-    "RoundFailed",
-    "RoundResult",
-    "ServerUpdate",
-    "TrimmedMean",
-    "Update",
-    "admit",
-    "average",
-    "clip",
-    "mean",
-    "median",
-    "move_length",
-    "reason_against",
-    "run_rounds",
-]
