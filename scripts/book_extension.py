@@ -23,8 +23,6 @@ from sphinx.application import Sphinx
 EXERCISE = re.compile(r"(\d+)\.")
 FIELD = re.compile(r"(\w+(?:, \w+)*): (\S.*)")
 CHOICE = re.compile(r"([\w:-]+(?:, [\w:-]+)*): (\S.*)")
-SECTION = re.compile(r"(Raises|Returns):")
-MARGINS = {"Parameters": 5, "Raises": 5, "Returns": 3}  # of more text: two of the three are lists
 
 SHORT_FORMULA = 60  # characters of TeX: a longer one may have to break
 BEFORE_FORMULA, AFTER_FORMULA = re.compile(r"[(\[“]*$"), re.compile(r"[,.;:!?)\]”]*")
@@ -103,7 +101,7 @@ def keep_punctuation(app: Sphinx, document: nodes.document) -> None:
 
 
 def write_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Turn a plain docstring, in place, into what Sphinx reads: parameters, results and errors become lists."""
+    """Turn a plain docstring, in place, into what Sphinx reads: parameters become a list."""
     if lines and lines[0].startswith("Create new instance of"):  # what Python says of any named tuple
         lines.clear()
         return
@@ -116,35 +114,30 @@ def write_docstring(app: Sphinx, what: str, name: str, obj: object, options: obj
 def markup(lines: list[str]) -> list[str]:
     """Return a docstring's lines as reStructuredText."""
     out: list[str] = []
-    inside, choices = "", 0  # the field list that is being written; how far a parameter's choices are indented
+    inside, choices = False, 0  # whether the parameters are being listed; how far a parameter's choices are indented
     for line in lines:
         line = re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line)
         text = line.strip()
-        indented, section, field = line.index(text), SECTION.fullmatch(line), FIELD.fullmatch(line)
+        indented, field = line.index(text), FIELD.fullmatch(line)
         if choices and indented < choices:
             out.append("")
             choices = 0
-        if section:
-            inside = section[1]
-            out += ["", f":{inside}:"]
-        elif field and out:
-            if inside != "Parameters":
-                inside = "Parameters"
+        if field and out:
+            if not inside:
+                inside = True
                 out += ["", ":Parameters:"]
             names = ", ".join(f"**{name}**" for name in field[1].split(", "))
             out.append(f"   * {names}: {field[2]}")
-        elif inside == "Parameters" and indented and (choice := CHOICE.fullmatch(text)) and choices in (0, indented):
+        elif inside and indented and (choice := CHOICE.fullmatch(text)) and choices in (0, indented):
             choices = indented
             names = ", ".join(f"``{name}``" for name in choice[1].split(", "))
             out += ["", f"     * {names}: {choice[2]}"]
         elif inside and indented:
-            error = FIELD.fullmatch(text) if inside == "Raises" else None
-            margin = " " * (7 if choices else MARGINS[inside])
-            out.append(f"   * ``{error[1]}`` {error[2]}" if error else margin + text)
+            out.append(" " * (7 if choices else 5) + text)
         else:
             if inside:
                 out.append("")
-            inside = ""
+            inside = False
             out.append(line)
     return [*out, ""]
 

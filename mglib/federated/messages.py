@@ -68,8 +68,7 @@ def admit(sent: Params, answers: Sequence[Answer], round: Round, quorum: int = 1
 
     Whatever an answer is or holds, it ends in one of the two. Of several answers of a node the first counts.
 
-    Raises:
-        RoundFailed: if fewer than `quorum` updates are left.
+    Raises RoundFailed if fewer than `quorum` updates are left.
     """
     updates, refused, names = [], [], set()
     for place, answer in enumerate(answers):

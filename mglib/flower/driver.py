@@ -59,9 +59,8 @@ def train_on_flower(
 
     A node that takes no part, as its name is taken or its introduction is no good, is told as a warning.
 
-    Raises:
-        ValueError: if `out` holds another run, the recipe cannot run on nodes elsewhere, or Flower is not installed.
-        RoundFailed: if too few nodes answered, or the superlink was lost; `resume` goes on from the last checkpoint.
+    Raises ValueError if `out` holds another run, the recipe cannot run on nodes elsewhere, or Flower is not installed.
+    Raises RoundFailed if too few nodes answered, or the superlink was lost; `resume` goes on from the last checkpoint.
     """
     if recipe.rotate:
         raise ValueError("`rotate` (=True) makes further nodes of each one, which nodes elsewhere do not know of")
@@ -154,8 +153,7 @@ def send_state(rounds_done: int, params: Params, server_state: Params) -> None:
 def received_lines(log: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Yield what the log's lines for the driver say, a state whole; the others are passed over.
 
-    Raises:
-        RoundFailed: if a line for the driver did not arrive whole.
+    Raises RoundFailed if a line for the driver did not arrive whole.
     """
     state = ""
     for line in log:

@@ -114,8 +114,7 @@ class Registry:
     def gather(self, recipe: Recipe, nodes: int, patience: float) -> None:
         """Wait until so many nodes have introduced themselves, and put them in the order of their names.
 
-        Raises:
-            RoundFailed: if they are fewer after `patience` seconds.
+        Raises RoundFailed if they are fewer after `patience` seconds.
         """
         end = time.monotonic() + patience
         self.look(recipe)

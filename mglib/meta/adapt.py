@@ -112,9 +112,8 @@ def adapt(loss_fn: LossFn, params: Params, support: Any, stages: Sequence[Stage]
     point reached so far. For MetaGater: `θ' = θ − α ∇_θ L_S(θ, φ)`, then `φ' = φ − β ∇_φ L_S(θ', φ)`.
     Nothing but `support` comes in, so no query label can leak. It works under `torch.no_grad()` and in inference mode.
 
-    Raises:
-        TypeError, ValueError: naming the stage, the parameter or the loss function that does not fit; see
-            `differentiate`.
+    Raises TypeError or ValueError, naming the stage, the parameter or the loss function that does not fit; see
+    `differentiate`.
     """
     for step in take_steps(loss_fn, params, support, stages, create_graph=False):
         params = step.after
@@ -135,9 +134,8 @@ def differentiate(
 
     Gradients are taken wherever it is called: under `torch.no_grad()`, and in inference mode, of a copy of the batch.
 
-    Raises:
-        TypeError: if a parameter is no tensor, or the loss function returns no pair of a tensor and metrics.
-        ValueError: if a parameter holds whole numbers or is unknown, or the loss is no scalar that depends on them.
+    Raises TypeError if a parameter is no tensor, or the loss function returns no pair of a tensor and metrics;
+    ValueError if a parameter holds whole numbers or is unknown, or the loss is no scalar that depends on them.
     """
     inference = torch.is_inference_mode_enabled()
     with torch.inference_mode(False):  # which turns gradients on

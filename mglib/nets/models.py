@@ -51,8 +51,7 @@ class GatedConvNet(nn.Module):
         constant: the gates are a mask that no input changes, and so cost nothing for one more; the caller leaves their
             weights at zero.
 
-        Raises:
-            ValueError: if a size is not a positive integer.
+        Raises ValueError if a size is not a positive integer.
         """
         super().__init__()
         sizes = dict(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
@@ -85,8 +84,7 @@ class GatedConvNet(nn.Module):
         statistics: those of another batch, to normalise this one by; None: this batch's own.
         noise: draws the gates' Gumbel noise; None: no noise, as at evaluation.
 
-        Raises:
-            TypeError, ValueError: if the images are not what the network takes; see `check_images`.
+        Raises TypeError or ValueError if the images are not what the network takes; see `check_images`.
         """
         check_images(self, images, self.head.bias)
         maps, gates, used = images, [], []
@@ -103,8 +101,7 @@ def make_net(seed: int, **sizes: int | bool) -> tuple[GatedConvNet, Params]:
 
     sizes: keywords of the class: ways, width, depth, image_size, channels, gated, constant.
 
-    Raises:
-        ValueError: if a size is not a positive integer.
+    Raises ValueError if a size is not a positive integer.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -117,9 +114,8 @@ def check_images(net: nn.Module, images: Tensor, like: Tensor) -> None:
 
     like: one of the parameters in use.
 
-    Raises:
-        TypeError: if the images are no tensor.
-        ValueError: if they are not of the network's sizes, or not of the parameters' type and device.
+    Raises TypeError if the images are no tensor; ValueError if they are not of the network's sizes, or not of the
+    parameters' type and device.
     """
     if not isinstance(images, Tensor):
         raise TypeError(f"the images are a {type(images).__name__}: need a torch.Tensor")
@@ -138,8 +134,7 @@ def check_images(net: nn.Module, images: Tensor, like: Tensor) -> None:
 def check_numbers(net: nn.Module, params: Params, statistics: Sequence[MapStatistics]) -> None:
     """Check that parameters and statistics are those of a network, of one type and on one device.
 
-    Raises:
-        ValueError: naming the first that is missing or different.
+    Raises ValueError, naming the first that is missing or different.
     """
     layers = net.convolutions()
     if len(statistics) != len(layers):

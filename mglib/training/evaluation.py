@@ -56,8 +56,7 @@ def evaluate(
 
     scored_by: adapts to a task and says how it went; None: `score`.
 
-    Raises:
-        ValueError: if there are no nodes, or one is too small for such tasks.
+    Raises ValueError if there are no nodes, or one is too small for such tasks.
     """
     if not nodes:
         raise ValueError("there are no nodes to evaluate on")
@@ -92,8 +91,7 @@ def score(objective: Objective, params: Params, task: Task, stages: Sequence[Sta
 def summarise(scores: Sequence[TaskScore]) -> dict[str, float]:
     """Return the means over tasks, and the half width of the accuracy's 95 % interval (normal, over tasks).
 
-    Raises:
-        ValueError: if there are fewer than two tasks.
+    Raises ValueError if there are fewer than two tasks.
     """
     if len(scores) < 2:
         raise ValueError(f"{len(scores)} tasks have no spread: an interval needs at least 2")
@@ -135,8 +133,7 @@ def evaluate_run(
     ways, shots, queries: None: as trained.
     federation: whose held-out nodes are meant; None: that of the data that the run's recipe names.
 
-    Raises:
-        ValueError: if the run is not finished, or the nodes cannot give such tasks.
+    Raises ValueError if the run is not finished, or the nodes cannot give such tasks.
     """
     if tasks < 2:
         raise ValueError(f"`tasks` (={tasks}) must be at least 2: one has no spread and gives no interval")

@@ -104,8 +104,7 @@ def set_up(
     The experiment's recipe says what was found out about the data: channels, image size and polarity are the
     federation's, the path is absolute.
 
-    Raises:
-        ValueError: if the data cannot be had, or is too small for the recipe's tasks.
+    Raises ValueError if the data cannot be had, or is too small for the recipe's tasks.
     """
     if federation is None:
         federation = load_data(recipe)

@@ -60,8 +60,7 @@ class NodeNetwork:
 
         frozen: whether to remove the filters that no support image opens; see `without_unopened`.
 
-        Raises:
-            ValueError: if there are more classes than the network can name, or a pixel is not a finite number.
+        Raises ValueError if there are more classes than the network can name, or a pixel is not a finite number.
         """
         if not 2 <= len(classes) <= recipe.ways:
             raise ValueError(
@@ -97,8 +96,7 @@ class NodeNetwork:
     def read(self, paths: Sequence[str | Path]) -> Tensor:
         """Return image files as this network takes them: (image, channel, height, width), 0 to 1.
 
-        Raises:
-            ValueError: naming the file that is missing, truncated or no image.
+        Raises ValueError, naming the file that is missing, truncated or no image.
         """
         pixels = load_images(
             [Path(path) for path in paths], self.recipe.image_size, self.recipe.channels, invert=self.inverted
@@ -108,8 +106,7 @@ class NodeNetwork:
     def __call__(self, images: Tensor) -> Prediction:
         """Answer for images (batch, channel, height, width), float32 from 0 (background) to 1 (ink).
 
-        Raises:
-            TypeError, ValueError: if the images are not what the network takes.
+        Raises TypeError or ValueError if the images are not what the network takes.
         """
         with torch.no_grad():
             return functional_call(self.net, self.params, (images, self.statistics))
@@ -122,9 +119,7 @@ class NodeNetwork:
     def save(self, folder: str | Path) -> None:
         """Write `network.safetensors` and `recipe.json` to a new or empty folder, both or neither.
 
-        Raises:
-            ValueError: if the folder holds something already.
-            OSError: if the disk refuses (full, read-only).
+        Raises ValueError if the folder holds something already; OSError if the disk refuses (full, read-only).
         """
         tensors = with_prefix("params/", self.params)
         for index, (mean, variance) in enumerate(self.statistics):
@@ -138,8 +133,7 @@ class NodeNetwork:
     def load(cls, folder: str | Path) -> "NodeNetwork":
         """Read what `save` wrote.
 
-        Raises:
-            ValueError: if a file is missing, not whole, or does not fit the recipe's network.
+        Raises ValueError if a file is missing, not whole, or does not fit the recipe's network.
         """
         recipe = Recipe.load(Path(folder) / "recipe.json")
         file = Path(folder) / "network.safetensors"
@@ -176,8 +170,7 @@ def adapt_to_folder(
         those were drawn, or the run does not say, if the median pixel is bright and no image has colour.
     frozen: whether to remove the filters that none of the images opens.
 
-    Raises:
-        ValueError: if the run is not finished, or the images cannot be read or are not a task for it.
+    Raises ValueError if the run is not finished, or the images cannot be read or are not a task for it.
     """
     recipe, net, params = run.load()
     images, labels, classes = read_support(folder, recipe.image_size, recipe.channels)

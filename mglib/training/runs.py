@@ -45,8 +45,7 @@ class Run:
     def nodes(self) -> Nodes | None:
         """The nodes that the run was begun on; None if it does not say.
 
-        Raises:
-            ValueError: if the file is not whole.
+        Raises ValueError if the file is not whole.
         """
         try:
             return json.loads(self.nodes_file.read_text())
@@ -88,9 +87,8 @@ class Run:
 
         Until the block is left no other training begins here. What a killed one left half-written is removed.
 
-        Raises:
-            ValueError: if another training is at work here or was in the meantime, the recipe may not train here (see
-                `check_free`), or the checkpoint is not whole, or is something else.
+        Raises ValueError if another training is at work here or was in the meantime, the recipe may not train here (see
+        `check_free`), or the checkpoint is not whole, or is something else.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / f".training{LOCK}", timeout=0)
@@ -144,8 +142,7 @@ class Run:
     def load(self) -> tuple[Recipe, nn.Module, Params]:
         """Return the recipe, the network and the trained parameters of a finished run.
 
-        Raises:
-            ValueError: if there is no run, it is not finished, a file is not whole, or is of another architecture.
+        Raises ValueError if there is no run, it is not finished, a file is not whole, or is of another architecture.
         """
         recipe = Recipe.load(self.recipe_file)
         if not self.finished:

@@ -37,10 +37,9 @@ def train(
     While it runs, `checkpoint.safetensors` holds all that `resume` needs; a run stopped at any moment and
     resumed ends in the same bits as one that was left alone. `params.safetensors` appears at the end.
 
-    Raises:
-        ValueError: if `out` holds another run or lies in the data, if the run to resume had another recipe or other
-            data, or if another training is at work there; nothing is written.
-        OSError: if the disk refuses; what `out` held stays whole.
+    Raises ValueError if `out` holds another run or lies in the data, if the run to resume had another recipe or other
+    data, or if another training is at work there; nothing is written. Raises OSError if the disk refuses; what `out`
+    held stays whole.
     """
     run = Run(out)
     check_apart(recipe.data, run.folder)
