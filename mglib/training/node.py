@@ -16,13 +16,13 @@ from mglib.meta import adapt
 from mglib.nets import Prediction, Statistics, freeze
 from mglib.nets.freezing import filters_left, thinned
 from mglib.nets.models import check_numbers
-from mglib.params import Params, load, new_folder, of_network, save, under_prefix, with_prefix
+from mglib.params import Params, load, new_folder, save, under_prefix, with_prefix
 from mglib.tasks import Batch, load_images, read_support
 from mglib.tasks.datasets import of_files
 from mglib.tasks.images import has_bright_background, has_colour
-from mglib.training.algorithms import final_objective, network_of, stages_of
+from mglib.training.algorithms import all_names, final_objective, network_of, stages_of
 from mglib.training.recipes import Recipe
-from mglib.training.runs import Run, check_fit
+from mglib.training.runs import Run
 
 
 @dataclass(frozen=True)
@@ -141,22 +141,14 @@ class NodeNetwork:
         try:
             classes, inverted = tuple(json.loads(metadata["classes"])), json.loads(metadata["inverted"])
             kept = json.loads(metadata.get("kept", "null"))  # files from before networks were frozen do not say
-            net, expected = network_of(recipe)
-            expected = of_network(expected)
-            if kept is not None:
-                net = thinned(net, kept)
-                expected = dict(net.named_parameters())
+            net, _ = network_of(recipe)
+            net = net if kept is None else thinned(net, kept)
+            params, layers = under_prefix("params/", tensors), range(len(net.convolutions()))
+            if unknown := sorted(params.keys() - all_names(net)):
+                raise ValueError(f"{unknown[0]} is no parameter of the recipe's network")
+            statistics = tuple((tensors[f"statistics/{i}/mean"], tensors[f"statistics/{i}/variance"]) for i in layers)
+            return cls(recipe, net, params, statistics, classes, inverted)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{file} is not a network that `adapt` wrote ({error})") from error
-        expected = with_prefix("params/", expected)
-        names = [(f"statistics/{i}/mean", f"statistics/{i}/variance") for i in range(len(net.convolutions()))]
-        for (mean, variance), layer in zip(names, net.convolutions().values(), strict=True):
-            expected |= {mean: layer.shift, variance: layer.shift}
-        check_fit(tensors, expected, file)
-        statistics = tuple((tensors[mean], tensors[variance]) for mean, variance in names)
-        try:
-            return cls(recipe, net, under_prefix("params/", tensors), statistics, classes, inverted)
-        except ValueError as error:
             raise ValueError(f"{file} is not a network that `adapt` wrote ({error})") from error
 
 
