@@ -39,8 +39,9 @@ def fast_meta_gradient(
     """
     if not has_closed_form(loss_fn) or task.support.support_images is not None:
         return meta_gradient(loss_fn, params, task, stages, second_order=second_order)
+    params = detach(params)
     path = list(_take_steps(loss_fn, params, task.support, stages))
-    there = Derivatives(loss_fn, path[-1][2] if path else detach(params), task.query)
+    there = Derivatives(loss_fn, path[-1][2] if path else params, task.query)
     adjoint, metrics = there.gradient, there.metrics
     del there
     rates: Params = {}

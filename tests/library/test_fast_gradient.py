@@ -241,6 +241,19 @@ def test_the_fast_path_is_taken_where_nothing_is_recorded(mode):
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+@pytest.mark.parametrize("gated", [True, False])
+@pytest.mark.parametrize("second_order", [True, False])
+def test_what_is_returned_holds_no_graph_whatever_came_in(gated, second_order):
+    objective, params, task, stages = problem(gated=gated, learnt=True)
+    params = detach(params, requires_grad=True)
+    for function in (meta_gradient, fast_meta_gradient):
+        gradient, _ = function(objective, params, task, stages, second_order=second_order)
+        assert not [name for name, value in gradient.items() if value.requires_grad], function.__name__
+    for function in (adapt, fast_adapt):
+        adapted = function(objective, params, task.support, stages)
+        assert not [name for name, value in adapted.items() if value.requires_grad], function.__name__
+
+
 def test_the_fast_path_refuses_what_the_clear_one_refuses():
     objective, params, task, stages = problem()
     images = task.support.images
