@@ -67,6 +67,7 @@ def train_on_flower(
     run = Run(out)
     run.check_free(recipe, resume)
     if run.finished:
+        run.drop_checkpoint()
         return run.load()[2]
     with (
         run.begin(recipe, resume) as (done, params, server_state),
