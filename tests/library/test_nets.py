@@ -9,7 +9,6 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from mglib.nets import (
-    GateHead,
     Objective,
     annealed_budget,
     dense_macs,
@@ -255,9 +254,6 @@ def test_sizes_that_make_no_network_are_refused():
     for wrong in (np.float64(3), True, np.True_, "3", None):
         with pytest.raises(ValueError, match=r"`ways` \(=.*whole number"):
             make_net(0, ways=wrong)
-    for wrong in (-1.0, float("nan")):
-        with pytest.raises(ValueError, match="open_bias"):
-            GateHead(4, 4, open_bias=wrong)
     for wrong in (-1.0, np.float64("nan"), float("inf")):
         with pytest.raises(ValueError, match=r"`penalty` \(="):
             Objective(make_net(0)[0], penalty=wrong)
