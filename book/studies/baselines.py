@@ -13,7 +13,7 @@ from mglib.nets import Objective, macs_ratio
 from mglib.params import Params
 from mglib.tasks import Batch, Node
 from mglib.training import algorithms
-from mglib.training.algorithms import Algorithm, all_names, backbone, gate_weights, gates, one_stage, with_gate_bias
+from mglib.training.algorithms import Algorithm, all_names, backbone, gate_weights, one_stage, with_gate_bias
 from mglib.training.recipes import Recipe
 from mglib.training.updates import LocalUpdate, MetaUpdate
 
@@ -148,7 +148,9 @@ def with_classifier(recipe: Recipe, net: nn.Module, params: Params, classes: Seq
 EVERYTHING = one_stage("everything", all_names)
 ALGORITHMS = algorithms.ALGORITHMS | {
     "static-mask": Algorithm(one_stage("backbone", backbone), "constant", held=gate_weights, start=low_mask),
-    "random-gates": Algorithm(one_stage("backbone", backbone), "random", held=gates, start=random_gates),
+    "random-gates": Algorithm(
+        one_stage("backbone", backbone), "random", held=lambda net: net.gate_names(), start=random_gates
+    ),
     "anil": Algorithm(one_stage("head", head), "none"),
     "reptile": Algorithm(EVERYTHING, "none", ReptileUpdate),
     "pfedme": Algorithm(EVERYTHING, "none", ProximalUpdate),

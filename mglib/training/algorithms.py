@@ -46,11 +46,6 @@ def backbone(net: nn.Module) -> frozenset[str]:
     return all_names(net) - net.gate_names()
 
 
-def gates(net: nn.Module) -> frozenset[str]:
-    """Return the names of the gate heads' parameters."""
-    return net.gate_names()
-
-
 def gate_weights(net: nn.Module) -> frozenset[str]:
     """Return the names of what makes the gates look at their input."""
     return frozenset(name for name in net.gate_names() if name.endswith(".weight"))
@@ -60,13 +55,8 @@ def two_stages(net: nn.Module, recipe: Recipe) -> tuple[Stage, ...]:
     """Backbone first, then the gates of the adapted backbone."""
     return (
         Stage("backbone", backbone(net), recipe.backbone_learning_rate, recipe.steps),
-        Stage("gates", gates(net), recipe.gate_learning_rate, recipe.steps),
+        Stage("gates", net.gate_names(), recipe.gate_learning_rate, recipe.steps),
     )
-
-
-def gates_first(net: nn.Module, recipe: Recipe) -> tuple[Stage, ...]:
-    """Return the two stages in the other order."""
-    return two_stages(net, recipe)[::-1]
 
 
 def one_stage(name: str, names: Names) -> StagesOf:
@@ -95,7 +85,7 @@ class Algorithm:
 ALGORITHMS = {
     "metagater": Algorithm(two_stages),
     "joint": Algorithm(one_stage("everything", all_names)),
-    "gates-first": Algorithm(gates_first),
+    "gates-first": Algorithm(lambda net, recipe: two_stages(net, recipe)[::-1]),
     "gates-fixed": Algorithm(one_stage("backbone", backbone)),
     "maml": Algorithm(one_stage("everything", all_names), "none"),
 }

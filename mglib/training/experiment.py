@@ -106,8 +106,7 @@ def set_up(
 
     Raises ValueError if the data cannot be had, or is too small for the recipe's tasks.
     """
-    if federation is None:
-        federation = load_data(recipe)
+    federation = federation or load_federation(**data_of(recipe))
     if recipe.nodes_per_round > len(federation.train):
         found = (f"{name} {_counted(nodes)}" for name in SPLITS if (nodes := at_hand(getattr(federation, name))))
         raise ValueError(
@@ -159,11 +158,6 @@ def _check_tasks(recipe: Recipe, federation: Federation) -> None:
             f"{', '.join(small[:5])}{', ...' if len(small) > 5 else ''}",
             stacklevel=3,
         )
-
-
-def load_data(recipe: Recipe) -> Federation:
-    """Return the federation that a recipe names."""
-    return load_federation(**data_of(recipe))
 
 
 def data_of(recipe: Recipe) -> dict[str, Hashable]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from torch import nn
 
-from mglib.federated import RoundResult
 from mglib.params import PART, Params, load, save, under_prefix, with_prefix, write_atomically
 from mglib.tasks import Federation
 from mglib.tasks.federations import SPLITS, original_class
@@ -121,10 +120,6 @@ class Run:
         self._keep_metrics(done)
         return done, under_prefix("params/", tensors), under_prefix("server/", tensors)
 
-    def checkpoint(self, result: RoundResult) -> None:
-        """Write all that a resumed training needs after a round."""
-        self.keep(result.round.index + 1, result.params, result.server_state)
-
     def keep(self, rounds_done: int, params: Params, server_state: Params) -> None:
         """Write all that a resumed training needs."""
         tensors = with_prefix("params/", params) | with_prefix("server/", server_state)
@@ -169,13 +164,10 @@ def nodes_of(federation: Federation) -> Nodes:
 
 def check_fit(params: Params, expected: Params, source: Path) -> None:
     """Raise ValueError unless `params`, read from `source`, have the names and shapes of `expected`."""
-    shapes = {name: tuple(value.shape) for name, value in params.items()}
-    needed = {name: tuple(value.shape) for name, value in expected.items()}
-    if shapes == needed:
-        return
-    wrong = sorted(name for name in shapes.keys() | needed.keys() if shapes.get(name) != needed.get(name))
-    name = wrong[0]
-    raise ValueError(
-        f"{source} is of another architecture: {name} is {shapes.get(name, 'missing')} there and "
-        f"{needed.get(name, 'unknown')} in the recipe's network ({len(wrong)} such parameters)"
-    )
+    shapes, needed = ({name: tuple(value.shape) for name, value in each.items()} for each in (params, expected))
+    if wrong := sorted(name for name in {*shapes, *needed} if shapes.get(name) != needed.get(name)):
+        name = wrong[0]
+        raise ValueError(
+            f"{source} is of another architecture: {name} is {shapes.get(name, 'missing')} there and "
+            f"{needed.get(name, 'unknown')} in the recipe's network ({len(wrong)} such parameters)"
+        )

@@ -70,7 +70,7 @@ def train(
             if (result.round.index + 1) % ROUNDS_PER_CHECKPOINT == 0 or result.round.index + 1 == recipe.rounds:
                 metrics_file.flush()
                 os.fsync(metrics_file.fileno())
-                run.checkpoint(result)
+                run.keep(result.round.index + 1, result.params, result.server_state)
             if on_round is not None:
                 on_round(metrics)
             params = result.params

@@ -72,6 +72,8 @@ def test_a_federation_given_by_hand_takes_the_place_of_the_data(finished, recipe
     assert run.params_file.read_bytes() == finished.params_file.read_bytes()
     record = evaluate_run(run, federation=federation, tasks=2)
     assert record == evaluate_run(finished, tasks=2) | {"data": "by-hand"}
+    with pytest.raises(ValueError, match=r"`data` \(='glyphs'\) .* `federation`"):
+        evaluate_run(run, data="glyphs", federation=federation, tasks=2)
 
 
 def test_two_workers_give_the_bits_of_one(finished, recipe, tmp_path):
