@@ -12,7 +12,8 @@ from mglib.nets import Objective, dense_macs
 from mglib.params import Params
 from mglib.tasks import Node, Task
 from mglib.training.evaluation import evaluate
-from mglib.training.experiment import Experiment, own_params
+from mglib.training.experiment import Experiment
+from studies.baselines import own_params
 
 QUERIES = 15  # scored examples a class
 
@@ -51,9 +52,10 @@ def counted(
     recipe, stages = experiment.recipe, experiment.stages if stages is None else stages
     if steps is not None:
         stages = tuple(dataclasses.replace(stage, steps=steps) for stage in stages)
-    own = own_params(experiment.net, params)
     setting = {"ways": recipe.ways, "shots": recipe.shots, "queries": QUERIES, "seed": recipe.seed}
-    return list(evaluate(experiment.objective, own, nodes, stages, tasks=tasks, scored_by=count, **setting))
+    return list(
+        evaluate(experiment.objective, own_params(params), nodes, stages, tasks=tasks, scored_by=count, **setting)
+    )
 
 
 def right_share(scores: Sequence[Counted]) -> float:

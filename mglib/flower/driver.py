@@ -18,8 +18,6 @@ import safetensors.torch
 from mglib.federated import RoundFailed
 from mglib.flower.connection import Connection, environment, program
 from mglib.params import Params, under_prefix, with_prefix
-from mglib.training.algorithms import network_of
-from mglib.training.experiment import own_params
 from mglib.training.recipes import Recipe
 from mglib.training.runs import Run
 from mglib.training.trainer import ROUNDS_PER_CHECKPOINT
@@ -93,7 +91,6 @@ def train_on_flower(
             elif "state" in line:
                 done, params, server_state = unpack_state(line["state"])
                 run.keep(done, params, server_state)
-        params = own_params(network_of(recipe)[0], params)
         run.finish(params)
     return params
 

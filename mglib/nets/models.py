@@ -43,13 +43,10 @@ class GatedConvNet(nn.Module):
         image_size: int = 28,
         channels: int = 1,
         gated: bool = True,
-        constant: bool = False,
     ):
         """Make the network; weights are drawn from torch's global generator (see `make_net`).
 
         gated: whether there are gates; without them it is the dense network.
-        constant: the gates are a mask that no input changes, and so cost nothing for one more; the caller leaves their
-            weights at zero.
 
         Raises ValueError if a size is not a positive integer.
         """
@@ -62,7 +59,7 @@ class GatedConvNet(nn.Module):
             below, grid = (width, 1) if index else (channels, 4)
             self.layers.append(GatedConv(below, width, gated=gated, grid=grid))
             size, writes = (size + 1) // 2, index if gated else None
-            gate_macs = self.layers[-1].gate.linear.weight.numel() if gated and not constant else 0
+            gate_macs = self.layers[-1].gate.linear.weight.numel() if gated else 0
             costs.append(LayerCost(f"conv {index + 1}", 9 * size**2, below, width, reads, writes, gate_macs))
             reads = writes
         self.head = nn.Linear(width * size**2, ways)
@@ -99,7 +96,7 @@ class GatedConvNet(nn.Module):
 def make_net(seed: int, **sizes: int | bool) -> tuple[GatedConvNet, Params]:
     """Return a `GatedConvNet` and its initial parameters, the same for the same seed.
 
-    sizes: keywords of the class: ways, width, depth, image_size, channels, gated, constant.
+    sizes: keywords of the class: ways, width, depth, image_size, channels, gated.
 
     Raises ValueError if a size is not a positive integer.
     """

@@ -12,7 +12,7 @@ from mglib.federated.engines import check_workers
 from mglib.params import Params
 from mglib.tasks import Federation, resolve_data
 from mglib.tasks.datasets import of_files
-from mglib.training.experiment import own_params, set_up
+from mglib.training.experiment import set_up
 from mglib.training.recipes import Recipe
 from mglib.training.runs import Run, check_fit
 
@@ -74,7 +74,6 @@ def train(
             if on_round is not None:
                 on_round(metrics)
             params = result.params
-        params = own_params(experiment.net, params)
         run.finish(params)
     return params
 
