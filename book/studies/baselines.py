@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from mglib.fast.gradients import fast_gradient, step
-from mglib.meta.adapt import Metrics
+from mglib.fast import Derivatives, has_closed_form
+from mglib.fast.gradients import step
+from mglib.meta.adapt import Metrics, differentiate
 from mglib.nets import GatedConvNet, Objective, macs_ratio
 from mglib.params import Params
 from mglib.tasks import Batch, Node
@@ -20,6 +21,14 @@ from mglib.training.updates import LocalUpdate, MetaUpdate
 
 CLASSIFIER = "classifier."  # a last layer over the classes of all nodes, by the names of the network's own head
 MASK_BIAS = 0.1  # with which a mask starts open: a bias alone moves by the server's small steps, and 1 is far
+
+
+def fast_gradient(objective: Objective, params: Params, batch: Batch) -> tuple[Params, Metrics]:
+    """Return `∂L/∂p` of all parameters, and what the loss reports; equal to autograd's."""
+    if has_closed_form(objective):
+        there = Derivatives(objective, params, batch)
+        return there.gradient, there.metrics
+    return differentiate(objective, params, batch)[1:]
 
 
 class DescentUpdate(LocalUpdate):

@@ -125,10 +125,8 @@ def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
         wraps.append(attacked(recipe.attack, recipe.byzantine_fraction))
     algorithm = ALGORITHMS[recipe.method]
     made = vars(mglib.set_up(recipe, federation, algorithm=algorithm, wraps=wraps))
-    net, classes = (
-        made["net"],
-        tuple(sorted({name for node in at_hand(made["federation"].train) for name in node.classes})),
-    )
+    net, nodes = made["net"], at_hand(made["federation"].train)
+    classes = tuple(sorted({name for node in nodes for name in node.classes}))
     if recipe.method in STARTS:
         made["initial"] = STARTS[recipe.method](recipe, net, made["initial"], classes)
     held = HELD[recipe.method](net) if recipe.method in HELD else frozenset()

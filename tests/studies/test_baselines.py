@@ -9,10 +9,13 @@ from one_round import FIRST, adapted, after_a_round, close, drawn, moved, slope,
 from small_data import small_recipe
 
 from mglib.meta import adapt
+from mglib.meta.adapt import differentiate
 from mglib.nets import Objective
+from mglib.params import detach
 from mglib.tasks import Batch
 from mglib.training import evaluate
-from studies.baselines import ALGORITHMS, ClassifierUpdate, MetaUpdate, own_params
+from studies.baselines import ALGORITHMS, ClassifierUpdate, MetaUpdate, fast_gradient, own_params
+from studies.counting import fast_adapt
 from studies.recipes import Recipe, set_up
 
 
@@ -34,6 +37,29 @@ def test_every_method_trains_and_adapts_to_a_new_node(experiment_of, method):
     nodes = experiment.federation.test
     scores = evaluate(experiment.objective, params, nodes, experiment.stages, tasks=2, ways=3, queries=4)
     assert all(0 < score.macs_ratio <= 1.1 for score in scores)
+
+
+@pytest.mark.parametrize("method", ["metagater", "maml"])
+@pytest.mark.parametrize("noisy", [False, True], ids=["closed form", "autograd"])
+def test_the_fast_steps_are_the_clear_ones(experiment_of, method, noisy):
+    experiment = experiment_of(method, steps=2)
+    support, start, stages = (
+        drawn(experiment).support,
+        detach(experiment.initial, requires_grad=True),
+        experiment.stages,
+    )
+
+    def objective():
+        noise = torch.Generator().manual_seed(0) if noisy else None
+        return dataclasses.replace(experiment.objective, noise=noise)
+
+    gradient, metrics = fast_gradient(objective(), start, support)
+    _, clear, told = differentiate(objective(), start, support)
+    adapted = fast_adapt(objective(), start, support, stages)
+    close(adapted, adapt(objective(), start, support, stages))
+    close(gradient, clear)
+    close(metrics, told)
+    assert not any(value.requires_grad for value in (*gradient.values(), *adapted.values()))
 
 
 def test_a_static_mask_is_learnt_sees_no_input_and_costs_nothing(experiment_of):
