@@ -240,7 +240,7 @@ def test_the_budget_falls_from_everything_to_its_value():
 @pytest.mark.parametrize("budget", [0.0, -0.5, 1.01, float("nan"), float("inf")])
 def test_a_budget_that_is_no_share_is_refused(budget):
     net, _ = make_net(0)
-    with pytest.raises(ValueError, match=r"budget.*\(0, 1\]"):
+    with pytest.raises(ValueError, match=rf"`budget` \(={budget}\) must be (in \(0, 1\]|a finite number)"):
         Objective(net, budget=budget)
     with pytest.raises(ValueError, match=r"budget.*\(0, 1\]"):
         annealed_budget(budget, 0.5)
