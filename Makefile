@@ -63,15 +63,15 @@ lock: $(VENV)/.test-stamp ## bring requirements.lock up to date; LOCK_FLAGS=--up
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/python scripts/lock.py $(LOCK_FLAGS)
 
-chapter: $(VENV)/.test-stamp ## write the skeleton of a new chapter: make chapter NAME=08_what_it_is_about
-	$(if $(NAME),,$(error give it a name: make chapter NAME=08_what_it_is_about))
+chapter: $(VENV)/.test-stamp ## write the skeleton of a new chapter: make chapter NAME=20_what_it_is_about
+	$(if $(NAME),,$(error give it a name: make chapter NAME=20_what_it_is_about))
 	$(BIN)/python scripts/new_chapter.py $(NAME)
 
 links: $(VENV)/.book-stamp ## ask the places elsewhere that the book links to whether they are still there
 	$(BIN)/python scripts/build_book.py --links
 
-notebook: $(VENV)/.test-stamp ## format and re-execute one notebook: make notebook NAME=08_what_it_is_about
-	$(if $(NAME),,$(error say which: make notebook NAME=08_what_it_is_about))
+notebook: $(VENV)/.test-stamp ## format and re-execute one notebook: make notebook NAME=20_what_it_is_about
+	$(if $(NAME),,$(error say which: make notebook NAME=20_what_it_is_about))
 	$(BIN)/ruff format book/$(NAME).ipynb
 	$(BIN)/python scripts/notebooks.py run book/$(NAME).ipynb
 	$(BIN)/python scripts/back_matter.py write

@@ -1,6 +1,6 @@
 """The API reference: which names `mglib` offers, and the directives that make Sphinx document them.
 
-scripts/back_matter.py writes the pages; scripts/book_extension.py turns the docstrings into lists.
+scripts/back_matter.py writes the pages; scripts/api_docstrings.py turns the docstrings into lists.
 """
 
 from __future__ import annotations
@@ -43,10 +43,12 @@ def entry(full_name: str) -> tuple[str, str]:
     value = getattr(importlib.import_module(module), name)
     if inspect.isfunction(value) or (inspect.isclass(value) and value.__module__.startswith("mglib")):
         kind = "autoclass" if inspect.isclass(value) else "autofunction"
-        options = "\n   :members:\n   :special-members: __call__" if inspect.isclass(value) else ""
+        options = "\n   :members:\n   :special-members: __call__, __len__" if inspect.isclass(value) else ""
         first = re.split(r"(?<=\.)\s+(?=[A-Z`])", " ".join((value.__doc__ or "").partition("\n\n")[0].split()))[0]
         first = re.sub(r"<(?=[^`]*(?:`[^`]*`[^`]*)*$)", r"\<", first)  # no tag, outside code
         return f".. {kind}:: {full_name}{options}", first
+    if isinstance(value, tuple):
+        return f".. py:data:: {full_name}\n\n   ``{value!r}``", f"`{value!r}`"
     pattern = re.compile(rf"^{name}(?:: .+?)? = (.+?)(?:  # (.+))?$", re.MULTILINE)
     files = sorted((ROOT / module.replace(".", "/")).rglob("*.py")) or [ROOT / "mglib/params.py"]
     definition = next(filter(None, (pattern.search(path.read_text(encoding="utf-8")) for path in files)))

@@ -25,6 +25,10 @@ BOOK = ROOT / "book"
 RUN_TIMES = ROOT / "results" / "run_times.json"
 MADE = "<!-- Made by scripts/back_matter.py (`make notebooks`); edit what it is made of instead. -->\n"
 MANY_SECTIONS = 3  # a term in more sections of a chapter than this is there throughout
+EVERYDAY = {  # terms whose words the book also uses in another sense
+    *("Bounded", "Cell", "Direction", "Drift", "Floor", "Graph", "Lever", "Neighbours", "Noise", "Price", "Record"),
+    *("Rival", "Smooth", "Stroke", "Trial", "Ways", "Weight", "Worth"),
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,16 @@ class Section:
     title: str
     slug: str
     text: str
+
+
+@dataclass
+class Exercise:
+    """A question, the prose that answers it, and what the code behind the answer printed."""
+
+    number: str
+    question: str
+    solution: str = ""
+    printed: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,20 +83,23 @@ class Chapter:
         titles, texts = parts[1::2], parts[2::2]
         return [Section(t, default_slugify(t.strip()), text) for t, text in zip(titles, texts, strict=True)]
 
-    def exercises(self) -> list[tuple[str, str, list[str]]]:
-        """Return number, question and printed answers of each exercise; the solutions are the cells that hide."""
-        found: list[tuple[str, str, list[str]]] = []
+    def exercises(self) -> list[Exercise]:
+        """Return the exercises in order; the code of a solution is in the cells that hide."""
+        found: list[Exercise] = []
         inside = False
         for cell in self.notebook.cells:
             if cell.cell_type == "markdown":
                 headings = re.findall(r"^## (.+)$", cell.source, re.MULTILINE)
                 inside = "Exercises" in headings or (inside and not headings)
-                questions = cell.source.partition("## Exercises")[2] if "Exercises" in headings else cell.source
-                for number, question in re.findall(r"^\*\*(\d+)\.\*\* (.+?)(?=\n\n|\Z)", questions, re.M | re.S):
-                    if inside:
-                        found.append((number, " ".join(question.split()), []))
+                text = cell.source.partition("## Exercises")[2] if "Exercises" in headings else cell.source
+                for part in re.split(r"^(?=\*\*\d+\.\*\*)", text, flags=re.MULTILINE) if inside else ():
+                    question, _, solution = part.partition("**Solution.**")
+                    if asked := re.match(r"\*\*(\d+)\.\*\* (.+)", question, re.DOTALL):
+                        found.append(Exercise(asked[1], " ".join(asked[2].split())))
+                    if solution:
+                        found[-1].solution = solution.strip()
             elif inside and found and "hide-cell" in cell.metadata.get("tags", ()):
-                found[-1][2].extend(output.text for output in cell.outputs if output.get("name") == "stdout")
+                found[-1].printed += "".join(o.text for o in cell.outputs if o.get("name") == "stdout")
         return found
 
 
@@ -104,9 +121,10 @@ def glossary() -> dict[str, str]:
 
 def bibliography() -> str:
     """Return the page of sources, each with the pages that cite it."""
-    style, backend = find_plugin("pybtex.style.formatting", "plain")(), find_plugin("pybtex.backends", "markdown")()
+    style = find_plugin("pybtex.style.formatting", "plain")(sorting_style="none")
+    backend = find_plugin("pybtex.backends", "markdown")()
     entries = parse_file(BOOK / "references.bib").entries
-    ordered = sorted(entries.values(), key=lambda entry: (surname(entry), entry.fields["year"]))
+    ordered = sorted(entries.values(), key=lambda entry: (names(entry), entry.fields["year"], entry.fields["title"]))
     pages = [(chapter.title, chapter.page, chapter.text) for chapter in chapters()]
     for name in ("preface", "how_to_read", "practice", "claims"):
         text = (BOOK / f"{name}.md").read_text(encoding="utf-8")
@@ -119,9 +137,10 @@ def bibliography() -> str:
     return "\n\n".join(out)
 
 
-def surname(entry: Entry) -> str:
-    """Return what an entry is sorted by."""
-    return " ".join(entry.persons["author"][0].last_names).replace("{", "").lower()
+def names(entry: Entry) -> str:
+    """Return what an entry is sorted by: its authors, each by the surname."""
+    words = (word for person in entry.persons["author"] for word in (*person.last_names, *person.first_names))
+    return re.sub(r"[{}]", "", " ".join(words)).lower()
 
 
 def index_of_terms() -> str:
@@ -129,23 +148,33 @@ def index_of_terms() -> str:
     out = [
         "# Index",
         "Where the terms of the [glossary](glossary.md) occur, by chapter and section. "
-        f"A term that occurs in more than {MANY_SECTIONS} sections of a chapter is found there throughout.",
+        f"A term that occurs in more than {MANY_SECTIONS} sections of a chapter is found there throughout. A word with "
+        "other senses too, such as *cell* or *drift*, is listed in the chapter that explains it, from there on.",
     ]
     letter = ""
-    for term in sorted(glossary(), key=str.lower):
+    for term, said in sorted(glossary().items(), key=lambda entry: entry[0].lower()):
         if term[0].upper() != letter:
             letter = term[0].upper()
             out.append(f"## {letter}")
-        places = [place for chapter in chapters() if (place := occurrences(term, chapter))]
+        *_, home = re.findall(r"\((\w+\.ipynb)\)", said)
+        in_these = [each for each in chapters() if term not in EVERYDAY or each.page == home]
+        places = [place for chapter in in_these if (place := occurrences(term, chapter))]
         out.append(f"[{term}](glossary.md#{default_slugify(term)})\n: {'; '.join(places) or 'in no chapter yet'}.")
     return "\n\n".join(out)
 
 
 def occurrences(term: str, chapter: Chapter) -> str:
-    """Return links to the sections of a chapter in which a term stands, singular or plural."""
+    """Return links to the sections of a chapter in which a term stands, singular or plural.
+
+    An everyday word counts from the section that has it in bold or in its heading.
+    """
     words = re.escape(term).replace(r"\ ", r"\s+")
     pattern = re.compile(rf"(?<![\w-]){words}(?:s|es)?(?![\w-])", re.IGNORECASE)
-    found = [s for s in chapter.sections if pattern.search(f"{s.title}\n{s.text}") and s.title != "Further reading"]
+    sections, bold = chapter.sections, re.compile(r"\*\*(.+?)\*\*", re.DOTALL)
+    if term in EVERYDAY:
+        explained = [pattern.search(" | ".join([s.title, *bold.findall(s.text)])) is not None for s in sections]
+        sections = sections[explained.index(True) :] if any(explained) else []
+    found = [s for s in sections if pattern.search(f"{s.title}\n{s.text}") and s.title != "Further reading"]
     if not found:
         return ""
     if len(found) > MANY_SECTIONS:
@@ -154,19 +183,21 @@ def occurrences(term: str, chapter: Chapter) -> str:
 
 
 def answers() -> str:
-    """Return what the solution of each exercise printed when it was run."""
+    """Return the solution of each exercise and what it printed when it was run."""
     out = [
         "# Answers",
-        "What the solution of each exercise printed when its chapter was last executed. The solutions themselves "
-        "stand folded under the exercises; each of them asserts what it claims, and the tests run them all.",
+        "The solution of each exercise, and what its code printed when the chapter was last executed. The code is "
+        "folded under the exercise; it asserts what it claims, and the tests run it.",
     ]
     for chapter in chapters():
         out.append(f"## {chapter.title}")
-        for number, question, printed in chapter.exercises():
-            plain = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", question)  # links are the chapter's affair
-            first = (re.match(r".+?\?(?=\s|$)", plain) or re.match(r".+?\.(?=\s|$)|.+", plain))[0]
-            out.append(f"[Exercise {number}]({chapter.page}#exercise-{number}): {first}")
-            out.append(f"```text\n{''.join(printed).rstrip() or '(prints nothing)'}\n```")
+        for each in chapter.exercises():
+            question = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", each.question)  # links are the chapter's affair
+            asked = question.partition("*Hint")[0].strip()
+            out.append(f"[Exercise {each.number}]({chapter.page}#exercise-{each.number}): {asked}")
+            if each.solution:
+                out.append(f"**Solution.** {each.solution}")
+            out.append(f"```text\n{each.printed.rstrip() or '(prints nothing)'}\n```")
     return "\n\n".join(out)
 
 

@@ -7,13 +7,11 @@ explicit targets and of the library's names.
 
 from __future__ import annotations
 
-import ast
-import inspect
 import re
-import textwrap
 from pathlib import Path
 
 import nbformat
+from api_docstrings import API_NAME, link_names, mend_parameter_lists, skip, write_docstring, write_signature
 from docutils import nodes
 from executed import with_outputs
 from myst_parser.mdit_to_docutils.base import default_slugify
@@ -21,14 +19,10 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 
 EXERCISE = re.compile(r"(\d+)\.")
-FIELD = re.compile(r"(\w+(?:, \w+)*): (\S.*)")
-CHOICE = re.compile(r"([\w:-]+(?:, [\w:-]+)*): (\S.*)")
 
 SHORT_FORMULA = 60  # characters of TeX: a longer one may have to break
 BEFORE_FORMULA, AFTER_FORMULA = re.compile(r"[(\[“]*$"), re.compile(r"[,.;:!?)\]”]*")
 
-PARAMETER_LIST = re.compile(r"<dl>\s*(<dd>.*?)</dl>", re.DOTALL)
-API_NAME = "mglib-name"  # our kind of reference
 CHAPTER_LINK = re.compile(r"\[([^\[\]\"]+)\]\((\d\d_\w+)\.ipynb(?:#[\w-]+)?\)")  # without quotes: not across JSON
 
 # --- targets -------------------------------------------------------------------------------------------------------
@@ -77,6 +71,18 @@ def give_id(node: nodes.Element, name: str, slugs: dict) -> None:
         slugs[name] = (0, name, node.astext())
 
 
+# --- names in tables ------------------------------------------------------------------------------------------------
+
+
+def break_names(app: Sphinx, document: nodes.document) -> None:
+    """Let a name of code in a table's narrow column go on in the next line after an underscore or a slash."""
+    for code in [code for entry in document.findall(nodes.entry) for code in entry.findall(nodes.literal)]:
+        parts = re.split(r"(?<=[_/])(?=\w)", code.astext())
+        code.children = []
+        for number, part in enumerate(parts):
+            code += [nodes.raw("", "<wbr>", format="html")] * (number > 0) + [nodes.Text(part)]
+
+
 # --- formulas ---------------------------------------------------------------------------------------------------------
 
 
@@ -97,110 +103,13 @@ def keep_punctuation(app: Sphinx, document: nodes.document) -> None:
                 line[at - 1] = nodes.Text(before[: -len(start)])
 
 
-# --- API reference -------------------------------------------------------------------------------------------------
-
-
-def write_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Turn a plain docstring, in place, into what Sphinx reads: parameters become a list."""
-    if lines and lines[0].startswith("Create new instance of"):  # what Python says of any named tuple
-        lines.clear()
-        return
-    lines[:] = markup(lines)
-    if what == "class" and (fields := commented_fields(obj)):
-        listed = {name for line in lines for name in re.findall(r"^   \* \*\*(\w+)\*\*", line)}
-        lines += [":Fields:", *(f"   * **{key}**: {text}" for key, text in fields.items() if key not in listed), ""]
-
-
-def markup(lines: list[str]) -> list[str]:
-    """Return a docstring's lines as reStructuredText."""
-    out: list[str] = []
-    inside, choices = False, 0  # whether the parameters are being listed; how far a parameter's choices are indented
-    for line in lines:
-        line = re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line)
-        text = line.strip()
-        indented, field = line.index(text), FIELD.fullmatch(line)
-        if choices and indented < choices:
-            out.append("")
-            choices = 0
-        if field and out:
-            if not inside:
-                inside = True
-                out += ["", ":Parameters:"]
-            names = ", ".join(f"**{name}**" for name in field[1].split(", "))
-            out.append(f"   * {names}: {field[2]}")
-        elif inside and indented and (choice := CHOICE.fullmatch(text)) and choices in (0, indented):
-            choices = indented
-            names = ", ".join(f"``{name}``" for name in choice[1].split(", "))
-            out += ["", f"     * {names}: {choice[2]}"]
-        elif inside and indented:
-            out.append(" " * (7 if choices else 5) + text)
-        else:
-            if inside:
-                out.append("")
-            inside = False
-            out.append(line)
-    return [*out, ""]
-
-
-def commented_fields(cls: type) -> dict[str, str]:
-    """Return what the comments beside a class's fields say of them."""
-    body = textwrap.dedent(inspect.getsource(cls)).splitlines()
-    matches = (re.fullmatch(r"    (\w+): [^#]+  # (.+)", line) for line in body)
-    return {match[1]: match[2] for match in matches if match}
-
-
-def write_signature(
-    app: Sphinx, what: str, name: str, obj: object, options: object, arguments: str | None, result: str | None
-) -> tuple[str | None, str | None]:
-    """Return the signature as the source has it: `Params` says more than what it stands for."""
-    function = obj.__init__ if what == "class" else obj
-    if what not in ("function", "method", "class") or not inspect.isfunction(inspect.unwrap(function)):
-        return arguments, result
-    try:
-        definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    except (OSError, SyntaxError):  # made by @dataclass, not written; Sphinx spells out where each type comes from
-        return arguments and re.sub(r"~?(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])", "", arguments), None
-    if what != "function" and not any(getattr(each, "id", "") == "staticmethod" for each in definition.decorator_list):
-        definition.args.args.pop(0)  # self, cls
-    returned = definition.returns and what != "class"
-    return f"({ast.unparse(definition.args)})", ast.unparse(definition.returns) if returned else None
-
-
-def link_names(app: Sphinx, env, node: addnodes.pending_xref, contnode: nodes.Element) -> nodes.Node | None:
-    """Link a name in a signature to its entry, or leave it as text: other projects' names are not fetched."""
-    if node["reftype"] != API_NAME:
-        return None
-    objects, last = env.get_domain("py").objects, node["reftarget"].rpartition(".")[2]
-    found = [name for name in objects if name.rpartition(".")[2] == last and not objects[name].aliased]
-    if not found:
-        return contnode
-    entry = objects[min(found, key=lambda name: (objects[name].docname != node["refdoc"], len(name)))]
-    address = app.builder.get_relative_uri(node["refdoc"], entry.docname)
-    return nodes.reference("", "", contnode, refuri=f"{address}#{entry.node_id}", internal=True)
-
-
-def skip(app: Sphinx, what: str, name: str, obj: object, skipped: bool, options: object) -> bool | None:
-    """Leave out the fields of a named tuple, whose docstrings say their number alone."""
-    return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
-
-
-def mend_parameter_lists(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
-    """Write a signature's parameters as lines: Sphinx makes a definition list without terms, which is no valid HTML."""
-
-    def as_lines(found: re.Match) -> str:
-        lines = re.sub(r"(</?)dd>", r"\1span>", found[1])
-        return f'<span class="mg-parameters">{lines}</span>'
-
-    if doctree is not None:
-        context["body"] = PARAMETER_LIST.sub(as_lines, context["body"])
-
-
 def setup(app: Sphinx) -> dict:
     """Register all of it."""
     app.add_config_value("executed_notebooks", "", "env")
     app.connect("source-read", take_outputs)
     app.connect("source-read", unlink_missing_chapters)
     app.connect("doctree-read", add_targets)
+    app.connect("doctree-read", break_names)
     app.connect("doctree-read", keep_punctuation)
     app.connect("autodoc-process-docstring", write_docstring)
     app.connect("autodoc-process-signature", write_signature)

@@ -1,4 +1,4 @@
-"""Write the skeleton of a chapter: `make chapter NAME=08_what_it_is_about` makes book/08_what_it_is_about.ipynb.
+"""Write the skeleton of a chapter: `make chapter NAME=20_what_it_is_about` makes book/20_what_it_is_about.ipynb.
 
 It has every part that `scripts/notebooks.py check` asks for, and a test file beside it. What is still to be written
 says so by failing: the moving figure has no frames, the exercises no answer; in the text stands "…".
@@ -17,7 +17,9 @@ TITLE = """\
 # {title}
 
 > **After this chapter** you can …
+>
 > **You need** …
+>
 > **It runs** in about … seconds on two cores and **reads** in … minutes.
 
 …, one concrete question. *What is it?*"""
@@ -35,7 +37,7 @@ $$
 $$"""
 CODE = """\
 ones = torch.ones(2)
-print("one and one make two:", float(ones.sum()) == 2)"""
+print(f"one and one make {ones.sum():.0f}")"""
 MOVING = """\
 ## By hand
 
@@ -52,7 +54,7 @@ END = """\
 SOLUTION = """\
 answer = ...
 assert answer == 2
-print("the answer is two:", answer == 2)"""
+print(f"the answer is {answer}")"""
 READING = """\
 ## Further reading
 
@@ -96,10 +98,10 @@ def skeleton(title: str) -> nbformat.NotebookNode:
 def main() -> int:
     """Write the files and say what is next; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", help="two digits and words, such as 08_what_it_is_about")
+    parser.add_argument("name", help="two digits and words, such as 20_what_it_is_about")
     name = parser.parse_args().name
     if not re.fullmatch(r"\d\d(_[a-z0-9]+)+", name):
-        parser.error(f"{name!r} is not two digits and lower-case words joined by _, such as 08_what_it_is_about")
+        parser.error(f"{name!r} is not two digits and lower-case words joined by _, such as 20_what_it_is_about")
     chapter, test = ROOT / "book" / f"{name}.ipynb", ROOT / "tests" / "book" / f"test_chapter_{name[:2]}.py"
     for path in (chapter, test):
         if path.exists():

@@ -157,6 +157,8 @@ def chapter_problems(notebook: NotebookNode) -> Iterator[str]:
     for wanted in BOX:
         if not re.search(f"^{wanted}", flat, flags=re.MULTILINE):
             yield f"the box under the title has no line like {wanted!r}"
+    for entry in re.findall(r"\n> .*\n> (\*\*(?:You need|It runs)\*\*)", box):
+        yield f"the box's entry {entry} runs into the one before: put a line `>` between them"
     markdown = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     sections = re.findall(r"^## (.+?)\s*$", markdown, flags=re.MULTILINE)
     if sections[-3:] != LAST_SECTIONS:

@@ -93,9 +93,10 @@ button.addEventListener("click", () => set({ rate: bestRate() }));
 controls.append(button);
 const KEYS = { ArrowRight: 0.05, ArrowUp: 0.05, ArrowLeft: -0.05, ArrowDown: -0.05, PageUp: 0.5, PageDown: -0.5 };
 handle.addEventListener("keydown", (event) => {
-  if (!(event.key in KEYS)) return;
+  const ends = { Home: RATES[0], End: RATES[1] };
+  if (!(event.key in KEYS) && !(event.key in ends)) return;
   event.preventDefault();
-  set({ rate: state.rate * 10 ** KEYS[event.key] });
+  set({ rate: event.key in ends ? 10 ** ends[event.key] : state.rate * 10 ** KEYS[event.key] });
 });
 svg.style.touchAction = "pan-y";
 let dragging = false;

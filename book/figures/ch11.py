@@ -22,7 +22,7 @@ def show_family(
     rows = sum(1 + len(methods) for methods in branches.values())
     drawing, axis = new_drawing(5.4, 0.31 * rows + 0.75)
     bare(axis)
-    places, told, y, trunk = [7.05 + 1.3 * k for k in range(len(traits))], [], 0, 0
+    places, told, y, trunk = [6.6 + 1.55 * k for k in range(len(traits))], [], 0, 0
     for x, trait in zip(places, traits, strict=True):
         axis.text(x, -0.75, trait.replace(" ", "\n"), ha="center", va="bottom", fontsize=10)
     for branch, methods in branches.items():
@@ -108,11 +108,13 @@ def show_tasks_apart(tasks: Sequence[Mapping], caption: str = "") -> Figure:
 
 
 @page_style
-def draw_duels(name: str, differences: Sequence[int], mean: float, ci95: float | None, reach: int) -> Figure:
+def draw_duels(
+    name: str, differences: Sequence[int], mean: float, ci95: float | None, reach: int, widest: float
+) -> Figure:
     """Draw task against task: on how many a rival had how many right answers more or fewer, and the mean of it.
 
     name: the rival's; differences: a task's right answers, ours less the rival's; mean, ci95: of a task, in answers.
-    reach: where the axis ends, on both sides.
+    reach, widest: where the axes of tasks and of the mean end, on both sides; the same for all rivals.
     """
     differences = np.clip(np.asarray(differences), -reach, reach)
     drawing, (axis, below) = new_drawing(4.8, 3.1, nrows=2, height_ratios=[3.2, 1])
@@ -129,7 +131,6 @@ def draw_duels(name: str, differences: Sequence[int], mean: float, ci95: float |
     axis.set_xlabel("more right answers on a task", fontsize=10)
     below.axvline(0, color=FAINT, linewidth=1.4)
     below.errorbar(mean, 0, xerr=ci95, color=INK, marker="o", markersize=7, capsize=4)
-    widest = 1.25 * max(0.5, abs(mean) + (ci95 or 0))
     below.set(xlim=(-widest, widest), yticks=[], xlabel="their mean, with its interval")
     below.spines["left"].set_visible(False)
     spread = "" if ci95 is None else f" plus or minus {ci95:.1f}"

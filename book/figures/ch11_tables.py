@@ -23,7 +23,7 @@ def show_verdicts(title: str, rows: Sequence[Mapping], reference: Mapping, capti
     drawing, axis = new_drawing(5.4, 0.42 * len(ordered) + 1.2)
     axis.axvline(0, color=OPEN, linewidth=1.6, zorder=1)
     right = axis.get_yaxis_transform()  # x in shares of the axis, y in rows
-    columns = 8, 46  # in points from the axis, so that the drawing leaves room for them
+    columns = 8, 52  # in points from the axis, so that the drawing leaves room for them
     ends, told = [0.5], []
     for y, row in enumerate(ordered):
         if row["accuracy"] is None:

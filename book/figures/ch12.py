@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mglib.figure import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
 
-_STYLES = ((OPEN, "o"), (INK, "s"), (FAINT, "^"), (ACCENT, "D"), (OPEN, "v"))  # colour, mark
+_STYLES = ((OPEN, "o"), (INK, "s"), (ACCENT, "X"), (FAINT, "^"), (ACCENT, "D"), (OPEN, "v"))  # colour, mark
 
 
 @page_style
@@ -112,7 +112,7 @@ def show_closings(
 ) -> Figure:
     """Draw accuracy against the share of the open filters that is closed, and below it for single layers.
 
-    curves: by order, five at most, accuracy and half its interval at each share; layers: by the same orders, for each
+    curves: by order, six at most, accuracy and half its interval at each share; layers: by the same orders, for each
         layer, half of it closed.
 
     Raises:
@@ -125,7 +125,7 @@ def show_closings(
     styles = dict(zip(curves, _STYLES, strict=False))
     for name, values in curves.items():
         (colour, mark), (mean, half) = styles[name], np.array(values).T
-        line = "--" if mark == "v" else "-"
+        line = "--" if mark in "vX" else "-"
         axis.errorbar(shares, mean, half, color=colour, marker=mark, linestyle=line, markersize=6, label=name)
         told.append(f"{name}: " + ", ".join(f"{x:.0%} at {share:.0%}" for share, x in zip(shares, mean, strict=True)))
     axis.axhline(0.2, color=FAINT, linestyle=":", linewidth=1.5)

@@ -109,7 +109,9 @@ def show_fans(start: Tensor, walks: Mapping[str, Tensor], radii: Sequence[float]
         shape = {"theta1": angle - spread / 2, "theta2": angle + spread / 2}
         axis.add_patch(Arc((0, 0), 2 * radius, 2 * radius, color=ACCENT, linewidth=2.2, **shape))
         axis.plot(*walk.T, color=OPEN, marker="o", markersize=3.5, linewidth=1.6)
-        outside = 1.13 * radius * np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+        beside = radius < 0.5 * max(radii)  # a near arc's name stands at its end, off the longer walks
+        where = np.radians(angle + beside * (spread / 2 + 14))
+        outside = (1.0 if beside else 1.13) * radius * np.array([np.cos(where), np.sin(where)])
         axis.plot(*1.1 * outside, alpha=0)  # room for the name
         axis.text(*outside, name, ha="center", va="center", fontsize=10)
         shares.append(np.linalg.norm(walk[-1]) / radius)

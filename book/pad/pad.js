@@ -58,8 +58,19 @@ pad.addEventListener("pointercancel", () => drawn());
 function drawn() {
   paint(pad, state.strokes);
   if (state.target === QUESTION) return ask();
+  const changed = state.slots[state.target].length + state.strokes.length > 0;
   state.slots[state.target] = [...state.strokes];
   showSlots();
+  if (!state.own || !changed) return;
+  forget();
+  say("A character has changed: press Adapt again.");
+}
+
+// The adapted network and its answer are of characters that are no more.
+function forget() {
+  state.own = null;
+  delete root.dataset.answer;
+  showAnswer(null);
 }
 
 function open(target, message) {
@@ -128,8 +139,8 @@ part("adapt").addEventListener("click", () => {
 });
 
 part("reset").addEventListener("click", () => {
-  Object.assign(state, { slots: Array(WAYS).fill([]), own: null });
-  showAnswer(null);
+  state.slots = Array(WAYS).fill([]);
+  forget();
   open(0);
 });
 

@@ -139,7 +139,7 @@ def closing(share: float, order: str, seed: Sequence[int] = (0,), layers: Sequen
     """Return a rule that closes a share of each layer's open filters, those first that `order` names.
 
     order: "highest" or "lowest" logit; "another's" highest, as the input of `of_another_class` has them; "largest"
-        weights (see `magnitudes`); or "random", one order for the whole task.
+        weights (see `magnitudes`); "random", one order for the whole task; or "random, each", one for each input.
     share: below zero, so many closed filters are opened instead, in the same orders.
     layers: positions of the layers it is done to; None: all.
     """
@@ -147,13 +147,15 @@ def closing(share: float, order: str, seed: Sequence[int] = (0,), layers: Sequen
     def rule(view: View, part: str) -> Gates:
         generator, changed = np.random.default_rng(seed), []
         for position, (logits, gate) in enumerate(zip(view.logits[part], view.gates(part), strict=True)):
-            chance = torch.from_numpy(generator.random(logits.shape[1])).to(logits).expand_as(logits)
+            drawn = generator.random(tuple(logits.shape if order == "random, each" else logits.shape[1:]))
+            chance = torch.from_numpy(drawn).to(logits).expand_as(logits)
             score = {
                 "highest": logits,
                 "another's": logits.roll(len(logits) // len(view.task.classes), 0),
                 "lowest": -logits,
                 "largest": magnitudes(view)[position].expand_as(logits),
                 "random": chance,
+                "random, each": chance,
             }[order]
             number = (abs(share) * gate.sum(1, keepdim=True)).round()
             among = gate if share > 0 else 1 - gate

@@ -108,7 +108,7 @@ METHODS = {
         "Per-FedAvg, three local steps", {"method": "maml", "local_steps": 3, "rounds": ROUNDS // 2}, _RATES
     ),
     "pfedme": Method("pFedMe", {"method": "pfedme", **_DESCENT}, _PROXIMAL),
-    "static-mask": _gated("a mask learnt in meta-training", method="static-mask"),
+    "static-mask": _gated("a learnt mask", method="static-mask"),
     "gated-fedavg": _gated("gated FedAvg, then one step", _NAMED_RATES, method="gated-fedavg", **_NAMED),
     "pruned": Method("MAML, pruned by magnitude", {"method": "maml", "width": WIDE}, _RATES),
     "random-gates": _gated("random gates", method="random-gates"),

@@ -135,6 +135,12 @@ TABLES = {
             Row("metagater-long"),
         ),
         Table(
+            "quarter",
+            "1,500 rounds and learnt rates, a quarter of the dense MACs, one example a class",
+            (Row("dense-long", budget=1.0), Row("slim-long", budget=0.25), Row("gates-fixed-long", budget=0.25)),
+            Row("metagater-long", budget=0.25),
+        ),
+        Table(
             "small",
             "Photographs at length where fewer filters cost accuracy: the measure is a dense network of 20 a layer",
             AT_LENGTH,

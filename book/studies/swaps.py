@@ -24,7 +24,7 @@ from studies.patterns import LAYOUT, mask_of, measure_patterns, rounded, script_
 from studies.statistics import estimate_means
 
 SHARES = (0.1, 0.25, 0.5, 0.75)  # of the open filters, closed
-ORDERS = ("highest", "another's", "largest", "random", "lowest")  # see `choices.closing`
+ORDERS = ("highest", "another's", "random, each", "largest", "random", "lowest")  # see `choices.closing`
 NOT_IN_ADAPTATION = ("of the same character", "as before adaptation")  # one shot has no other; before is before
 
 

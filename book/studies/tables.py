@@ -47,6 +47,22 @@ def table_rows(table: Table, folder: Path, seeds: Sequence[int] | None = None) -
     return found
 
 
+def leads_by_budget(folder: Path, budgets: Sequence[float] = (0.25, 0.5, 0.75)) -> list[dict[str, Any]]:
+    """Return the slim network's rows, each compared with MetaGater at the same budget and trained as long.
+
+    `p` is Holm's for the budgets of one data set; for all else see `table_rows`.
+    """
+    found = []
+    for budget in budgets:
+        table = Table("", "", (Row("slim", budget=budget),), Row("metagater", budget=budget))
+        found += [row for row in table_rows(table, folder, SEEDS) if row["method"] == "slim"]
+    for data in dict.fromkeys(row["data"] for row in found):
+        own = [row for row in found if row["data"] == data]
+        for row, p in zip(own, holm([row["p"] for row in own]), strict=True):
+            row["p"] = p
+    return found
+
+
 @dataclass(frozen=True)
 class _Family:
     """Rows that are compared with their first, and for each of them the records by seed."""

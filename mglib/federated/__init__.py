@@ -14,6 +14,6 @@ from mglib.federated.aggregation import (
     median,
     move_length,
 )
-from mglib.federated.engines import LocalEngine
+from mglib.federated.engines import ClientUpdate, LocalEngine
 from mglib.federated.messages import Answer, Refusal, Round, RoundFailed, Update, admit, reason_against
-from mglib.federated.rounds import RoundResult, ServerUpdate, run_rounds
+from mglib.federated.rounds import Engine, RoundResult, ServerState, ServerUpdate, run_rounds

@@ -189,8 +189,8 @@ class PrivateServer:
 class PrivateNode:
     """A client update whose answer is bounded and noisy before it leaves the node, which then need trust no server.
 
-    The standard deviation of the noise on each update is `noise · norm`. Weight and metrics would tell what the noise
-    hides: every node weighs one, and no metrics leave it.
+    The standard deviation of the noise on each update is `noise · norm`. Weight and metrics would give away what the
+    noise hides, so every node weighs one and no metrics leave it.
 
     norm, noise: as for `PrivateServer`, but each node adds noise of its own.
     """

@@ -4,9 +4,11 @@ What a page says of a chapter is held from the moment that _toc.yml names the ch
 """
 
 import ast
+import dataclasses
 import functools
 import html
 import importlib
+import inspect
 import json
 import re
 import sys
@@ -20,12 +22,14 @@ from docutils import nodes
 from docutils.utils import new_document
 from scipy import stats
 
+import mglib
 from studies import scoreboard
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 sys.path.insert(0, str(ROOT / "scripts"))
 
+api_docstrings = importlib.import_module("api_docstrings")
 api_pages = importlib.import_module("api_pages")
 back_matter = importlib.import_module("back_matter")
 book_extension = importlib.import_module("book_extension")
@@ -285,7 +289,7 @@ def targets_of(name: str) -> set[str]:
     if name in CHAPTERS:
         chapter = CHAPTERS[name]
         headings = re.findall(r"^#+ (.+)$", chapter.text, re.M)
-        exercises = {f"exercise-{number}" for number, *_ in chapter.exercises()}
+        exercises = {f"exercise-{each.number}" for each in chapter.exercises()}
         return exercises | {back_matter.default_slugify(each) for each in headings}
     text = page(name)
     named = set(re.findall(r"^\(([\w-]+)\)=$", text, re.M))
@@ -351,9 +355,9 @@ def chapter(tmp_path):
             markdown("# A chapter\n\nGates decide."),
             markdown("## What it costs, what it buys\n\nA gate and its gate head. **1.** is no exercise."),
             code("print('no answer')", outputs=[printed]),
-            markdown("## Exercises\n\n**1.** Take [one](x.md). How many\nare open? And why?"),
+            markdown("## Exercises\n\n**1.** Take [one](x.md). How many\nare open? *Hint:* why?\n\n**Solution.** Two."),
             code("print('a claim: True')", metadata={"tags": ["hide-cell"]}, outputs=[printed]),
-            markdown("**2.** Say so."),
+            markdown("**2.** Say so.\nAnd show it."),
             markdown("## Further reading\n\n**3.** gates"),
         ],
         metadata={"mglib": {"executed_source": "abc"}},
@@ -362,11 +366,12 @@ def chapter(tmp_path):
     return back_matter.Chapter(tmp_path / "01_a_chapter.ipynb")
 
 
-def test_answers_are_what_the_solutions_printed(chapter, monkeypatch):
+def test_answers_are_what_the_solutions_say_and_printed(chapter, monkeypatch):
     monkeypatch.setattr(back_matter, "chapters", lambda: [chapter])
     text = back_matter.answers()
-    assert "[Exercise 1](01_a_chapter.ipynb#exercise-1): Take one. How many are open?\n\n```text\na claim: True" in text
-    assert "[Exercise 2](01_a_chapter.ipynb#exercise-2): Say so.\n\n```text\n(prints nothing)" in text
+    asked = "[Exercise 1](01_a_chapter.ipynb#exercise-1): Take one. How many are open?\n\n"
+    assert asked + "**Solution.** Two.\n\n```text\na claim: True\n```" in text
+    assert "[Exercise 2](01_a_chapter.ipynb#exercise-2): Say so. And show it.\n\n```text\n(prints nothing)" in text
     assert text.count("a claim: True") == 1
     assert "Exercise 3" not in text
 
@@ -378,6 +383,37 @@ def test_the_index_finds_terms_by_section(chapter):
     assert back_matter.occurrences("Gate", chapter) == f"A chapter: {first}, {cost}"
     assert back_matter.occurrences("Gate head", chapter) == f"A chapter: {cost}"
     assert back_matter.occurrences("Hinge", chapter) == ""
+
+
+def test_an_everyday_word_counts_from_where_it_is_explained(tmp_path):
+    texts = [
+        "# A floor\n\nThe basin's **steps**.",
+        "## Far\n\nNodes drift.",
+        "## A bound\n\nIts **drift**.",
+        "## After\n\nDrifts.",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text) for text in texts])
+    nbformat.write(notebook, tmp_path / "01_a_chapter.ipynb")
+    found = back_matter.occurrences("Drift", back_matter.Chapter(tmp_path / "01_a_chapter.ipynb"))
+    assert re.findall(r"\[(.+?)\]", found) == ["A bound", "After"]
+
+
+def test_an_everyday_word_of_the_index_has_its_own_chapter_only():
+    assert not back_matter.EVERYDAY - back_matter.glossary().keys()
+    entries = dict(re.findall(r"^\[(.+?)\]\(glossary.+\n: (.+)$", back_matter.index_of_terms(), re.M))
+    for term in back_matter.EVERYDAY:
+        (page,) = {target.partition("#")[0] for _, target in LINK.findall(entries[term])}
+        assert page == LINK.findall(back_matter.glossary()[term])[-1][1]
+
+
+def test_sources_are_in_order_and_articles_have_pages():
+    entries = back_matter.parse_file(BOOK / "references.bib").entries
+    shown = re.findall(r"^\((.+)\)=$", back_matter.bibliography(), re.M)
+    assert shown.index("deepseek2024") < shown.index("dinh2020")
+    assert shown == sorted(shown, key=lambda key: back_matter.names(entries[key]))
+    for key, entry in entries.items():
+        assert entry.type != "article" or {"volume", "pages"} <= set(entry.fields.keys()), key
+    assert "Rényi" in back_matter.bibliography()
 
 
 def test_run_times_say_what_is_missing_and_what_has_changed(chapter, tmp_path, monkeypatch):
@@ -392,8 +428,6 @@ def test_run_times_say_what_is_missing_and_what_has_changed(chapter, tmp_path, m
 
 
 def test_every_public_name_is_documented_once():
-    import mglib
-
     names = [name for folder in api_pages.FOLDERS for name in api_pages.public_names(folder)]
     assert len(names) == len(set(names))
     assert {name.removeprefix("mglib.") for name in names if name.count(".") == 1} == set(mglib.__all__)
@@ -426,7 +460,7 @@ def test_a_plain_docstring_becomes_lists():
         "Raises ValueError if a number",
         "is negative.",
     ]
-    made = book_extension.markup(lines)
+    made = api_docstrings.markup(lines, {"data", "first", "second"})
     assert made[0] == "Return a ``thing``, see: this."
     assert [line for line in made if line.startswith(":")] == [":Parameters:"]
     assert "   * **data**: one of two." in made
@@ -437,11 +471,61 @@ def test_a_plain_docstring_becomes_lists():
     assert made[-4:] == ["", "Raises ValueError if a number", "is negative.", ""]
 
 
+def test_only_parameters_and_attributes_are_fields():
+    lines = ["It tells what the noise", "hides: every node weighs one.", "", "norm: a length.", "costs: of layers."]
+    made = api_docstrings.markup(lines, {"norm"}, {"costs"})
+    assert made[:2] == lines[:2]
+    assert made[3:6] == ["", ":Parameters:", "   * **norm**: a length."]
+    assert made[6:9] == ["", ":Fields:", "   * **costs**: of layers."]
+    assert "costs" in api_docstrings.attributes_of(mglib.GatedConvNet)
+
+
+def test_a_name_in_a_table_breaks_after_an_underscore_only():
+    document, cell = new_document("page"), nodes.entry()
+    cell += nodes.literal("", "gate_learning_rate")
+    document += [cell, nodes.literal("", "gate_names")]
+    book_extension.break_names(None, document)
+    parts = [
+        ["<wbr>" if isinstance(part, nodes.raw) else part for part in code] for code in document.findall(nodes.literal)
+    ]
+    assert parts == [["gate_", "<wbr>", "learning_", "<wbr>", "rate"], ["gate_names"]]
+
+
+def test_every_field_of_a_docstring_is_a_parameter_or_an_attribute():
+    for full_name in (name for folder in api_pages.FOLDERS for name in api_pages.public_names(folder)):
+        obj = resolve(full_name)
+        if not (inspect.isclass(obj) or inspect.isfunction(obj)) or not obj.__module__.startswith("mglib"):
+            continue
+        known = {*api_docstrings.parameters_of(obj)}
+        known |= api_docstrings.attributes_of(obj) if inspect.isclass(obj) else set()
+        fields = filter(None, map(api_docstrings.FIELD.fullmatch, inspect.getdoc(obj).splitlines()[1:]))
+        assert {name for field in fields for name in field[1].split(", ")} <= known, full_name
+
+
+def test_every_setting_of_a_recipe_is_described():
+    described = api_docstrings.described_fields(mglib.Recipe)
+    assert list(described) == [field.name for field in dataclasses.fields(mglib.Recipe)]
+    assert described["local_steps"] == "Meta-steps that a node takes before it answers."
+
+
+def test_a_function_as_a_default_is_no_method(rendered_book):
+    text = (rendered_book / "book" / "api" / "federated.html").read_text(encoding="utf-8")
+    assert "&lt;function" not in text
+    assert 'id="mglib.FedAdam.aggregate"' not in text
+    assert 'id="mglib.FedAdam.__call__"' in text
+
+
+def test_a_protocol_has_no_signature_and_constants_their_value(rendered_book):
+    text = (rendered_book / "book" / "api" / "meta.html").read_text(encoding="utf-8")
+    assert "kwargs" not in re.search(r'<dt[^>]*id="mglib.meta.Task".*?</dt>', text, re.DOTALL)[0]
+    assert api_pages.entry("mglib.tasks.DATA_NAMES")[1] == f"`{mglib.tasks.DATA_NAMES!r}`"
+
+
 def test_what_python_says_of_a_named_tuple_is_left_out():
     from mglib.nets import Prediction
 
     lines = [Prediction.__new__.__doc__]
-    book_extension.write_docstring(None, "class", "mglib.nets.Prediction", Prediction, None, lines)
+    api_docstrings.write_docstring(None, "class", "mglib.nets.Prediction", Prediction, None, lines)
     assert lines == []
 
 
@@ -481,7 +565,7 @@ def test_marks_next_to_a_short_formula_stay_on_its_line(text, held):
 def test_comments_beside_fields_are_kept():
     from mglib.nets import LayerCost
 
-    fields = book_extension.commented_fields(LayerCost)
+    fields = api_docstrings.described_fields(LayerCost)
     assert fields["gate_macs"] == "paid for every input, whatever the gates say"
     assert "name" not in fields
 

@@ -214,9 +214,30 @@ def test_a_time_of_other_code_or_over_the_limit_is_noticed(tmp_path, monkeypatch
     assert "no time for its present code" in notebooks.time_problems([path])[0]
 
 
+SECONDS = {"a minute": 60, "half a minute": 30, "a quarter of a minute": 15}
+SECONDS |= {f"{word} seconds": number for word, number in {"five": 5, "ten": 10, "twenty": 20, "forty": 40}.items()}
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if path.stem != "index"], ids=lambda path: path.stem)
+def test_a_chapter_s_box_says_how_long_it_runs(path):
+    """Within a factor of three of what was measured: machines differ."""
+    (said,) = re.findall(r"^> \*\*It runs\*\* in about (.+?) on two cores", notebooks.read(path).cells[0].source, re.M)
+    measured = notebooks.run_times()[path.stem]["seconds"]
+    assert measured / 3 < SECONDS[said] < 3 * measured
+
+
 # --- the parts of a chapter ----------------------------------------------------------------------------------------
 
-TITLE = "# A chapter\n\n> **After this chapter** you can\n> add.\n> **You need** two.\n> **It runs** and **reads**.\n"
+TITLE = """\
+# A chapter
+
+> **After this chapter** you can
+> add.
+>
+> **You need** two.
+>
+> **It runs** in a minute and **reads**.
+"""
 
 
 def chapter(*exercises: tuple[str, str, list[str]], title: str = TITLE, end: str = "## Further reading"):
@@ -250,6 +271,8 @@ def test_a_chapter_with_all_its_parts_passes(tmp_path):
         (chapter(*SOUND[:2], ("**3.** Why?", "assert True", [])), "exercise 3: the solution's cells"),
         (chapter(*SOUND, end="## Sources"), "the last sections are ['Summary', 'Exercises', 'Sources']"),
         (chapter(*SOUND, title=TITLE.replace("You need", "Needed")), "the box under the title has no line like"),
+        (chapter(*SOUND, title=TITLE.replace(">\n> **You", "> **You")), "entry **You need** runs into the one before"),
+        (chapter(*SOUND, title=TITLE.replace(">\n> **It", "> **It")), "entry **It runs** runs into the one before"),
         (chapter(*SOUND, title=TITLE.replace("**reads**", "reads")), "the box under the title has no line like"),
     ],
 )

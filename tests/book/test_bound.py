@@ -55,9 +55,12 @@ def test_the_page_computes_the_chapters_bound(alone, terms):
     page = alone(play_bound(SMOOTHNESS, FALL, SIGMA2, 6, **BEGIN))
     seen = [check(page, terms)]
     handle = page.get_by_role("slider", name="rate η")
-    for key in ("PageDown", "ArrowRight", "ArrowLeft", "PageDown"):
+    for key in ("PageDown", "ArrowRight", "ArrowLeft", "PageDown", "End", "Home"):
         press(handle, key)
         seen.append(check(page, terms))
+    *_, (*_, largest), (*_, smallest) = seen
+    assert (largest, smallest) == (pytest.approx(0.5 / (BEGIN["steps"] * SMOOTHNESS), rel=0.02), pytest.approx(1e-5))
+    press(handle, *10 * ["PageUp"])
     drag_by(page, handle, 40, 10)
     seen.append(check(page, terms))
     box = page.locator("figure > svg").bounding_box()

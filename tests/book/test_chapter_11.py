@@ -120,7 +120,7 @@ def figures():
         "verdicts": (show_verdicts("glyphs", rows, reference), r"a: \+2\.0 ± 1\.0.*c: not measured yet"),
         "family": (show_family({"down": {"A": (True, "mask"), "B": (False, False)}}, ("x", "y")), r"A \(x, y: mask\)"),
         "trials": (show_trials({"A": [trial, {**trial, "accuracy": 0.6, "chosen": False}]}), "60% to 70%, chosen 70%"),
-        "duels": (draw_duels("B", [3, 0, -1, 90], 23.0, None, 40), "2 tasks won, 1 tied, 1 lost"),
+        "duels": (draw_duels("B", [3, 0, -1, 90], 23.0, None, 40, 30.0), "2 tasks won, 1 tied, 1 lost"),
         "resamples": (show_resamples({"all": {"means": means, "dots": [0.01]}}), r"95 % from 0\.\d+ to 1\.\d+"),
         "frontier": (show_cost_frontier({"glyphs": panel}), "best of the others, b: 80% at 0.40"),
         "no dots": (show_cost_frontier({"glyphs": panel | {"dots": {}}}), "80% at 0.25"),

@@ -155,6 +155,9 @@ def test_closing_by_weights_by_chance_and_by_another_character(view):
     alike = own[3].all(1)  # who opens the same closes the same: it is one order for the task
     assert alike.sum() > 1
     assert len(random[alike].unique(dim=0)) == 1
+    each = choices.closing(0.25, "random, each")(view, "query")[3]
+    assert len(each[alike].unique(dim=0)) > 1
+    assert torch.equal(each.sum(1), random.sum(1))
     logits, borrowed = view.logits["query"][1].roll(15, 0), choices.closing(0.25, "another's")(view, "query")[1]
     gone, kept = logits.masked_fill(borrowed == own[1], 1e9), logits.masked_fill(borrowed == 0, -1e9)
     assert bool((gone.min(1).values >= kept.max(1).values).all())
@@ -235,11 +238,11 @@ def test_figures_say_what_they_show():
     assert "random 9.0" in show_losses({"at prediction": {"random": (9.0, 0.5)}}, "points").alt
     curves = {"highest": [(0.9, 0.01), (0.2, 0.02)]}
     assert "highest: 90% at 0%, 20% at 50%" in show_closings([0, 0.5], curves, {"highest": [(0.7, 0.1)] * 4}).alt
-    five = {name: curves["highest"] for name in "abcde"}
-    alt = show_closings([0, 0.5], five, {name: [(0.7, 0.1)] * 4 for name in five}).alt
-    assert all(f"{name}: 90% at 0%" in alt and f"one layer, {name}: 70%" in alt for name in five)
-    with pytest.raises(ValueError, match="6 orders"):
-        show_closings([0, 0.5], {name: curves["highest"] for name in "abcdef"}, {})
+    six = {name: curves["highest"] for name in "abcdef"}
+    alt = show_closings([0, 0.5], six, {name: [(0.7, 0.1)] * 4 for name in six}).alt
+    assert all(f"{name}: 90% at 0%" in alt and f"one layer, {name}: 70%" in alt for name in six)
+    with pytest.raises(ValueError, match="7 orders"):
+        show_closings([0, 0.5], {name: curves["highest"] for name in "abcdefg"}, {})
     panel = ("layer 1", [1.0, 2.0], [0.1, 0.3], [0.5, 1.0])
     assert "worth from 0.100 to 0.300" in show_worths([panel] * 4).alt
     figure = show_likes([1.0, 2.0, 3.0], [0.9, 0.8, 0.7], [(0, 1), (0, 2), (1, 2)], images, ("distance", "overlap"))

@@ -47,3 +47,12 @@ def test_the_page_s_pad_is_the_one_of_the_library(outputs):
     pad = (Path(SOURCE).parent / "pad.js").read_text(encoding="utf-8")
     assert pad in page, "execute the chapter again: its page holds an older script"
     assert re.search(r"<noscript>.*<svg role=\"img\"", page, flags=re.DOTALL), "a picture for readers without scripts"
+
+
+def test_the_sentence_that_the_last_solution_quotes_is_chapter_0_s():
+    chapter_0, chapter_18 = (
+        " ".join(" ".join(cell.source for cell in nbformat.read(BOOK / f"{name}.ipynb", as_version=4).cells).split())
+        for name in ("00_metagater_in_one_page", CHAPTER)
+    )
+    (quoted,) = re.findall(r'page.ipynb#summary\): "(.+?)"', chapter_18)
+    assert quoted in chapter_0.partition("## Summary")[2]

@@ -141,6 +141,34 @@ def test_what_goes_wrong_is_said(page, lines):
     assert page.get_attribute("[data-part=slots] button:nth-child(1)", "aria-label") == "Character 1, empty"
 
 
+@pytest.mark.parametrize("change", ["draw", "pick", "undo", "clear"])
+def test_a_changed_character_asks_for_another_step(page, lines, change):
+    alphabet = list(lines["Hebrew"].values())[:5]
+    draw_alphabet(page, alphabet)
+    press(page, "adapt")
+    draw(page, alphabet[2])
+    page.click("[data-part=slots] button:nth-child(1)")
+    assert page.locator(BARS).count() == 10, "looking at a character changes nothing"
+    draw(page, alphabet[1]) if change == "draw" else press(page, change)
+    assert said(page) == "A character has changed: press Adapt again."
+    assert page.locator(BARS).count() == 0
+    assert page.get_attribute("figure", "data-answer") is None
+    press(page, "ask")
+    assert said(page) == "Draw your characters and adapt first."
+    press(page, "adapt")
+    assert said(page).startswith("Adapted in ")
+
+
+def test_clearing_an_empty_slot_changes_nothing(page, lines):
+    alphabet = list(lines["Hebrew"].values())[:3]
+    draw_alphabet(page, alphabet)
+    press(page, "adapt")
+    draw(page, alphabet[1])
+    page.click("[data-part=slots] button:nth-child(5)")
+    press(page, "clear")
+    assert page.locator(BARS).count() == 6
+
+
 def test_undo_takes_back_one_stroke(page, lines):
     strokes = [np.array([(0.2, 0.2), (0.8, 0.2)]), np.array([(0.5, 0.2), (0.5, 0.8)])]
     draw_alphabet(page, [strokes])
@@ -234,6 +262,10 @@ def test_a_pad_that_is_filled_opens_on_an_answer(browser, lines, tmp_path):
     page.wait_for_selector("figure[data-ready]", timeout=120_000)
     assert said(page).startswith("Character 3")
     assert page.locator(BARS).count() == 10
+    page.click("[data-part=slots] button:nth-child(1)")
+    press(page, "clear")
+    assert said(page) == "A character has changed: press Adapt again."
+    assert page.locator(BARS).count() == 0
     press(page, "reset")
     assert page.get_by_role("button", name="Character 1, empty").count() == 1
     page.close()
