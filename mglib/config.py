@@ -20,8 +20,7 @@ class Config:
     def __post_init__(self):
         """Keep numbers of any library as Python's own, and check all that can be checked without the data.
 
-        Raises:
-            ValueError: naming the setting, its value and what is allowed.
+        Raises ValueError, naming the setting, its value and what is allowed.
         """
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, as_declared(field.name, field.type, getattr(self, field.name)))
@@ -54,9 +53,8 @@ class Config:
 def as_declared(name: str, declared: Any, value: Any) -> Any:
     """Return a setting's value as it is annotated and as JSON gives it back: Python's own numbers, tuples for lists.
 
-    Raises:
-        ValueError: naming the setting, if a number is none or not finite, a text is not one of those allowed, or one
-            text stands where several may.
+    Raises ValueError, naming the setting, if a number is none or not finite, a text is not one of those allowed, or one
+    text stands where several may.
     """
     kind, *more = get_args(declared) if isinstance(declared, UnionType) else (declared,)
     if value is None and NoneType in more:

@@ -51,8 +51,7 @@ class Captioned:
     def __init__(self, caption: str, alt: str):
         """Take what the reader should look at, shown below, and what is seen, for those who do not see it.
 
-        Raises:
-            ValueError: if there is no text alternative.
+        Raises ValueError if there is no text alternative.
         """
         if not alt.strip():
             raise ValueError("a figure needs a text alternative: say what is seen")

@@ -23,8 +23,7 @@ META = "meta."  # before the names of what is learnt and sent with a network and
 def split(params: Params, names: Iterable[str]) -> tuple[Params, Params]:
     """Return `params` as two dicts: the entries in `names`, and the rest, both in the order of `params`.
 
-    Raises:
-        ValueError: if a name is not among the parameters.
+    Raises ValueError if a name is not among the parameters.
     """
     chosen = set(names)
     if unknown := sorted(chosen - params.keys()):
@@ -47,9 +46,8 @@ def merge(params: Params, changes: Params) -> Params:
 def detach(params: Params, *, requires_grad: bool = False) -> Params:
     """Return the same numbers as detached leaves without history.
 
-    Raises:
-        TypeError: if a parameter is no tensor.
-        ValueError: if gradients are asked for and a parameter holds whole numbers.
+    Raises TypeError if a parameter is no tensor; ValueError if gradients are asked for and a parameter holds whole
+    numbers.
     """
     return {name: _leaf(name, value, requires_grad) for name, value in params.items()}
 
@@ -69,8 +67,7 @@ def _leaf(name: str, value: Tensor, requires_grad: bool) -> Tensor:
 def weighted_mean(several: Sequence[Params], weights: Sequence[float]) -> Params:
     """Return `Σ_i w_i p_i / Σ_i w_i`, summed in the order given.
 
-    Raises:
-        ValueError: if there is nothing to average, names differ, or the weights are not positive.
+    Raises ValueError if there is nothing to average, names differ, or the weights are not positive.
     """
     if not several or len(several) != len(weights):
         raise ValueError(f"{len(several)} sets of parameters and {len(weights)} weights: need as many, at least one")
@@ -107,8 +104,7 @@ def save(path: str | os.PathLike, params: Params, metadata: Mapping[str, str] | 
 def load(path: str | os.PathLike) -> tuple[Params, dict[str, str]]:
     """Read what `save` wrote: the parameters and the metadata.
 
-    Raises:
-        ValueError: if the file is missing, truncated or not in the safetensors format.
+    Raises ValueError if the file is missing, truncated or not in the safetensors format.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -122,8 +118,7 @@ def load(path: str | os.PathLike) -> tuple[Params, dict[str, str]]:
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
     """Write a file whole or not at all; an error leaves the file that was there before.
 
-    Raises:
-        OSError: naming the file, if the disk refuses (full, read-only); nothing half-written is left.
+    Raises OSError, naming the file, if the disk refuses (full, read-only); nothing half-written is left.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")  # its own: others may write here too
@@ -143,9 +138,7 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
 def write_new(path: str | os.PathLike, content: bytes) -> None:
     """Write a file that was not there, and the folders above it; whole or not at all.
 
-    Raises:
-        ValueError: if there is something already; nothing is overwritten.
-        OSError: as `write_atomically`.
+    Raises ValueError if there is something already; nothing is overwritten. Raises OSError as `write_atomically`.
     """
     path = Path(path)
     if os.path.lexists(path):
@@ -158,9 +151,8 @@ def write_new(path: str | os.PathLike, content: bytes) -> None:
 def new_folder(folder: Path) -> Iterator[Path]:
     """Lend a temporary folder; its files appear in `folder` all together at the end, or not at all after an error.
 
-    Raises:
-        ValueError: if `folder` is a file, or holds something already.
-        OSError: naming `folder`, if the disk refuses (full, read-only).
+    Raises ValueError if `folder` is a file, or holds something already; OSError, naming `folder`, if the disk refuses
+    (full, read-only).
     """
     there = folder.exists()
     if there and (not folder.is_dir() or any(path.suffix != PART for path in folder.iterdir())):
@@ -192,8 +184,7 @@ def cache_folder() -> Path:
 def whole_number(name: str, value: Any, least: float = -math.inf, most: float = math.inf) -> int:
     """Return a whole number of anybody's type, NumPy's or torch's, as Python's own.
 
-    Raises:
-        ValueError: naming it, if it is none, a bool, or out of range.
+    Raises ValueError, naming it, if it is none, a bool, or out of range.
     """
     try:
         number = None if isinstance(value, bool) else operator.index(value)

@@ -153,8 +153,7 @@ def flip_book(frames: Sequence[Figure], description: str, interval: int = 700, o
     frames: shown one at a time; description: what the slider counts; interval: milliseconds a frame when playing.
     opens_at: the frame that a page shows before anyone plays, counted from the first (0) or the last (-1).
 
-    Raises:
-        ValueError: if there is nothing to show, or no such frame.
+    Raises ValueError if there is nothing to show, or no such frame.
     """
     import ipywidgets as widgets
 

@@ -19,15 +19,13 @@ from sphinx.application import Sphinx
 
 FIELD = re.compile(r"(\w+(?:, \w+)*): (\S.*)")
 CHOICE = re.compile(r"([\w:-]+(?:, [\w:-]+)*): (\S.*)")
-SECTION = re.compile(r"(Raises|Returns):")
-MARGINS = {"Parameters": 5, "Fields": 5, "Raises": 5, "Returns": 3}  # of more text: all but one are lists
 
 PARAMETER_LIST = re.compile(r"<dl>\s*(<dd>.*?)</dl>", re.DOTALL)
 API_NAME = "mglib-name"  # our kind of reference
 
 
 def write_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Turn a plain docstring, in place, into what Sphinx reads: parameters, results and errors become lists."""
+    """Turn a plain docstring, in place, into what Sphinx reads: parameters and attributes become lists."""
     if lines and lines[0].startswith("Create new instance of"):  # what Python says of any named tuple
         lines.clear()
         return
@@ -62,17 +60,14 @@ def markup(lines: list[str], parameters: Container[str], attributes: Container[s
     inside, choices = "", 0  # the field list that is being written; how far a parameter's choices are indented
     for line in map(literal, lines):
         text = line.strip()
-        indented, section, field = line.index(text), SECTION.fullmatch(line), FIELD.fullmatch(line)
+        indented, field = line.index(text), FIELD.fullmatch(line)
         named = field[1].split(", ") if field else ()
         kinds = {"Parameters": parameters, "Fields": attributes}
         kind = next((kind for kind, names in kinds.items() if named and all(name in names for name in named)), "")
         if choices and indented < choices:
             out.append("")
             choices = 0
-        if section:
-            inside = section[1]
-            out += ["", f":{inside}:"]
-        elif kind and out:
+        if kind and out:
             if inside != kind:
                 inside = kind
                 out += ["", f":{kind}:"]
@@ -83,9 +78,7 @@ def markup(lines: list[str], parameters: Container[str], attributes: Container[s
             names = ", ".join(f"``{name}``" for name in choice[1].split(", "))
             out += ["", f"     * {names}: {choice[2]}"]
         elif inside and indented:
-            error = FIELD.fullmatch(text) if inside == "Raises" else None
-            margin = " " * (7 if choices else MARGINS[inside])
-            out.append(f"   * ``{error[1]}`` {error[2]}" if error else margin + text)
+            out.append(" " * (7 if choices else 5) + text)
         else:
             if inside:
                 out.append("")

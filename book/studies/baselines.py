@@ -1,24 +1,34 @@
 """Baselines: the methods that MetaGater stands beside, each as an algorithm for `mglib.set_up`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 import torch
 from torch import nn
 
-from mglib.fast.gradients import fast_gradient, step
-from mglib.meta.adapt import Metrics
-from mglib.nets import Objective, macs_ratio
+from mglib.fast import Derivatives, has_closed_form
+from mglib.fast.gradients import step
+from mglib.meta.adapt import Metrics, differentiate
+from mglib.nets import GatedConvNet, Objective, macs_ratio
 from mglib.params import Params
 from mglib.tasks import Batch, Node
 from mglib.training import algorithms
-from mglib.training.algorithms import Algorithm, all_names, backbone, gate_weights, gates, one_stage, with_gate_bias
+from mglib.training.algorithms import Algorithm, all_names, backbone, gate_weights, one_stage, with_gate_bias
 from mglib.training.recipes import Recipe
 from mglib.training.updates import LocalUpdate, MetaUpdate
 
 CLASSIFIER = "classifier."  # a last layer over the classes of all nodes, by the names of the network's own head
 MASK_BIAS = 0.1  # with which a mask starts open: a bias alone moves by the server's small steps, and 1 is far
+
+
+def fast_gradient(objective: Objective, params: Params, batch: Batch) -> tuple[Params, Metrics]:
+    """Return `∂L/∂p` of all parameters, and what the loss reports; equal to autograd's."""
+    if has_closed_form(objective):
+        there = Derivatives(objective, params, batch)
+        return there.gradient, there.metrics
+    return differentiate(objective, params, batch)[1:]
 
 
 class DescentUpdate(LocalUpdate):
@@ -63,11 +73,26 @@ class ProximalUpdate(DescentUpdate):
         return {name: pull * (params[name] - personal[name]) for name in params}, metrics
 
 
+@dataclass(frozen=True)
+class HeldUpdate(MetaUpdate):
+    """Down the meta-gradient, but for the parameters that stay as they start."""
+
+    held: frozenset[str] = frozenset()
+
+    def direction(self, *given) -> tuple[Params, Metrics]:
+        """Return the meta-gradient of one task for the others."""
+        direction, metrics = super().direction(*given)
+        return {name: slope for name, slope in direction.items() if name not in self.held}, metrics
+
+
+@dataclass(frozen=True)
 class ClassifierUpdate(LocalUpdate):
     """Down the gradient of an ordinary classifier of all nodes' classes: FedAvg (McMahan et al., arXiv 1602.05629).
 
     The classifier is a last layer of its own among the parameters; the network's head is left for new nodes.
     """
+
+    classes: tuple[str, ...] = ()  # names of those of all training nodes
 
     def direction(
         self, objective: Objective, params: Params, node: Node, generator: np.random.Generator
@@ -91,11 +116,15 @@ class NamedMetaUpdate(ClassifierUpdate):
         self, objective: Objective, params: Params, node: Node, generator: np.random.Generator
     ) -> tuple[Params, Metrics]:
         """Return the meta-gradient of one task and, weighted, the gradient of the classifier's loss."""
-        own = {name: value for name, value in params.items() if not name.startswith(CLASSIFIER)}
-        meta, metrics = MetaUpdate.direction(self, objective, own, node, generator)
+        meta, metrics = MetaUpdate.direction(self, objective, own_params(params), node, generator)
         named, _ = super().direction(objective, params, node, generator)
         weighted = {name: self.recipe.classifier_weight * slope for name, slope in named.items()}
         return {name: meta.get(name, 0) + weighted.get(name, 0) for name in params}, metrics
+
+
+def own_params(params: Params) -> Params:
+    """Return the parameters that a new node starts from: without the classifier of the training nodes' classes."""
+    return {name: value for name, value in params.items() if not name.startswith(CLASSIFIER)}
 
 
 def head(net: nn.Module) -> frozenset[str]:
@@ -147,12 +176,15 @@ def with_classifier(recipe: Recipe, net: nn.Module, params: Params, classes: Seq
 
 EVERYTHING = one_stage("everything", all_names)
 ALGORITHMS = algorithms.ALGORITHMS | {
-    "static-mask": Algorithm(one_stage("backbone", backbone), "constant", held=gate_weights, start=low_mask),
-    "random-gates": Algorithm(one_stage("backbone", backbone), "random", held=gates, start=random_gates),
+    "static-mask": Algorithm(one_stage("backbone", backbone), "constant"),
+    "random-gates": Algorithm(one_stage("backbone", backbone), "random"),
     "anil": Algorithm(one_stage("head", head), "none"),
     "reptile": Algorithm(EVERYTHING, "none", ReptileUpdate),
     "pfedme": Algorithm(EVERYTHING, "none", ProximalUpdate),
-    "fedavg": Algorithm(EVERYTHING, "none", ClassifierUpdate, start=with_classifier),
-    "gated-fedavg": Algorithm(EVERYTHING, update=ClassifierUpdate, start=with_classifier),
-    "metagater-named": Algorithm(algorithms.two_stages, update=NamedMetaUpdate, start=with_classifier),
+    "fedavg": Algorithm(EVERYTHING, "none", ClassifierUpdate),
+    "gated-fedavg": Algorithm(EVERYTHING, update=ClassifierUpdate),
+    "metagater-named": Algorithm(algorithms.two_stages, update=NamedMetaUpdate),
 }
+STARTS = {"static-mask": low_mask, "random-gates": random_gates}  # where training starts, from the network's parameters
+STARTS |= dict.fromkeys(("fedavg", "gated-fedavg", "metagater-named"), with_classifier)
+HELD = {"static-mask": gate_weights, "random-gates": GatedConvNet.gate_names}  # what training leaves as it starts

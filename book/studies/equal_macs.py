@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from mglib.federated.rounds import ServerState
 from mglib.nets.freezing import resized
 from mglib.params import Params, merge, under_prefix, with_prefix
-from mglib.training.experiment import Experiment
 from studies.counting import counted, macs_share
 from studies.methods import width_within
+from studies.recipes import Experiment
 
 BROUGHT_AFTER = 0.75  # of the rounds, the rest heals
 TASKS, HALVINGS = 20, 12  # tasks of training nodes on which MACs are counted; of the interval of shifts

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 from mglib.params import Params
 from mglib.tasks import Federation, load_federation
 from mglib.training.evaluation import ci95
-from mglib.training.experiment import Experiment, data_of
+from mglib.training.experiment import data_of
 from mglib.training.recipes import Recipe
 from mglib.training.results import with_provenance
 from studies.cells import Cell
 from studies.counting import counted, macs_of, right_share
 from studies.equal_macs import Intervention, intervention_of, trained
 from studies.methods import METHODS, recipe_of, reference_macs
-from studies.recipes import set_up
+from studies.recipes import Experiment, set_up
 
 TASKS, LOOK, LOOKS = 1000, 50, 12  # test tasks; validation tasks in a look on the way; looks
 QUICK = {"rounds_share": 0.1, "tasks": 60, "look": 10}

@@ -1,13 +1,16 @@
 """Recipes of the studies: what mglib's have, and the methods, codecs and attacks that only the studies train."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Literal
 
 import mglib
-from mglib.tasks import Federation
-from mglib.training import Experiment
-from studies.baselines import ALGORITHMS, ClassifierUpdate, MetaUpdate, NamedMetaUpdate
+from mglib import training
+from mglib.federated import ServerUpdate
+from mglib.params import merge
+from mglib.tasks import Federation, at_hand
+from studies.baselines import ALGORITHMS, HELD, STARTS, ClassifierUpdate, HeldUpdate, MetaUpdate, NamedMetaUpdate
 from studies.codecs import compressed
 from studies.lies import attacked
 
@@ -92,6 +95,23 @@ class Recipe(mglib.Recipe):
                 yield name, f"is for {where}"
 
 
+@dataclass(frozen=True)
+class Experiment(training.Experiment):
+    """An experiment of the studies, some of whose methods leave parameters as they start."""
+
+    held: frozenset[str] = frozenset()
+
+    def server_update(self) -> ServerUpdate:
+        """Return the server's step, which leaves what is held as it is, whatever the nodes say, or rounding."""
+        update = super().server_update()
+
+        def step(params, state, updates, round):
+            after, state = update(params, state, updates, round)
+            return merge(after, {name: params[name] for name in self.held}), state
+
+        return step
+
+
 def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
     """Return what `mglib.set_up` does, with the method, the codec and the attack that the recipe names.
 
@@ -103,4 +123,17 @@ def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
         wraps.append(compressed(recipe.compression, recipe.top_k_fraction))
     if recipe.attack != "none":
         wraps.append(attacked(recipe.attack, recipe.byzantine_fraction))
-    return mglib.set_up(recipe, federation, algorithm=ALGORITHMS[recipe.method], wraps=wraps)
+    algorithm = ALGORITHMS[recipe.method]
+    made = vars(mglib.set_up(recipe, federation, algorithm=algorithm, wraps=wraps))
+    net, nodes = made["net"], at_hand(made["federation"].train)
+    classes = tuple(sorted({name for node in nodes for name in node.classes}))
+    if recipe.method in STARTS:
+        made["initial"] = STARTS[recipe.method](recipe, net, made["initial"], classes)
+    held = HELD[recipe.method](net) if recipe.method in HELD else frozenset()
+    if algorithm.gates == "constant":  # what no input changes costs nothing for one more
+        net.costs = tuple(replace(cost, gate_macs=0) for cost in net.costs)
+    if held:
+        algorithm = replace(algorithm, update=partial(HeldUpdate, held=held))
+    elif issubclass(algorithm.update, ClassifierUpdate):
+        algorithm = replace(algorithm, update=partial(algorithm.update, classes=classes))
+    return Experiment(**made | {"algorithm": algorithm, "held": held})

@@ -69,8 +69,7 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
 def address(tensor: Tensor, dtype: torch.dtype, count: int) -> ctypes.c_void_p:
     """Return where `count` numbers of a type lie one after another: every pointer that the C gets is made here.
 
-    Raises:
-        ValueError: if anything else lies there.
+    Raises ValueError if anything else lies there.
     """
     numbers, where = tensor.is_cpu and tensor.dtype == dtype and tensor.numel() == count, tensor.data_ptr()
     if not numbers or not tensor.is_contiguous() or tensor.is_neg() or (count and not where):
@@ -92,8 +91,7 @@ class CompiledNet:
     ):
         """Take the sizes and the tensors of each `Layer`, and the head's weight (way, filter · pixels) and bias (way,).
 
-        Raises:
-            ValueError: if there is no library for `dtype` here, or a tensor is not what the sizes say.
+        Raises ValueError if there is no library for `dtype` here, or a tensor is not what the sizes say.
         """
         loaded = library(dtype)
         if loaded is None:
@@ -115,8 +113,7 @@ class CompiledNet:
     def __call__(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return logits (batch, way) and each gated layer's gates (batch, filter) for images on the CPU.
 
-        Raises:
-            ValueError: if the images are not of the network's size and type of numbers.
+        Raises ValueError if the images are not of the network's size and type of numbers.
         """
         images, batch = images.resolve_neg().contiguous(), len(images)
         logits, gates = images.new_empty(batch, self._ways), images.new_empty(batch, sum(self._gates))

@@ -64,9 +64,8 @@ class Derivatives:
 
         names: of the parameters whose derivatives are wanted; None: all.
 
-        Raises:
-            ValueError: if the objective's derivatives have no closed form, the network does not take the images, or a
-                name is not among the parameters.
+        Raises ValueError if the objective's derivatives have no closed form, the network does not take the images, or a
+        name is not among the parameters.
         """
         if not has_closed_form(objective):
             raise ValueError(f"closed forms are for a GatedConvNet without noise, not for {objective}")
@@ -84,8 +83,7 @@ class Derivatives:
     def hessian_vector(self, vector: Params) -> Params:
         """Return `∂_p ⟨∂L/∂p, vector⟩` by name, for a vector of some of the parameters, the others zero.
 
-        Raises:
-            ValueError: if the batch was normalised by support images.
+        Raises ValueError if the batch was normalised by support images.
         """
         if self._pieces:
             raise ValueError("Hessian-vector products are for a batch that normalises itself, not by support images")

@@ -1,32 +1,12 @@
 """Gradients on their fast path: closed forms for the networks and losses that they support, autograd elsewhere."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from mglib.fast.derivatives import Derivatives, has_closed_form
-from mglib.meta import Stage, adapt, meta_gradient
-from mglib.meta.adapt import LossFn, Metrics, Task, check_stages, differentiate, factors_of, rate_slopes
+from mglib.meta import Stage, meta_gradient
+from mglib.meta.adapt import LossFn, Metrics, Task, check_stages, factors_of, rate_slopes
 from mglib.meta.gradient import in_order
-from mglib.params import Params, detach, merge, of_network
-
-
-def fast_gradient(
-    loss_fn: LossFn, params: Params, batch, names: Collection[str] | None = None
-) -> tuple[Params, Metrics]:
-    """Return `∂L/∂p` for the parameters in `names` (None: all), and what the loss reports; equal to autograd's."""
-    if has_closed_form(loss_fn):
-        there = Derivatives(loss_fn, params, batch, names)
-        return there.gradient, there.metrics
-    _, gradient, metrics = differentiate(loss_fn, params, batch, names)
-    return gradient, metrics
-
-
-def fast_adapt(loss_fn: LossFn, params: Params, support, stages: Sequence[Stage]) -> Params:
-    """Return what `adapt` returns, to rounding, sooner."""
-    if not has_closed_form(loss_fn):
-        return adapt(loss_fn, params, support, stages)
-    for _, _, stepped in _take_steps(loss_fn, params, support, stages):
-        params = stepped
-    return detach(of_network(params))
+from mglib.params import Params, detach, merge
 
 
 def fast_meta_gradient(
@@ -39,8 +19,9 @@ def fast_meta_gradient(
     """
     if not has_closed_form(loss_fn) or task.support.support_images is not None:
         return meta_gradient(loss_fn, params, task, stages, second_order=second_order)
-    path = list(_take_steps(loss_fn, params, task.support, stages))
-    there = Derivatives(loss_fn, path[-1][2] if path else detach(params), task.query)
+    params = detach(params)
+    path = list(fast_steps(loss_fn, params, task.support, stages))
+    there = Derivatives(loss_fn, path[-1][2] if path else params, task.query)
     adjoint, metrics = there.gradient, there.metrics
     del there
     rates: Params = {}
@@ -60,7 +41,7 @@ def step(params: Params, direction: Params, rate: float) -> Params:
     return merge(params, {name: params[name] - rate * slope for name, slope in direction.items()})
 
 
-def _take_steps(
+def fast_steps(
     loss_fn: LossFn, params: Params, support, stages: Sequence[Stage]
 ) -> Iterator[tuple[Stage, Derivatives, Params]]:
     """Yield the stage of every step, the derivatives that it takes, and where it leads."""

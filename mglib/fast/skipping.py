@@ -34,9 +34,8 @@ class SkippingNet:
         statistics: those that normalise every answer, such as `Prediction.statistics` of a node's support set.
         compiled: whether to take the fast path; None: where it can be had.
 
-        Raises:
-            ValueError: if the network is another, the parameters or the statistics are not of its layers, or the fast
-                path is asked for where it cannot be had.
+        Raises ValueError if the network is another, the parameters or the statistics are not of its layers, or the fast
+        path is asked for where it cannot be had.
         """
         if not isinstance(net, GatedConvNet):
             raise ValueError(f"`net` is a {type(net).__name__}: need a GatedConvNet")
@@ -67,8 +66,7 @@ class SkippingNet:
     def __call__(self, images: Tensor) -> Prediction:
         """Answer for a batch of images, shape (batch, channel, height, width), as the masked network does.
 
-        Raises:
-            TypeError, ValueError: if the images are not what the network takes, as the masked one says.
+        Raises TypeError or ValueError if the images are not what the network takes, as the masked one says.
         """
         check_images(self.net, images, self._head_bias)
         if self._compiled is not None:

@@ -132,8 +132,7 @@ class FedAdam:
     ) -> tuple[Params, ServerState]:
         """Return the parameters after one step of Adam, and the state to go on with.
 
-        Raises:
-            ValueError: if the state has moments and does not say of how many steps.
+        Raises ValueError if the state has moments and does not say of how many steps.
         """
         if state and "steps" not in state:
             raise ValueError("the server's state does not count its steps, as older versions left it: train anew")

@@ -6,10 +6,6 @@ from typing import Literal
 
 from mglib.config import Config
 
-Server = Literal["adam", "average"]
-Aggregation = Literal["mean", "clipped", "median", "trimmed", "krum"]
-Privacy = Literal["none", "server", "node"]
-
 
 @dataclass(frozen=True)
 class FederationConfig(Config):
@@ -25,18 +21,18 @@ class FederationConfig(Config):
     """Tasks averaged in a meta-step."""
     client_learning_rate: float = 0.1
     """Rate of a node's meta-steps."""
-    server: Server = "adam"
+    server: Literal["adam", "average"] = "adam"
     """What the server makes of the nodes' parameters: a step of Adam towards their mean, or the mean itself."""
     server_learning_rate: float = 2e-3
     """Rate of the server's Adam, which falls to zero along half a cosine."""
-    aggregation: Aggregation = "mean"
+    aggregation: Literal["mean", "clipped", "median", "trimmed", "krum"] = "mean"
     """What the server takes for the nodes' average; all but the mean bear some nodes that lie."""
     clip_norm: float = 0.1
     """To which the moves of the nodes are shortened, by the clipped mean and for privacy: Euclidean, over all
     parameters."""
     trim_fraction: float = 0.3
     """Share of a round's nodes that the trimmed mean cuts at each end, and that Krum leaves out."""
-    privacy: Privacy = "none"
+    privacy: Literal["none", "server", "node"] = "none"
     """Who shortens the moves and adds noise to them: the server to their sum, or each node to its own."""
     noise: float = 0.0
     """Standard deviation of the Gaussian noise that privacy adds, in units of the clip norm."""

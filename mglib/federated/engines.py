@@ -32,9 +32,8 @@ class LocalEngine(AbstractContextManager):
     def __init__(self, client_update: ClientUpdate, nodes: Sequence[Any], workers: int = 1):
         """Make an engine; `client_update` and `nodes` must be picklable if `workers` is more than 1.
 
-        Raises:
-            ValueError: if there are no nodes or no workers.
-            RuntimeError: if the workers do not start, as from a script without `if __name__ == "__main__":`.
+        Raises ValueError if there are no nodes or no workers; RuntimeError if the workers do not start, as from a
+        script without `if __name__ == "__main__":`.
         """
         if len(nodes) == 0:
             raise ValueError("a federation needs at least one node")

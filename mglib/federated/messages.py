@@ -10,7 +10,6 @@ import torch
 
 from mglib.params import Params
 
-LARGEST = 2.0  # times the bytes that were sent: larger updates are rejected before their values are read
 LARGEST_NUMBER = torch.finfo(torch.float32).max  # of a weight or a metric: no sum over a round's nodes overflows
 LONGEST_NAMES, LONGEST_REASON = 1000, 500  # characters: of all metrics' names together, of a reason
 HUGE = 1e18  # the size of parameters beyond which the server's squares overflow
@@ -68,8 +67,7 @@ def admit(sent: Params, answers: Sequence[Answer], round: Round, quorum: int = 1
 
     Whatever an answer is or holds, it ends in one of the two. Of several answers of a node the first counts.
 
-    Raises:
-        RoundFailed: if fewer than `quorum` updates are left.
+    Raises RoundFailed if fewer than `quorum` updates are left.
     """
     updates, refused, names = [], [], set()
     for place, answer in enumerate(answers):
@@ -136,9 +134,6 @@ def _reason_against_params(params: Params, sent: Params) -> str | None:
     for name, value in params.items():
         if type(value) is not torch.Tensor or value.layout != torch.strided or value.is_nested or value.requires_grad:
             return f"{plain_text(name)} is {_kind(value)} where a plain tensor was sent"
-    size, expected = (sum(value.nbytes for value in several.values()) for several in (params, sent))
-    if size > LARGEST * expected:
-        return f"a payload of {size} bytes where {expected} were sent"
     if params.keys() != sent.keys():
         odd = sorted(params.keys() ^ sent.keys())[0]
         return f"parameters of another network: {plain_text(odd)} is {'missing' if odd in sent else 'unknown'}"

@@ -51,10 +51,9 @@ def run_rounds(
 
     quorum: answers that a round needs; those that are not as they should be never reach the server update.
 
-    Raises:
-        ValueError: if a round asks for more nodes than there are, or for none, or if the quorum is more than that.
-        RoundFailed: if fewer nodes than the quorum answered as they should, or the server's step overflowed; the
-            message says why.
+    Raises ValueError if a round asks for more nodes than there are, or for none, or if the quorum is more than that.
+    Raises RoundFailed if fewer nodes than the quorum answered as they should, or the server's step overflowed; the
+    message says why.
     """
     if not 1 <= nodes_per_round <= len(engine):
         raise ValueError(f"`nodes_per_round` (={nodes_per_round}) must be between 1 and the {len(engine)} nodes")

@@ -9,5 +9,3 @@ with a `FlowerEngine`; on the nodes `client_app` makes the client update from th
 from mglib.flower.connection import Connection, environment
 from mglib.flower.driver import train_on_flower
 from mglib.flower.node import node_command_line, own_node
-
-__all__ = ["Connection", "environment", "node_command_line", "own_node", "train_on_flower"]

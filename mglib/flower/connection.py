@@ -18,8 +18,7 @@ QUIET = {  # no telemetry, no look for updates, and above all: a run may not ins
 class Connection:
     """The superlink's address, HOST:PORT, and the certificate that its own is signed with; none is needed on loopback.
 
-    Raises:
-        ValueError: if the address is no HOST:PORT, or lies elsewhere and no certificate is given.
+    Raises ValueError if the address is no HOST:PORT, or lies elsewhere and no certificate is given.
     """
 
     address: str
@@ -62,8 +61,7 @@ def _is_loopback(host: str) -> bool:
 def program(name: str) -> str:
     """Return the path of one of Flower's programs, which lie beside this Python.
 
-    Raises:
-        ValueError: if it is not installed.
+    Raises ValueError if it is not installed.
     """
     found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     if found is None:

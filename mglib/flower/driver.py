@@ -18,8 +18,6 @@ import safetensors.torch
 from mglib.federated import RoundFailed
 from mglib.flower.connection import Connection, environment, program
 from mglib.params import Params, under_prefix, with_prefix
-from mglib.training.algorithms import network_of
-from mglib.training.experiment import own_params
 from mglib.training.recipes import Recipe
 from mglib.training.runs import Run
 from mglib.training.trainer import ROUNDS_PER_CHECKPOINT
@@ -59,15 +57,15 @@ def train_on_flower(
 
     A node that takes no part, as its name is taken or its introduction is no good, is told as a warning.
 
-    Raises:
-        ValueError: if `out` holds another run, the recipe cannot run on nodes elsewhere, or Flower is not installed.
-        RoundFailed: if too few nodes answered, or the superlink was lost; `resume` goes on from the last checkpoint.
+    Raises ValueError if `out` holds another run, the recipe cannot run on nodes elsewhere, or Flower is not installed.
+    Raises RoundFailed if too few nodes answered, or the superlink was lost; `resume` goes on from the last checkpoint.
     """
     if recipe.rotate:
         raise ValueError("`rotate` (=True) makes further nodes of each one, which nodes elsewhere do not know of")
     run = Run(out)
     run.check_free(recipe, resume)
     if run.finished:
+        run.drop_checkpoint()
         return run.load()[2]
     with (
         run.begin(recipe, resume) as (done, params, server_state),
@@ -93,7 +91,6 @@ def train_on_flower(
             elif "state" in line:
                 done, params, server_state = unpack_state(line["state"])
                 run.keep(done, params, server_state)
-        params = own_params(network_of(recipe)[0], params)
         run.finish(params)
     return params
 
@@ -154,8 +151,7 @@ def send_state(rounds_done: int, params: Params, server_state: Params) -> None:
 def received_lines(log: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Yield what the log's lines for the driver say, a state whole; the others are passed over.
 
-    Raises:
-        RoundFailed: if a line for the driver did not arrive whole.
+    Raises RoundFailed if a line for the driver did not arrive whole.
     """
     state = ""
     for line in log:

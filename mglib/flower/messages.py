@@ -67,9 +67,8 @@ class Member(NamedTuple):
     def unpack(cls, node_id: int, content: RecordDict) -> "Member":
         """Return the member that introduces itself in records.
 
-        Raises:
-            ValueError: if the name is no text of one line or too long, the channels are not 1 or 3, or the pixels are
-                no counts. Records that are not those of an introduction raise whatever error they cause.
+        Raises ValueError if the name is no text of one line or too long, the channels are not 1 or 3, or the pixels are
+        no counts. Records that are not those of an introduction raise whatever error they cause.
         """
         name, channels, pixels, bright = (content["introduction"][field] for field in cls._fields[1:])
         if not (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= LONGEST_NAME):

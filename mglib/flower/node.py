@@ -15,8 +15,7 @@ def own_node(config: Mapping[str, str], recipe: Recipe) -> Node:
     config: `data`, as `Recipe.data` names it, and `node`, which of its nodes; empty: there is only one.
     recipe: its image size, channels, polarity and data seed; where it leaves one open, this node alone decides.
 
-    Raises:
-        ValueError: if the data cannot be had, or it does not say which of several nodes.
+    Raises ValueError if the data cannot be had, or it does not say which of several nodes.
     """
     name = config.get("node", "")
     options = {"image_size": recipe.image_size, "channels": recipe.channels, "invert": recipe.invert}

@@ -12,7 +12,7 @@ from mglib.federated.messages import plain_text
 from mglib.flower.driver import send_line, send_state, unpack_state
 from mglib.flower.messages import Member, Order, receive, send, unpack_update
 from mglib.params import Params
-from mglib.training.algorithms import ALGORITHMS, network_of, server_update
+from mglib.training.algorithms import network_of, server_update
 from mglib.training.recipes import Recipe
 from mglib.training.trainer import round_metrics
 
@@ -30,11 +30,11 @@ def main(grid: Grid, context: Context) -> None:
         registry.gather(recipe, recipe.nodes_per_round, float(config["patience"]))
         recipe = decided(recipe, registry.members)
         send_line({"recipe": recipe.dumps()})
-        net, initial = network_of(recipe)
+        _, initial = network_of(recipe)
         done, params, server_state = unpack_state(config["state"])
         for result in run_rounds(
             FlowerEngine(grid, registry.members, recipe, deadline), params or initial,
-            server_update(recipe, ALGORITHMS[recipe.method].held(net)), rounds=recipe.rounds,
+            server_update(recipe), rounds=recipe.rounds,
             nodes_per_round=recipe.nodes_per_round, seed=recipe.seed, start=done, server_state=server_state,
             quorum=recipe.quorum,
         ):  # fmt: skip
@@ -114,8 +114,7 @@ class Registry:
     def gather(self, recipe: Recipe, nodes: int, patience: float) -> None:
         """Wait until so many nodes have introduced themselves, and put them in the order of their names.
 
-        Raises:
-            RoundFailed: if they are fewer after `patience` seconds.
+        Raises RoundFailed if they are fewer after `patience` seconds.
         """
         end = time.monotonic() + patience
         self.look(recipe)

@@ -2,5 +2,3 @@
 
 from mglib.meta.adapt import LossFn, Metrics, Stage, Task, adapt
 from mglib.meta.gradient import meta_gradient
-
-__all__ = ["LossFn", "Metrics", "Stage", "Task", "adapt", "meta_gradient"]

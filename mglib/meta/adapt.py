@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from mglib.config import as_declared
-from mglib.params import META, Params, detach, merge, of_network, split, whole_number
+from mglib.config import Config
+from mglib.params import META, Params, detach, merge, of_network, split
 
 Metrics = dict[str, Tensor]
 LossFn = Callable[[Params, Any], tuple[Tensor, Metrics]]  # (parameters, batch) → scalar loss, what to watch
@@ -28,7 +28,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Config):
     """Gradient steps on some of the parameters, the others held still.
 
     MetaGater is `backbone` then `gates`; MAML is one stage over everything.
@@ -41,15 +41,11 @@ class Stage:
     learning_rate: float
     steps: int = 1
 
-    def __post_init__(self):
-        """Check the numbers, and make them plain ones."""
-        if not self.parameters:
-            raise ValueError(f"stage {self.name!r} has no parameters to adapt")
-        rate = as_declared(f"learning_rate of stage {self.name}", float, self.learning_rate)
-        if rate < 0:
-            raise ValueError(f"`learning_rate` (={rate}) of stage {self.name!r} must be a finite number of at least 0")
-        object.__setattr__(self, "learning_rate", rate)
-        object.__setattr__(self, "steps", whole_number(f"steps of stage {self.name}", self.steps, 0))
+    def check(self) -> None:
+        """Raise ValueError for a stage that cannot be."""
+        self.refuse_unless(bool(self.parameters), "parameters", f"of stage {self.name!r} must not be empty")
+        self.refuse_unless(self.learning_rate >= 0, "learning_rate", f"of stage {self.name!r} must not be negative")
+        self.refuse_unless(self.steps >= 0, "steps", f"of stage {self.name!r} must not be negative")
 
 
 def factors_of(stage: Stage, params: Params) -> Factors:
@@ -112,9 +108,8 @@ def adapt(loss_fn: LossFn, params: Params, support: Any, stages: Sequence[Stage]
     point reached so far. For MetaGater: `θ' = θ − α ∇_θ L_S(θ, φ)`, then `φ' = φ − β ∇_φ L_S(θ', φ)`.
     Nothing but `support` comes in, so no query label can leak. It works under `torch.no_grad()` and in inference mode.
 
-    Raises:
-        TypeError, ValueError: naming the stage, the parameter or the loss function that does not fit; see
-            `differentiate`.
+    Raises TypeError or ValueError, naming the stage, the parameter or the loss function that does not fit; see
+    `differentiate`.
     """
     for step in take_steps(loss_fn, params, support, stages, create_graph=False):
         params = step.after
@@ -135,9 +130,8 @@ def differentiate(
 
     Gradients are taken wherever it is called: under `torch.no_grad()`, and in inference mode, of a copy of the batch.
 
-    Raises:
-        TypeError: if a parameter is no tensor, or the loss function returns no pair of a tensor and metrics.
-        ValueError: if a parameter holds whole numbers or is unknown, or the loss is no scalar that depends on them.
+    Raises TypeError if a parameter is no tensor, or the loss function returns no pair of a tensor and metrics;
+    ValueError if a parameter holds whole numbers or is unknown, or the loss is no scalar that depends on them.
     """
     inference = torch.is_inference_mode_enabled()
     with torch.inference_mode(False):  # which turns gradients on

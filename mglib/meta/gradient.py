@@ -22,11 +22,10 @@ def meta_gradient(
 
     second_order: False drops every Hessian (first-order MAML): the query gradient at the adapted point.
 
-    Returns:
-        The gradient, with the names and shapes of `params`, and what `loss_fn` reports on the query set.
+    Returns the gradient, with the names and shapes of `params`, and what `loss_fn` reports on the query set.
 
-    Raises:
-        TypeError, ValueError: naming the stage, the parameter or the loss function that does not fit, as `adapt` does.
+    Raises TypeError or ValueError, naming the stage, the parameter or the loss function that does not fit, as `adapt`
+    does.
     """
     path = list(take_steps(loss_fn, params, task.support, stages, create_graph=second_order))
     _, adjoint, metrics = differentiate(loss_fn, path[-1].after if path else params, task.query)

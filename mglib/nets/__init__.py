@@ -5,22 +5,3 @@ from mglib.nets.gates import GatedConv, GateHead, gumbel, straight_through
 from mglib.nets.macs import LayerCost, dense_macs, macs_per_layer, macs_ratio
 from mglib.nets.models import GatedConvNet, Prediction, Statistics, make_net
 from mglib.nets.objective import Objective, annealed_budget
-
-__all__ = [
-    "Frozen",
-    "GateHead",
-    "GatedConv",
-    "GatedConvNet",
-    "LayerCost",
-    "Objective",
-    "Prediction",
-    "Statistics",
-    "annealed_budget",
-    "dense_macs",
-    "freeze",
-    "gumbel",
-    "macs_per_layer",
-    "macs_ratio",
-    "make_net",
-    "straight_through",
-]

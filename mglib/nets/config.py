@@ -4,10 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mglib.config import Config
-from mglib.nets.gates import Estimator
 from mglib.nets.objective import check_budget
-
-Price = Literal["fixed", "dual"]
 
 
 @dataclass(frozen=True)
@@ -22,12 +19,12 @@ class NetworkConfig(Config):
     """Share of the dense network's MACs that may be spent, gate heads included, in (0, 1]."""
     penalty: float = 1.0
     """λ: cross-entropy, in nats, that a whole dense network over budget is worth."""
-    price: Price = "fixed"
+    price: Literal["fixed", "dual"] = "fixed"
     """How MACs over the budget are priced: fixed, by the penalty; dual, by a multiplier that the server raises while
     the nodes spend more than the budget and lowers while they spend less."""
     anneal_share: float = 0.5
     """Share of the rounds over which the budget falls from 1 to its value."""
-    estimator: Estimator = "straight-through"
+    estimator: Literal["straight-through", "gumbel"] = "straight-through"
     """How the gates get a gradient: straight-through, or gumbel for noise in training."""
     gate_bias: float | None = None
     """Logit with which learnt gates start, open if positive; none: 1, and 0.1 for a mask."""

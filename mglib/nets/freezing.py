@@ -83,8 +83,7 @@ def freeze(net: nn.Module, params: Params, prediction: Prediction) -> Frozen:
 def thinned(net: nn.Module, kept: Sequence[int]) -> nn.Module:
     """Return the network that `freeze` leaves where so many filters of each gated layer are kept.
 
-    Raises:
-        ValueError: if there are not as many numbers as gated layers, or more filters are kept than there are.
+    Raises ValueError if there are not as many numbers as gated layers, or more filters are kept than there are.
     """
     widths = [cost.out_channels for cost in net.costs if cost.writes is not None]
     if len(kept) != len(widths):

@@ -1,12 +1,9 @@
 """The binary gate, how its choice gets a gradient, and the convolution that asks it which filters to compute."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Estimator = Literal["straight-through", "gumbel"]
 MapStatistics = tuple[Tensor, Tensor]  # mean and variance of a layer's maps over a batch, (filter,) each
 
 
@@ -41,23 +38,20 @@ class GateHead(nn.Module):
     input's maps differ from each other, not how bright it is. Without it the gates that we trained hardly
     looked at the input, and decided by their bias.
 
-    The weights start at zero and the bias at `open_bias`, so every gate is open, for every input, until
+    The weights start at zero and the bias at 1, so every gate is open, for every input, until
     training gives it a reason to close.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, grid: int = 1, open_bias: float = 1.0):
+    def __init__(self, in_channels: int, out_channels: int, grid: int = 1):
         """Make a head for a layer with `out_channels` filters that reads `in_channels` maps.
 
         grid: cells a side to which each input map is averaged; 1 is the global average.
-        open_bias: the logit every gate starts with; must be positive, or the layer would start closed.
         """
         super().__init__()
-        if not open_bias > 0:
-            raise ValueError(f"`open_bias` (={open_bias}) must be positive: gates start open")
         self.grid = grid
         self.linear = nn.Linear(in_channels * grid * grid, out_channels)
         nn.init.zeros_(self.linear.weight)
-        nn.init.constant_(self.linear.bias, open_bias)
+        nn.init.ones_(self.linear.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits (batch, filter) for inputs (batch, channel, height, width)."""

@@ -43,16 +43,12 @@ class GatedConvNet(nn.Module):
         image_size: int = 28,
         channels: int = 1,
         gated: bool = True,
-        constant: bool = False,
     ):
         """Make the network; weights are drawn from torch's global generator (see `make_net`).
 
         gated: whether there are gates; without them it is the dense network.
-        constant: the gates are a mask that no input changes, and so cost nothing for one more; the caller leaves their
-            weights at zero.
 
-        Raises:
-            ValueError: if a size is not a positive integer.
+        Raises ValueError if a size is not a positive integer.
         """
         super().__init__()
         sizes = dict(ways=ways, width=width, depth=depth, image_size=image_size, channels=channels)
@@ -63,7 +59,7 @@ class GatedConvNet(nn.Module):
             below, grid = (width, 1) if index else (channels, 4)
             self.layers.append(GatedConv(below, width, gated=gated, grid=grid))
             size, writes = (size + 1) // 2, index if gated else None
-            gate_macs = self.layers[-1].gate.linear.weight.numel() if gated and not constant else 0
+            gate_macs = self.layers[-1].gate.linear.weight.numel() if gated else 0
             costs.append(LayerCost(f"conv {index + 1}", 9 * size**2, below, width, reads, writes, gate_macs))
             reads = writes
         self.head = nn.Linear(width * size**2, ways)
@@ -85,8 +81,7 @@ class GatedConvNet(nn.Module):
         statistics: those of another batch, to normalise this one by; None: this batch's own.
         noise: draws the gates' Gumbel noise; None: no noise, as at evaluation.
 
-        Raises:
-            TypeError, ValueError: if the images are not what the network takes; see `check_images`.
+        Raises TypeError or ValueError if the images are not what the network takes; see `check_images`.
         """
         check_images(self, images, self.head.bias)
         maps, gates, used = images, [], []
@@ -101,10 +96,9 @@ class GatedConvNet(nn.Module):
 def make_net(seed: int, **sizes: int | bool) -> tuple[GatedConvNet, Params]:
     """Return a `GatedConvNet` and its initial parameters, the same for the same seed.
 
-    sizes: keywords of the class: ways, width, depth, image_size, channels, gated, constant.
+    sizes: keywords of the class: ways, width, depth, image_size, channels, gated.
 
-    Raises:
-        ValueError: if a size is not a positive integer.
+    Raises ValueError if a size is not a positive integer.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -117,9 +111,8 @@ def check_images(net: nn.Module, images: Tensor, like: Tensor) -> None:
 
     like: one of the parameters in use.
 
-    Raises:
-        TypeError: if the images are no tensor.
-        ValueError: if they are not of the network's sizes, or not of the parameters' type and device.
+    Raises TypeError if the images are no tensor; ValueError if they are not of the network's sizes, or not of the
+    parameters' type and device.
     """
     if not isinstance(images, Tensor):
         raise TypeError(f"the images are a {type(images).__name__}: need a torch.Tensor")
@@ -138,8 +131,7 @@ def check_images(net: nn.Module, images: Tensor, like: Tensor) -> None:
 def check_numbers(net: nn.Module, params: Params, statistics: Sequence[MapStatistics]) -> None:
     """Check that parameters and statistics are those of a network, of one type and on one device.
 
-    Raises:
-        ValueError: naming the first that is missing or different.
+    Raises ValueError, naming the first that is missing or different.
     """
     layers = net.convolutions()
     if len(statistics) != len(layers):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from mglib.config import as_declared
+from mglib.config import Config
 from mglib.nets.macs import macs_ratio
 from mglib.nets.models import Prediction
 from mglib.params import META, Params, of_network
@@ -17,7 +17,7 @@ PRICE = f"{META}price"  # λ among the parameters, where the server sets it
 
 
 @dataclass(frozen=True)
-class Objective:
+class Objective(Config):
     """`L = cross-entropy + penalty · relu(mean MACs / dense MACs − budget)`, a loss for `mglib.meta`.
 
     The hinge asks nothing of a network that keeps within its budget, and the mean over the batch lets a
@@ -36,13 +36,10 @@ class Objective:
     penalty: float = 0.0
     noise: torch.Generator | None = None
 
-    def __post_init__(self):
-        """Check the budget and its price, and make them plain floats."""
+    def check(self) -> None:
+        """Raise ValueError for a budget or a penalty that cannot be."""
         check_budget(self.budget)
-        for name in ("budget", "penalty"):
-            object.__setattr__(self, name, as_declared(name, float, getattr(self, name)))
-        if self.penalty < 0:
-            raise ValueError(f"`penalty` (={self.penalty}) must be a finite number of at least 0")
+        self.refuse_unless(self.penalty >= 0, "penalty", "must not be negative")
 
     def predict(self, params: Params, batch) -> Prediction:
         """Return the network's answer for `batch.images`, normalised by `batch.support_images` where there is one."""

@@ -8,22 +8,3 @@ from mglib.tasks.glyphs import GlyphSettings, glyph_federation
 from mglib.tasks.images import load_images
 from mglib.tasks.partition import Partition
 from mglib.tasks.published import DataUnavailableError
-
-__all__ = [
-    "DATA_NAMES",
-    "Batch",
-    "DataUnavailableError",
-    "Federation",
-    "GlyphSettings",
-    "NewNodes",
-    "Node",
-    "Partition",
-    "Task",
-    "at_hand",
-    "glyph_federation",
-    "load_federation",
-    "load_images",
-    "load_nodes",
-    "read_support",
-    "resolve_data",
-]

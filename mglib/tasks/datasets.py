@@ -129,7 +129,6 @@ def load_nodes(
     channels: int | None = None,
     invert: bool | None = None,
     seed: int = 0,
-    root: Path | str | None = None,
 ) -> list[Node]:
     """Return every node of a data set, for a network that has trained on none of them.
 
@@ -142,7 +141,7 @@ def load_nodes(
         images, has_nodes, invert = read_folder(path, image_size, channels, invert)
         named = images if has_nodes else {path.resolve().name: images[""]}
         return [make_node(node, classes, invert) for node, classes in _qualified(named).items()]
-    options = {"image_size": image_size, "channels": channels, "invert": invert, "seed": seed, "root": root}
+    options = {"image_size": image_size, "channels": channels, "invert": invert, "seed": seed}
     federation = load_federation(data, **options)
     return [*federation.train, *federation.validation, *federation.test]
 

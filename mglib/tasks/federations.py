@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mglib.config import as_declared
 from mglib.tasks.episodes import ClassImages, Node, make_node
 
 SPLITS = ("train", "validation", "test")
@@ -41,7 +42,7 @@ class Federation:
 
     def __post_init__(self) -> None:
         """Refuse a split that would test on what was trained on."""
-        check_new_nodes(self.new_nodes)
+        as_declared("new_nodes", NewNodes, self.new_nodes)
         nodes = {split: at_hand(getattr(self, split)) for split in SPLITS}
         expected = (self.channels, self.image_size, self.image_size)
         for node in (node for own in nodes.values() for node in own):
@@ -89,12 +90,6 @@ class Federation:
                         f"federation {self.name!r}: no image may be on two nodes, "
                         f"but one of {node.name!r} is on {owner[1]!r} too"
                     )
-
-
-def check_new_nodes(new_nodes: str) -> None:
-    """Raise ValueError, listing the allowed names, unless this says what new nodes may hold."""
-    if new_nodes not in get_args(NewNodes):
-        raise ValueError(f"`new_nodes` (={new_nodes!r}) must be one of {', '.join(get_args(NewNodes))}")
 
 
 def fingerprints(images: Tensor) -> list[bytes]:

@@ -71,11 +71,11 @@ def read_folder(path: Path | str, image_size: int, channels: int | None = None, 
 
 
 def read_support(
-    path: Path | str, image_size: int, channels: int | None = None, *, invert: bool = False
+    path: Path | str, image_size: int, channels: int | None = None
 ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     """Read a user's own labelled images: PATH/<class>/<image>, or PATH/<class>.png with one image a class.
 
-    Sizes and modes may be mixed, and `channels` and `invert` mean what they do in `load_images`.
+    Sizes and modes may be mixed, and `channels` means what it does in `load_images`.
 
     Returns images (example, channel, image_size, image_size) uint8, labels (example,) int64, class names.
     Raises ValueError if the folder is missing, empty or ambiguous, and for a file that cannot be read.
@@ -95,7 +95,7 @@ def read_support(
         names = ", ".join(image.name for image in top.images)
         raise ValueError(f"{root} holds several images of one class name: {names}; use <class>/<image> instead")
     _warn_of_ignored(root, ignored)
-    images = load_images([file for each in files.values() for file in each], image_size, channels, invert=invert)
+    images = load_images([file for each in files.values() for file in each], image_size, channels)
     counts = torch.tensor([len(each) for each in files.values()])
     return images, torch.arange(len(files)).repeat_interleave(counts), tuple(files)
 

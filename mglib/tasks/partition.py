@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import operator
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from mglib.params import whole_number
+from mglib.config import Config
 from mglib.tasks.episodes import ClassImages
 from mglib.tasks.federations import (
     LEAST_CLASSES,
@@ -18,7 +19,6 @@ from mglib.tasks.federations import (
     Names,
     NewNodes,
     assemble,
-    check_new_nodes,
     fingerprints,
 )
 
@@ -29,7 +29,7 @@ _PATIENT_DRAWS = 20  # of a set of classes, before one is accepted that makes th
 
 
 @dataclass(frozen=True)
-class Partition:
+class Partition(Config):
     """How a flat set of classes is partitioned into nodes; the default puts every class on one node, about 8 to each.
 
     Where `nodes` is given, or what is new are sets of classes, every node gets a set of classes drawn by chance,
@@ -45,21 +45,15 @@ class Partition:
     classes_per_node: int | None = None  # None: 5 where nodes share classes, else about 8
     images_per_class: int = field(default=1, compare=False)  # that a node which shares a class gets at least
 
-    def __post_init__(self) -> None:
-        """Refuse what no data could be partitioned by."""
-        check_new_nodes(self.new_nodes)
-        for name in ("classes_per_node", "images_per_class"):
-            if getattr(self, name) is not None:
-                whole_number(name, getattr(self, name), 1)
+    def check(self) -> None:
+        """Raise ValueError for what no data could be partitioned by."""
+        self.check_counts("images_per_class")
+        if self.classes_per_node is not None:
+            self.check_counts("classes_per_node")
         if self.nodes is not None:
-            try:
-                for count, least in zip(self.nodes, (1, 0, 1), strict=True):
-                    whole_number("nodes", count, least)
-            except ValueError:
-                raise ValueError(
-                    f"`nodes` (={self.nodes}) must be three whole numbers, for training (1 or more), validation "
-                    f"(0 or more) and test (1 or more)"
-                ) from None
+            fits = len(self.nodes) == 3 and all(map(operator.ge, self.nodes, (1, 0, 1)))
+            allowed = "three whole numbers, for training (1 or more), validation (0 or more) and test (1 or more)"
+            self.refuse_unless(fits, "nodes", f"must be {allowed}")
 
     @property
     def shared(self) -> bool:

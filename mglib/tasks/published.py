@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -34,11 +33,8 @@ def omniglot_folders(root: Path) -> tuple[Path, Path]:
     Raises DataUnavailableError if they are neither in `root` nor to be fetched.
     """
     load = _torchvision_datasets("omniglot").Omniglot
-
-    def folder(background: bool) -> Path:
-        return Path(_fetched("omniglot", root, load, background=background).target_folder)
-
-    return folder(True), folder(False)
+    background, evaluation = (_fetched("omniglot", root, load, background=part) for part in (True, False))
+    return Path(background.target_folder), Path(evaluation.target_folder)
 
 
 def labelled_images(name: str, root: Path, image_size: int, channels: int | None = None) -> dict[str, Tensor]:
@@ -50,11 +46,8 @@ def labelled_images(name: str, root: Path, image_size: int, channels: int | None
     load = getattr(_torchvision_datasets(name), _LABELLED[name])
     parts = [_fetched(name, root, load, train=train) for train in (True, False)]
     images = torch.cat([_resized(torch.as_tensor(part.data), image_size, channels) for part in parts])
-    labels = np.concatenate([np.asarray(part.targets) for part in parts])
-    return {
-        class_name: images[torch.from_numpy(np.flatnonzero(labels == label))]
-        for label, class_name in enumerate(parts[0].classes)
-    }
+    labels = torch.cat([torch.as_tensor(part.targets) for part in parts])
+    return {class_name: images[labels == label] for label, class_name in enumerate(parts[0].classes)}
 
 
 def _torchvision_datasets(name: str) -> ModuleType:

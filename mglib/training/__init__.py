@@ -8,22 +8,3 @@ from mglib.training.recipes import Recipe
 from mglib.training.results import read_results, with_provenance
 from mglib.training.runs import Run
 from mglib.training.trainer import round_metrics, train
-
-__all__ = [
-    "Experiment",
-    "NodeNetwork",
-    "Recipe",
-    "Run",
-    "TaskScore",
-    "adapt_to_folder",
-    "evaluate",
-    "evaluate_run",
-    "export_network",
-    "read_results",
-    "round_metrics",
-    "score",
-    "set_up",
-    "summarise",
-    "train",
-    "with_provenance",
-]

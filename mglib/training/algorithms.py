@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -28,7 +28,7 @@ from mglib.meta.adapt import start_of_rates
 from mglib.nets import Objective, annealed_budget, make_net
 from mglib.nets.config import NetworkConfig
 from mglib.nets.objective import PRICE
-from mglib.params import Params, merge
+from mglib.params import Params
 from mglib.training.recipes import Recipe
 from mglib.training.updates import LocalUpdate, MetaUpdate
 
@@ -46,11 +46,6 @@ def backbone(net: nn.Module) -> frozenset[str]:
     return all_names(net) - net.gate_names()
 
 
-def gates(net: nn.Module) -> frozenset[str]:
-    """Return the names of the gate heads' parameters."""
-    return net.gate_names()
-
-
 def gate_weights(net: nn.Module) -> frozenset[str]:
     """Return the names of what makes the gates look at their input."""
     return frozenset(name for name in net.gate_names() if name.endswith(".weight"))
@@ -60,13 +55,8 @@ def two_stages(net: nn.Module, recipe: Recipe) -> tuple[Stage, ...]:
     """Backbone first, then the gates of the adapted backbone."""
     return (
         Stage("backbone", backbone(net), recipe.backbone_learning_rate, recipe.steps),
-        Stage("gates", gates(net), recipe.gate_learning_rate, recipe.steps),
+        Stage("gates", net.gate_names(), recipe.gate_learning_rate, recipe.steps),
     )
-
-
-def gates_first(net: nn.Module, recipe: Recipe) -> tuple[Stage, ...]:
-    """Return the two stages in the other order."""
-    return two_stages(net, recipe)[::-1]
 
 
 def one_stage(name: str, names: Names) -> StagesOf:
@@ -79,23 +69,19 @@ class Algorithm:
     """How a method differs from the others.
 
     stages: in which a node adapts.
-    gates: learnt; constant, a mask that no input changes; random, drawn by `start`; none, a dense network.
+    gates: what they are, in a word; none: a dense network.
     update: what a node does in a round.
-    held: names of what training leaves as it starts.
-    start: returns where training starts, from the network's own parameters; `classes` are all training nodes'.
     """
 
     stages: StagesOf
-    gates: Literal["learnt", "constant", "random", "none"] = "learnt"
+    gates: str = "learnt"
     update: type[LocalUpdate] = MetaUpdate
-    held: Names = lambda net: frozenset()
-    start: Callable[[Recipe, nn.Module, Params, tuple[str, ...]], Params] | None = None
 
 
 ALGORITHMS = {
     "metagater": Algorithm(two_stages),
     "joint": Algorithm(one_stage("everything", all_names)),
-    "gates-first": Algorithm(gates_first),
+    "gates-first": Algorithm(lambda net, recipe: two_stages(net, recipe)[::-1]),
     "gates-fixed": Algorithm(one_stage("backbone", backbone)),
     "maml": Algorithm(one_stage("everything", all_names), "none"),
 }
@@ -109,11 +95,8 @@ def network_of(recipe: Recipe, algorithm: Algorithm | None = None) -> tuple[nn.M
     The parameters hold what is learnt beside the network too: rates of adaptation and the price of the budget.
     """
     algorithm = algorithm or ALGORITHMS[recipe.method]
-    kind = algorithm.gates
     sizes = {name: getattr(recipe, name) for name in ("ways", "width", "depth", "image_size")}
-    net, params = make_net(
-        recipe.seed, channels=recipe.channels or 1, gated=kind != "none", constant=kind == "constant", **sizes
-    )
+    net, params = make_net(recipe.seed, channels=recipe.channels or 1, gated=algorithm.gates != "none", **sizes)
     if recipe.gate_bias is not None:
         params = with_gate_bias(net, params, recipe.gate_bias)
     if recipe.learn_rates:
@@ -129,35 +112,12 @@ def with_gate_bias(net: nn.Module, params: Params, bias: float) -> Params:
 
 
 def client_update(
-    recipe: Recipe,
-    net: nn.Module,
-    device: str = "cpu",
-    *,
-    algorithm: Algorithm | None = None,
-    classes: tuple[str, ...] = (),
+    recipe: Recipe, net: nn.Module, device: str = "cpu", *, algorithm: Algorithm | None = None
 ) -> ClientUpdate:
-    """Return what a node of this recipe does in a round.
-
-    algorithm: in place of the recipe's method; classes: the names of all training nodes' classes, for one that asks.
-    """
+    """Return what a node of this recipe does in a round; algorithm: in place of the recipe's method."""
     algorithm = algorithm or ALGORITHMS[recipe.method]
-    update = algorithm.update(net, algorithm.stages(net, recipe), recipe, device, algorithm.held(net), classes)
+    update = algorithm.update(net, algorithm.stages(net, recipe), recipe, device)
     return PrivateNode(update, recipe.clip_norm, recipe.noise) if recipe.privacy == "node" else update
-
-
-@dataclass(frozen=True)
-class Held:
-    """A server update that leaves some parameters as they are, whatever the nodes say, or rounding."""
-
-    server_update: ServerUpdate
-    names: frozenset[str]
-
-    def __call__(
-        self, params: Params, state: ServerState, updates: Sequence[Update], round: Round
-    ) -> tuple[Params, ServerState]:
-        """Return what the server update makes of the others."""
-        after, state = self.server_update(params, state, updates, round)
-        return merge(after, {name: params[name] for name in self.names}), state
 
 
 @dataclass(frozen=True)
@@ -194,8 +154,8 @@ class DualAscent:
         return after | {PRICE: price}, rest | {"price.multiplier": multiplier, "price.spent": mean}
 
 
-def server_update(recipe: Recipe, held: frozenset[str] = frozenset()) -> ServerUpdate:
-    """Return what the server makes of the nodes' parameters; those in `held` it leaves as they are."""
+def server_update(recipe: Recipe) -> ServerUpdate:
+    """Return what the server makes of the nodes' parameters."""
     aggregates = {
         "mean": mean,
         "clipped": ClippedMean(recipe.clip_norm),
@@ -208,7 +168,6 @@ def server_update(recipe: Recipe, held: frozenset[str] = frozenset()) -> ServerU
     update = FedAdam(recipe.server_learning_rate, aggregate=aggregate) if adam else FedAvg(aggregate)
     if recipe.privacy == "server":
         update = PrivateServer(update, recipe.clip_norm, recipe.noise)
-    update = Held(update, held) if held else update
     return DualAscent(update, recipe) if recipe.price == "dual" else update
 
 

@@ -8,16 +8,16 @@ from typing import Literal, TypeVar
 import numpy as np
 import torch
 
-from mglib.config import LARGEST_COUNT, LARGEST_SEED
+from mglib.config import LARGEST_SEED
 from mglib.federated.process import one_thread
 from mglib.meta import Stage, adapt
 from mglib.nets import Objective, dense_macs
 from mglib.params import Params, whole_number
-from mglib.tasks import Batch, Federation, Node, Task, load_nodes, resolve_data
+from mglib.tasks import Batch, Federation, Node, Task, load_federation, load_nodes, resolve_data
 from mglib.tasks.datasets import of_files
 from mglib.tasks.federations import SPLITS
 from mglib.training.algorithms import final_objective, stages_of
-from mglib.training.experiment import load_data
+from mglib.training.experiment import data_of
 from mglib.training.recipes import Recipe
 from mglib.training.runs import Run, nodes_of
 from mglib.training.trainer import check_device
@@ -56,8 +56,7 @@ def evaluate(
 
     scored_by: adapts to a task and says how it went; None: `score`.
 
-    Raises:
-        ValueError: if there are no nodes, or one is too small for such tasks.
+    Raises ValueError if there are no nodes, or one is too small for such tasks.
     """
     if not nodes:
         raise ValueError("there are no nodes to evaluate on")
@@ -92,8 +91,7 @@ def score(objective: Objective, params: Params, task: Task, stages: Sequence[Sta
 def summarise(scores: Sequence[TaskScore]) -> dict[str, float]:
     """Return the means over tasks, and the half width of the accuracy's 95 % interval (normal, over tasks).
 
-    Raises:
-        ValueError: if there are fewer than two tasks.
+    Raises ValueError if there are fewer than two tasks.
     """
     if len(scores) < 2:
         raise ValueError(f"{len(scores)} tasks have no spread: an interval needs at least 2")
@@ -135,15 +133,15 @@ def evaluate_run(
     ways, shots, queries: None: as trained.
     federation: whose held-out nodes are meant; None: that of the data that the run's recipe names.
 
-    Raises:
-        ValueError: if the run is not finished, or the nodes cannot give such tasks.
+    Raises ValueError if the run is not finished, or the nodes cannot give such tasks.
     """
-    if tasks < 2:
-        raise ValueError(f"`tasks` (={tasks}) must be at least 2: one has no spread and gives no interval")
+    tasks = whole_number("tasks", tasks, 2)  # one has no spread and gives no interval
     recipe, net, params = run.load()
     check_device(device)
     if data is None or resolve_data(data) == resolve_data(recipe.data):
-        chosen = _held_out(run, federation or load_data(recipe), split, nodes)
+        chosen = _held_out(run, federation or load_federation(**data_of(recipe)), split, nodes)
+    elif federation is not None:
+        raise ValueError(f"`data` (={data!r}) is not the run's own, and `federation` is in the place of that: give one")
     else:
         chosen = _new_nodes(run, recipe, data, nodes)
     ways = recipe.ways if ways is None else ways
@@ -156,8 +154,7 @@ def evaluate_run(
         "queries": recipe.queries if queries is None else queries,
         "seed": seed,
     }
-    most = {name: LARGEST_SEED if name == "seed" else LARGEST_COUNT for name in setting}
-    setting = {name: whole_number(name, value, 0, most[name]) for name, value in setting.items()}
+    setting = {name: whole_number(name, value, 0, LARGEST_SEED) for name, value in setting.items()}
     objective, stages = final_objective(recipe, net), stages_of(recipe, net)
     scores = evaluate(objective, params, chosen, stages, device=device, **setting)
     record, dense = summarise(list(progress(scores))), dense_macs(net.costs)

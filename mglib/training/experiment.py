@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from mglib.federated import LocalEngine, RoundResult, run_rounds
+from mglib.federated import LocalEngine, RoundResult, ServerUpdate, run_rounds
 from mglib.federated.engines import ClientUpdate
 from mglib.meta import Stage
 from mglib.nets import Objective
-from mglib.params import META, Params
+from mglib.params import Params
 from mglib.tasks import Federation, Node, at_hand, load_federation, resolve_data
 from mglib.tasks.federations import SPLITS, original_class
 from mglib.training.algorithms import (
@@ -49,18 +49,16 @@ class Experiment:
         """The objective at the end of training and ever after."""
         return final_objective(self.recipe, self.net)
 
-    @property
-    def held(self) -> frozenset[str]:
-        """Names of the parameters that training leaves as they start."""
-        return self.algorithm.held(self.net)
-
     def client_update(self, device: str = "cpu") -> ClientUpdate:
         """Return what a node does in a round."""
-        classes = class_names(self.federation)
-        update = client_update(self.recipe, self.net, device, algorithm=self.algorithm, classes=classes)
+        update = client_update(self.recipe, self.net, device, algorithm=self.algorithm)
         for wrap in self.wraps:
             update = wrap(update, self)
         return update
+
+    def server_update(self) -> ServerUpdate:
+        """Return what the server makes of the nodes' parameters."""
+        return server_update(self.recipe)
 
     def rounds(
         self,
@@ -76,7 +74,7 @@ class Experiment:
             yield from run_rounds(
                 engine,
                 params or self.initial,
-                server_update(self.recipe, self.held),
+                self.server_update(),
                 rounds=self.recipe.rounds,
                 nodes_per_round=self.recipe.nodes_per_round,
                 seed=self.recipe.seed,
@@ -104,11 +102,9 @@ def set_up(
     The experiment's recipe says what was found out about the data: channels, image size and polarity are the
     federation's, the path is absolute.
 
-    Raises:
-        ValueError: if the data cannot be had, or is too small for the recipe's tasks.
+    Raises ValueError if the data cannot be had, or is too small for the recipe's tasks.
     """
-    if federation is None:
-        federation = load_data(recipe)
+    federation = federation or load_federation(**data_of(recipe))
     if recipe.nodes_per_round > len(federation.train):
         found = (f"{name} {_counted(nodes)}" for name in SPLITS if (nodes := at_hand(getattr(federation, name))))
         raise ValueError(
@@ -121,14 +117,7 @@ def set_up(
     recipe = dataclasses.replace(recipe, data=resolve_data(recipe.data), **found)
     algorithm = algorithm or ALGORITHMS[recipe.method]
     net, initial = network_of(recipe, algorithm=algorithm)
-    if algorithm.start is not None:
-        initial = algorithm.start(recipe, net, initial, class_names(federation))
     return Experiment(recipe, federation, net, initial, algorithm, tuple(wraps))
-
-
-def class_names(federation: Federation) -> tuple[str, ...]:
-    """Return the names of the classes on the training nodes, in alphabetical order."""
-    return tuple(sorted({name for node in at_hand(federation.train) for name in node.classes}))
 
 
 def _counted(nodes: Sequence[Node]) -> str:
@@ -162,18 +151,7 @@ def _check_tasks(recipe: Recipe, federation: Federation) -> None:
         )
 
 
-def load_data(recipe: Recipe) -> Federation:
-    """Return the federation that a recipe names."""
-    return load_federation(**data_of(recipe))
-
-
 def data_of(recipe: Recipe) -> dict[str, Hashable]:
     """Return what of a recipe its data depend on, as `load_federation` asks for it."""
     names = ("data", "image_size", "channels", "invert", "held_out", "validation", "rotate", "partition")
     return {name: getattr(recipe, name) for name in names} | {"seed": recipe.data_seed}
-
-
-def own_params(net: nn.Module, params: Params) -> Params:
-    """Return those of the trained parameters that a new node starts from: the network's, its rates and its price."""
-    own = {name for name, _ in net.named_parameters()}
-    return {name: value for name, value in params.items() if name in own or name.startswith(META)}

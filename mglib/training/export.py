@@ -23,10 +23,8 @@ def export_network(network: NodeNetwork, path: str | Path) -> tuple[int, list[st
     them. The outputs are `logits` (batch, class) and, for each gated layer, `gates_<layer>` (batch, filter), 0 closed
     and 1 open. The support set's statistics are inside; the file's metadata hold `classes` and `inverted` as JSON.
 
-    Raises:
-        ValueError: if the file exists already, the network does not compute in float32, or a package that the export
-            needs is missing.
-        OSError: if the disk refuses (full, read-only); no part of a file is left.
+    Raises ValueError if the file exists already, the network does not compute in float32, or a package that the export
+    needs is missing. Raises OSError if the disk refuses (full, read-only); no part of a file is left.
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise ValueError(f'the export to ONNX needs {" and ".join(missing)}: pip install "mglib[export]"')

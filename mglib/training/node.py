@@ -16,13 +16,13 @@ from mglib.meta import adapt
 from mglib.nets import Prediction, Statistics, freeze
 from mglib.nets.freezing import filters_left, thinned
 from mglib.nets.models import check_numbers
-from mglib.params import Params, load, new_folder, of_network, save, under_prefix, with_prefix
+from mglib.params import Params, load, new_folder, save, under_prefix, with_prefix
 from mglib.tasks import Batch, load_images, read_support
 from mglib.tasks.datasets import of_files
 from mglib.tasks.images import has_bright_background, has_colour
-from mglib.training.algorithms import final_objective, network_of, stages_of
+from mglib.training.algorithms import all_names, final_objective, network_of, stages_of
 from mglib.training.recipes import Recipe
-from mglib.training.runs import Run, check_fit
+from mglib.training.runs import Run
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ class NodeNetwork:
 
         frozen: whether to remove the filters that no support image opens; see `without_unopened`.
 
-        Raises:
-            ValueError: if there are more classes than the network can name, or a pixel is not a finite number.
+        Raises ValueError if there are more classes than the network can name, or a pixel is not a finite number.
         """
         if not 2 <= len(classes) <= recipe.ways:
             raise ValueError(
@@ -97,8 +96,7 @@ class NodeNetwork:
     def read(self, paths: Sequence[str | Path]) -> Tensor:
         """Return image files as this network takes them: (image, channel, height, width), 0 to 1.
 
-        Raises:
-            ValueError: naming the file that is missing, truncated or no image.
+        Raises ValueError, naming the file that is missing, truncated or no image.
         """
         pixels = load_images(
             [Path(path) for path in paths], self.recipe.image_size, self.recipe.channels, invert=self.inverted
@@ -108,8 +106,7 @@ class NodeNetwork:
     def __call__(self, images: Tensor) -> Prediction:
         """Answer for images (batch, channel, height, width), float32 from 0 (background) to 1 (ink).
 
-        Raises:
-            TypeError, ValueError: if the images are not what the network takes.
+        Raises TypeError or ValueError if the images are not what the network takes.
         """
         with torch.no_grad():
             return functional_call(self.net, self.params, (images, self.statistics))
@@ -122,9 +119,7 @@ class NodeNetwork:
     def save(self, folder: str | Path) -> None:
         """Write `network.safetensors` and `recipe.json` to a new or empty folder, both or neither.
 
-        Raises:
-            ValueError: if the folder holds something already.
-            OSError: if the disk refuses (full, read-only).
+        Raises ValueError if the folder holds something already; OSError if the disk refuses (full, read-only).
         """
         tensors = with_prefix("params/", self.params)
         for index, (mean, variance) in enumerate(self.statistics):
@@ -138,8 +133,7 @@ class NodeNetwork:
     def load(cls, folder: str | Path) -> "NodeNetwork":
         """Read what `save` wrote.
 
-        Raises:
-            ValueError: if a file is missing, not whole, or does not fit the recipe's network.
+        Raises ValueError if a file is missing, not whole, or does not fit the recipe's network.
         """
         recipe = Recipe.load(Path(folder) / "recipe.json")
         file = Path(folder) / "network.safetensors"
@@ -147,22 +141,14 @@ class NodeNetwork:
         try:
             classes, inverted = tuple(json.loads(metadata["classes"])), json.loads(metadata["inverted"])
             kept = json.loads(metadata.get("kept", "null"))  # files from before networks were frozen do not say
-            net, expected = network_of(recipe)
-            expected = of_network(expected)
-            if kept is not None:
-                net = thinned(net, kept)
-                expected = dict(net.named_parameters())
+            net, _ = network_of(recipe)
+            net = net if kept is None else thinned(net, kept)
+            params, layers = under_prefix("params/", tensors), range(len(net.convolutions()))
+            if unknown := sorted(params.keys() - all_names(net)):
+                raise ValueError(f"{unknown[0]} is no parameter of the recipe's network")
+            statistics = tuple((tensors[f"statistics/{i}/mean"], tensors[f"statistics/{i}/variance"]) for i in layers)
+            return cls(recipe, net, params, statistics, classes, inverted)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{file} is not a network that `adapt` wrote ({error})") from error
-        expected = with_prefix("params/", expected)
-        names = [(f"statistics/{i}/mean", f"statistics/{i}/variance") for i in range(len(net.convolutions()))]
-        for (mean, variance), layer in zip(names, net.convolutions().values(), strict=True):
-            expected |= {mean: layer.shift, variance: layer.shift}
-        check_fit(tensors, expected, file)
-        statistics = tuple((tensors[mean], tensors[variance]) for mean, variance in names)
-        try:
-            return cls(recipe, net, under_prefix("params/", tensors), statistics, classes, inverted)
-        except ValueError as error:
             raise ValueError(f"{file} is not a network that `adapt` wrote ({error})") from error
 
 
@@ -176,8 +162,7 @@ def adapt_to_folder(
         those were drawn, or the run does not say, if the median pixel is bright and no image has colour.
     frozen: whether to remove the filters that none of the images opens.
 
-    Raises:
-        ValueError: if the run is not finished, or the images cannot be read or are not a task for it.
+    Raises ValueError if the run is not finished, or the images cannot be read or are not a task for it.
     """
     recipe, net, params = run.load()
     images, labels, classes = read_support(folder, recipe.image_size, recipe.channels)

@@ -74,8 +74,7 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
     def loads(cls, text: str) -> Self:
         """Read what `dumps` wrote; a setting that a recipe did not have then takes its default.
 
-        Raises:
-            ValueError: if it is no JSON, or holds settings or values that a recipe cannot have.
+        Raises ValueError if it is no JSON, or holds settings or values that a recipe cannot have.
         """
         try:
             settings = cls.of_today(json.loads(text))
@@ -89,8 +88,7 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
     def of_today(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what an older file says in today's settings.
 
-        Raises:
-            ValueError: if it says what recipes cannot say any more, or only those of the studies.
+        Raises ValueError if it says what recipes cannot say any more, or only those of the studies.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         for name, nothing in _GONE.items():
@@ -108,8 +106,7 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
     def load(cls, path: str | os.PathLike) -> Self:
         """Read what `save` wrote.
 
-        Raises:
-            ValueError: if the file is missing, is not JSON, or holds settings or values that a recipe cannot have.
+        Raises ValueError if the file is missing, is not JSON, or holds settings or values that a recipe cannot have.
         """
         path = Path(path)
         try:

@@ -23,8 +23,7 @@ def with_provenance(record: dict, recipe: Recipe) -> dict:
 def read_results(folder: str | os.PathLike) -> dict[str, dict]:
     """Return the records in a folder of JSON files by file name, in alphabetical order.
 
-    Raises:
-        ValueError: if the folder holds none.
+    Raises ValueError if the folder holds none.
     """
     records = {path.stem: json.loads(path.read_text()) for path in sorted(Path(folder).glob("*.json"))}
     if not records:

@@ -9,7 +9,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from torch import nn
 
-from mglib.federated import RoundResult
 from mglib.params import PART, Params, load, save, under_prefix, with_prefix, write_atomically
 from mglib.tasks import Federation
 from mglib.tasks.federations import SPLITS, original_class
@@ -45,8 +44,7 @@ class Run:
     def nodes(self) -> Nodes | None:
         """The nodes that the run was begun on; None if it does not say.
 
-        Raises:
-            ValueError: if the file is not whole.
+        Raises ValueError if the file is not whole.
         """
         try:
             return json.loads(self.nodes_file.read_text())
@@ -88,9 +86,8 @@ class Run:
 
         Until the block is left no other training begins here. What a killed one left half-written is removed.
 
-        Raises:
-            ValueError: if another training is at work here or was in the meantime, the recipe may not train here (see
-                `check_free`), or the checkpoint is not whole, or is something else.
+        Raises ValueError if another training is at work here or was in the meantime, the recipe may not train here (see
+        `check_free`), or the checkpoint is not whole, or is something else.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / f".training{LOCK}", timeout=0)
@@ -123,10 +120,6 @@ class Run:
         self._keep_metrics(done)
         return done, under_prefix("params/", tensors), under_prefix("server/", tensors)
 
-    def checkpoint(self, result: RoundResult) -> None:
-        """Write all that a resumed training needs after a round."""
-        self.keep(result.round.index + 1, result.params, result.server_state)
-
     def keep(self, rounds_done: int, params: Params, server_state: Params) -> None:
         """Write all that a resumed training needs."""
         tensors = with_prefix("params/", params) | with_prefix("server/", server_state)
@@ -144,8 +137,7 @@ class Run:
     def load(self) -> tuple[Recipe, nn.Module, Params]:
         """Return the recipe, the network and the trained parameters of a finished run.
 
-        Raises:
-            ValueError: if there is no run, it is not finished, a file is not whole, or is of another architecture.
+        Raises ValueError if there is no run, it is not finished, a file is not whole, or is of another architecture.
         """
         recipe = Recipe.load(self.recipe_file)
         if not self.finished:
@@ -172,13 +164,10 @@ def nodes_of(federation: Federation) -> Nodes:
 
 def check_fit(params: Params, expected: Params, source: Path) -> None:
     """Raise ValueError unless `params`, read from `source`, have the names and shapes of `expected`."""
-    shapes = {name: tuple(value.shape) for name, value in params.items()}
-    needed = {name: tuple(value.shape) for name, value in expected.items()}
-    if shapes == needed:
-        return
-    wrong = sorted(name for name in shapes.keys() | needed.keys() if shapes.get(name) != needed.get(name))
-    name = wrong[0]
-    raise ValueError(
-        f"{source} is of another architecture: {name} is {shapes.get(name, 'missing')} there and "
-        f"{needed.get(name, 'unknown')} in the recipe's network ({len(wrong)} such parameters)"
-    )
+    shapes, needed = ({name: tuple(value.shape) for name, value in each.items()} for each in (params, expected))
+    if wrong := sorted(name for name in {*shapes, *needed} if shapes.get(name) != needed.get(name)):
+        name = wrong[0]
+        raise ValueError(
+            f"{source} is of another architecture: {name} is {shapes.get(name, 'missing')} there and "
+            f"{needed.get(name, 'unknown')} in the recipe's network ({len(wrong)} such parameters)"
+        )

@@ -12,7 +12,7 @@ from mglib.federated.engines import check_workers
 from mglib.params import Params
 from mglib.tasks import Federation, resolve_data
 from mglib.tasks.datasets import of_files
-from mglib.training.experiment import own_params, set_up
+from mglib.training.experiment import set_up
 from mglib.training.recipes import Recipe
 from mglib.training.runs import Run, check_fit
 
@@ -37,10 +37,9 @@ def train(
     While it runs, `checkpoint.safetensors` holds all that `resume` needs; a run stopped at any moment and
     resumed ends in the same bits as one that was left alone. `params.safetensors` appears at the end.
 
-    Raises:
-        ValueError: if `out` holds another run or lies in the data, if the run to resume had another recipe or other
-            data, or if another training is at work there; nothing is written.
-        OSError: if the disk refuses; what `out` held stays whole.
+    Raises ValueError if `out` holds another run or lies in the data, if the run to resume had another recipe or other
+    data, or if another training is at work there; nothing is written. Raises OSError if the disk refuses; what `out`
+    held stays whole.
     """
     run = Run(out)
     check_apart(recipe.data, run.folder)
@@ -71,11 +70,10 @@ def train(
             if (result.round.index + 1) % ROUNDS_PER_CHECKPOINT == 0 or result.round.index + 1 == recipe.rounds:
                 metrics_file.flush()
                 os.fsync(metrics_file.fileno())
-                run.checkpoint(result)
+                run.keep(result.round.index + 1, result.params, result.server_state)
             if on_round is not None:
                 on_round(metrics)
             params = result.params
-        params = own_params(experiment.net, params)
         run.finish(params)
     return params
 

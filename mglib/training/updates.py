@@ -21,16 +21,12 @@ class LocalUpdate:
     """A node's part of a round: `local_steps` steps of `client_learning_rate` against a direction of its own.
 
     stages: how a node adapts to a task.
-    held: names of parameters that training leaves as they are.
-    classes: names of the classes of all training nodes, for an update that learns them.
     """
 
     net: nn.Module
     stages: tuple[Stage, ...]
     recipe: Recipe
     device: str = "cpu"
-    held: frozenset[str] = frozenset()
-    classes: tuple[str, ...] = ()
 
     def __call__(self, params: Params, node: Node, position: int, round: Round) -> Update:
         """Return the node's parameters after its local steps, and the mean of its metrics."""
@@ -42,8 +38,7 @@ class LocalUpdate:
             start = params
             for _ in range(recipe.tasks_per_step):
                 direction, metrics = self.direction(objective, start, node, generator)
-                free = {name: slope for name, slope in direction.items() if name not in self.held}
-                params = step(params, free, rate)
+                params = step(params, direction, rate)
                 history.append(metrics)
         means = {name: float(np.mean([float(metrics[name]) for metrics in history])) for name in history[0]}
         means["budget"] = objective.budget
@@ -53,7 +48,7 @@ class LocalUpdate:
     def direction(
         self, objective: Objective, params: Params, node: Node, generator: np.random.Generator
     ) -> tuple[Params, Metrics]:
-        """Return what to step against at `params`, by name, and what to watch."""
+        """Return what to step against at `params`, by the names of those that move, and what to watch."""
         raise NotImplementedError
 
     def objective(self, progress: float, generator: np.random.Generator) -> Objective:

@@ -72,6 +72,8 @@ def test_a_federation_given_by_hand_takes_the_place_of_the_data(finished, recipe
     assert run.params_file.read_bytes() == finished.params_file.read_bytes()
     record = evaluate_run(run, federation=federation, tasks=2)
     assert record == evaluate_run(finished, tasks=2) | {"data": "by-hand"}
+    with pytest.raises(ValueError, match=r"`data` \(='glyphs'\) .* `federation`"):
+        evaluate_run(run, data="glyphs", federation=federation, tasks=2)
 
 
 def test_two_workers_give_the_bits_of_one(finished, recipe, tmp_path):
@@ -387,20 +389,21 @@ def test_a_network_that_does_not_fit_what_it_says_it_kept_is_refused(glyph_nodes
     file = tmp_path / "mine" / "network.safetensors"
     tensors, metadata = load(file)
     save(file, tensors, metadata | {"kept": kept})
-    with pytest.raises(ValueError, match=r"network\.safetensors is (not a network|of another architecture)"):
+    with pytest.raises(ValueError, match=r"network\.safetensors is not a network that `adapt` wrote"):
         NodeNetwork.load(tmp_path / "mine")
 
 
-def test_statistics_that_are_missing_or_of_another_size_are_refused(glyph_nodes, tmp_path):
+def test_a_file_with_too_few_numbers_or_others_is_refused(glyph_nodes, tmp_path):
     _, frozen, _ = whole_and_frozen(glyph_nodes, 0)
     frozen.save(tmp_path / "mine")
     file = tmp_path / "mine" / "network.safetensors"
     tensors, metadata = load(file)
     short = {name: value[1:] if name == "statistics/1/mean" else value for name, value in tensors.items()}
     lacking = {name: value for name, value in tensors.items() if not name.startswith("statistics/3")}
-    for wrong in (short, lacking):
+    unknown = tensors | {"params/layers.4.scale": torch.ones(1)}
+    for wrong, which in ((short, r"mean of layers\.1 "), (lacking, "statistics/3/"), (unknown, r"layers\.4\.scale")):
         save(file, wrong, metadata)
-        with pytest.raises(ValueError, match=r"of another architecture: statistics/"):
+        with pytest.raises(ValueError, match=rf"network\.safetensors is not a network that `adapt` wrote \(.*{which}"):
             NodeNetwork.load(tmp_path / "mine")
 
 

@@ -10,8 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from mglib import Batch, Objective, Stage, Task, adapt, fast_meta_gradient, freeze, make_net, meta_gradient
-from mglib.fast import Derivatives, fast_adapt, fast_gradient, has_closed_form
-from mglib.meta.adapt import start_of_rates
+from mglib.fast import Derivatives, has_closed_form
+from mglib.meta.adapt import differentiate, start_of_rates
 from mglib.nets.objective import PRICE
 from mglib.params import detach
 from mglib.training import Recipe
@@ -202,23 +202,13 @@ def test_operations_grow_with_the_steps_and_not_faster():
     assert counts[2] - counts[1] == counts[1] - counts[0]
 
 
-@pytest.mark.parametrize("gated", [True, False])
-def test_adapting_fast_is_adapting(gated):
-    objective, params, task, stages = problem(gated=gated)
-    stages = tuple(dataclasses.replace(stage, steps=2) for stage in stages)
-    assert_same(fast_adapt(objective, params, task.support, stages), adapt(objective, params, task.support, stages))
-    noisy = dataclasses.replace(objective, noise=torch.Generator().manual_seed(0))  # not written out: the clear path
-    again = dataclasses.replace(objective, noise=torch.Generator().manual_seed(0))
-    assert_same(fast_adapt(noisy, params, task.support, stages), adapt(again, params, task.support, stages))
-
-
-def test_the_fast_gradient_is_autograds_for_any_loss_and_any_names():
+def test_the_closed_form_is_autograds_for_any_names():
     objective, params, task, stages = problem()
     names = stages[0].parameters
-    fast, metrics = fast_gradient(objective, params, task.support, names)
-    clear, same = fast_gradient(lambda p, batch: objective(p, batch), params, task.support, names)
-    assert_same(fast, clear)
-    torch.testing.assert_close(metrics["loss"], same["loss"].detach())
+    fast = Derivatives(objective, params, task.support, names)
+    _, clear, metrics = differentiate(objective, params, task.support, names)
+    assert_same(fast.gradient, clear)
+    torch.testing.assert_close(fast.metrics["loss"], metrics["loss"])
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
@@ -227,11 +217,8 @@ def test_the_fast_path_is_taken_where_nothing_is_recorded(mode):
         objective, params, task, stages = problem()
         noisy = dataclasses.replace(objective, noise=torch.Generator().manual_seed(0))  # the clear path
         return [
-            fast_adapt(objective, params, task.support, stages),
-            fast_adapt(noisy, params, task.support, stages),
             fast_meta_gradient(objective, params, task, stages)[0],
             fast_meta_gradient(noisy, params, task, stages)[0],
-            fast_gradient(noisy, params, task.query)[0],
         ]
 
     outside = everything()
@@ -239,6 +226,18 @@ def test_the_fast_path_is_taken_where_nothing_is_recorded(mode):
         inside = everything()
     for ours, theirs in zip(inside, outside, strict=True):
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("gated", [True, False])
+@pytest.mark.parametrize("second_order", [True, False])
+def test_what_is_returned_holds_no_graph_whatever_came_in(gated, second_order):
+    objective, params, task, stages = problem(gated=gated, learnt=True)
+    params = detach(params, requires_grad=True)
+    for function in (meta_gradient, fast_meta_gradient):
+        gradient, _ = function(objective, params, task, stages, second_order=second_order)
+        assert not [name for name, value in gradient.items() if value.requires_grad], function.__name__
+    adapted = adapt(objective, params, task.support, stages)
+    assert not [name for name, value in adapted.items() if value.requires_grad]
 
 
 def test_the_fast_path_refuses_what_the_clear_one_refuses():
@@ -251,12 +250,11 @@ def test_the_fast_path_refuses_what_the_clear_one_refuses():
     wrong.append((task.support, (Stage("more", frozenset({"phi"}), 0.5),)))
     for support, walk in wrong:
         changed = dataclasses.replace(task, support=support)
-        for fast, clear, data in ((fast_adapt, adapt, support), (fast_meta_gradient, meta_gradient, changed)):
-            told = []
-            for function in (fast, clear):
-                with pytest.raises(ValueError, match=r"images of|stage 'more' moves") as error:
-                    function(objective, params, data, walk)
-                told.append(str(error.value))
-            assert told[0] == told[1]
+        told = []
+        for function in (fast_meta_gradient, meta_gradient):
+            with pytest.raises(ValueError, match=r"images of|stage 'more' moves") as error:
+                function(objective, params, changed, walk)
+            told.append(str(error.value))
+        assert told[0] == told[1]
     with pytest.raises(ValueError, match=r"unknown parameters \['phi'\]"):
-        fast_gradient(objective, params, task.support, {"phi"})
+        Derivatives(objective, params, task.support, {"phi"})

@@ -122,7 +122,7 @@ REASONS = {
     "another architecture": "another network",
     "a parameter too many": "more is unknown",
     "a parameter too few": "q is missing",
-    "far too large": "a payload of 4000016 bytes where 28 were sent",
+    "far too large": r"p is \(1000000,\) float32 where \(3,\) float32 was sent",
     "weight of nothing": "weight is 0.0",
     "weight without end": "weight is inf",
     "metrics not finite": "loss is nan",

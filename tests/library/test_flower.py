@@ -354,6 +354,15 @@ def test_a_fault_on_the_superlink_is_told_to_the_driver(recipe, capsys):
     assert told == {"failed": "KeyError: 'patience'"}
 
 
+def test_a_finished_run_keeps_no_checkpoint(recipe, tmp_path):
+    run, (_, params) = Run(tmp_path), network_of(recipe)
+    recipe.save(run.recipe_file)
+    run.finish(params)
+    run.keep(recipe.rounds, params, {})  # as a kill between the two files of `finish` leaves it
+    train_on_flower(recipe, tmp_path, Connection("127.0.0.1:1"), resume=True)
+    assert not run.checkpoint_file.exists()
+
+
 def test_the_driver_warns_of_who_takes_no_part_and_of_garbled_lines(recipe, tmp_path, monkeypatch):
     _, params = network_of(replace(recipe, channels=1))
     told = [{"recipe": replace(recipe, channels=1).dumps()}, {"note": "a second node is called a"},

@@ -252,7 +252,7 @@ def test_stages_move_their_own_parameters_in_their_order():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"parameters": frozenset()}, "no parameters"),
+        ({"parameters": frozenset()}, r"`parameters` \(=frozenset\(\)\) of stage 'all' must not be empty"),
         ({"learning_rate": -0.1}, "-0.1"),
         ({"learning_rate": float("nan")}, "nan"),
         ({"learning_rate": float("inf")}, "inf"),

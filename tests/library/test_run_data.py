@@ -16,7 +16,7 @@ from small_data import small_recipe, write_alphabets
 from mglib.flower import own_node
 from mglib.tasks import Federation, Node, glyph_federation, load_federation
 from mglib.training import Recipe, Run, adapt_to_folder, evaluate, evaluate_run, set_up, train
-from mglib.training.experiment import load_data
+from mglib.training.experiment import data_of
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_a_run_from_before_is_evaluated_as_it_was(folder, tmp_path):
     run = trained(turn(folder), tmp_path / "run")
     today = evaluate_run(run, tasks=3)
     before = old_run(run)
-    assert load_data(Recipe.load(before.recipe_file)).inverted
+    assert load_federation(**data_of(Recipe.load(before.recipe_file))).inverted
     assert evaluate_run(before, tasks=3) == today
     train(small_recipe(folder, rounds=1, width=2, depth=1), before.folder, resume=True)
 
@@ -151,7 +151,8 @@ def few_glyphs(settings, **options):
 def test_the_data_seed_draws_the_glyphs_and_the_seed_does_not(monkeypatch, tmp_path):
     monkeypatch.setenv("MGLIB_CACHE", str(tmp_path))
     monkeypatch.setattr("mglib.tasks.datasets.glyph_federation", few_glyphs)
-    first, other, same = (load_data(Recipe(image_size=8, **seeds)) for seeds in ({}, {"data_seed": 1}, {"seed": 1}))
+    recipes = (Recipe(image_size=8, **seeds) for seeds in ({}, {"data_seed": 1}, {"seed": 1}))
+    first, other, same = (load_federation(**data_of(recipe)) for recipe in recipes)
     assert torch.equal(first.train[0].images, same.train[0].images)
     assert not torch.equal(first.train[0].images, other.train[0].images)
 
@@ -160,7 +161,7 @@ def test_the_data_seed_draws_the_split_and_the_seed_does_not(tmp_path):
     folder = write_alphabets(tmp_path, alphabets=9, characters=1, examples=1)
 
     def held_out(**seeds):
-        return [node.name for node in load_data(Recipe(data=f"folder:{folder}", **seeds)).test]
+        return [node.name for node in load_federation(**data_of(Recipe(data=f"folder:{folder}", **seeds))).test]
 
     assert held_out() == held_out(seed=1) == held_out(data_seed=0)
     assert held_out() != held_out(data_seed=1)

@@ -130,9 +130,9 @@ def test_support_is_read_from_class_folders_or_from_one_file_a_class(tmp_path):
     images, labels, classes = read_support(tmp_path / "folders", 12, 1)
     assert (labels.tolist(), classes) == ([0, 0, 1, 1], ("cat", "dog"))
     assert images[:, 0, 0, 0].tolist() == [0, 0, 9, 9]
-    images, labels, classes = read_support(tmp_path / "files", 12, 3, invert=True)
+    images, labels, classes = read_support(tmp_path / "files", 12, 3)
     assert (labels.tolist(), classes, images.shape[1]) == ([0, 1], ("cat", "dog"), 3)
-    assert images[:, 0, 0, 0].tolist() == [255, 246]
+    assert images[:, 0, 0, 0].tolist() == [0, 9]
 
 
 def test_ambiguous_support_is_refused(tmp_path):

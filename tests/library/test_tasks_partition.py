@@ -216,7 +216,7 @@ def test_held_out_classes_that_the_nodes_cannot_hold_are_refused_with_the_number
         ("nodes", (0, 5, 8)),
         ("nodes", (20, -1, 8)),
         ("nodes", (20, 5, 0)),
-        ("nodes", (20, 5.5, 8)),
+        ("nodes", ()),
         ("classes_per_node", 0),
         ("classes_per_node", 2.5),
         ("images_per_class", 0),
@@ -225,6 +225,8 @@ def test_held_out_classes_that_the_nodes_cannot_hold_are_refused_with_the_number
 def test_a_partition_that_means_nothing_names_the_field_and_the_value(field, value):
     with pytest.raises(ValueError, match=re.escape(f"`{field}` (={value!r}) must be")):
         Partition(**{field: value})
+    with pytest.raises(ValueError, match=re.escape("`nodes` (=5.5) must be a whole number")):
+        Partition(nodes=(20, 5.5, 8))
 
 
 @pytest.mark.parametrize("partition", [Partition(SETS), Partition(nodes=(2, 0, 1)), Partition(classes_per_node=6)])

@@ -9,11 +9,13 @@ from one_round import FIRST, adapted, after_a_round, close, drawn, moved, slope,
 from small_data import small_recipe
 
 from mglib.meta import adapt
+from mglib.meta.adapt import differentiate
 from mglib.nets import Objective
+from mglib.params import detach
 from mglib.tasks import Batch
 from mglib.training import evaluate
-from mglib.training.experiment import class_names, own_params
-from studies.baselines import ALGORITHMS, ClassifierUpdate, MetaUpdate
+from studies.baselines import ALGORITHMS, ClassifierUpdate, MetaUpdate, fast_gradient, own_params
+from studies.counting import fast_adapt
 from studies.recipes import Recipe, set_up
 
 
@@ -30,11 +32,31 @@ def experiment_of(folder):
 @pytest.mark.parametrize("method", ALGORITHMS)
 def test_every_method_trains_and_adapts_to_a_new_node(experiment_of, method):
     experiment = experiment_of(method, steps=2)
-    params = own_params(experiment.net, trained(experiment))
+    params = own_params(trained(experiment))
     assert all(value.isfinite().all() for value in params.values())
     nodes = experiment.federation.test
     scores = evaluate(experiment.objective, params, nodes, experiment.stages, tasks=2, ways=3, queries=4)
     assert all(0 < score.macs_ratio <= 1.1 for score in scores)
+
+
+@pytest.mark.parametrize("method", ["metagater", "maml"])
+@pytest.mark.parametrize("noisy", [False, True], ids=["closed form", "autograd"])
+def test_the_fast_steps_are_the_clear_ones(experiment_of, method, noisy):
+    experiment = experiment_of(method, steps=2)
+    support, stages = drawn(experiment).support, experiment.stages
+    start = detach(experiment.initial, requires_grad=True)
+
+    def objective():
+        noise = torch.Generator().manual_seed(0) if noisy else None
+        return dataclasses.replace(experiment.objective, noise=noise)
+
+    gradient, metrics = fast_gradient(objective(), start, support)
+    _, clear, told = differentiate(objective(), start, support)
+    adapted = fast_adapt(objective(), start, support, stages)
+    close(adapted, adapt(objective(), start, support, stages))
+    close(gradient, clear)
+    close(metrics, told)
+    assert not any(value.requires_grad for value in (*gradient.values(), *adapted.values()))
 
 
 def test_a_static_mask_is_learnt_sees_no_input_and_costs_nothing(experiment_of):
@@ -86,7 +108,7 @@ def test_named_metagater_goes_down_the_sum_of_both_gradients(experiment_of):
     objective = Objective(experiment.net, 1.0, 1.0)
     both, _ = update.direction(objective, start, node, np.random.default_rng(5))
     draws = np.random.default_rng(5)
-    own = own_params(experiment.net, start)
+    own = own_params(start)
     meta, _ = MetaUpdate.direction(update, objective, own, node, draws)
     named, _ = ClassifierUpdate.direction(update, objective, start, node, draws)
     for name in start:
@@ -129,7 +151,7 @@ def test_reptile_moves_towards_where_descent_leads_and_pfedme_by_its_proximal_st
 @pytest.mark.parametrize("method", ["fedavg", "gated-fedavg"])
 def test_fedavg_trains_a_classifier_of_named_classes_and_leaves_the_head_for_new_nodes(experiment_of, method):
     experiment = experiment_of(method, batch=10, local_steps=2, rounds=6)
-    names = class_names(experiment.federation)
+    names = experiment.client_update().classes
     assert experiment.initial["classifier.weight"].shape[0] == len(names) == 12
     after = trained(experiment)
     assert {"classifier.weight", "classifier.bias"} <= moved(experiment.initial, after)
@@ -145,7 +167,7 @@ def test_fedavg_trains_a_classifier_of_named_classes_and_leaves_the_head_for_new
 
 def test_after_fedavg_the_first_step_makes_the_head_of_centred_class_means(experiment_of):
     experiment = experiment_of("fedavg", backbone_learning_rate=1.0)
-    params = own_params(experiment.net, trained(experiment))
+    params = own_params(trained(experiment))
     task = experiment.federation.test[0].sample_task(3, 2, 2, np.random.default_rng(0))
     after = adapt(experiment.objective, params, task.support, experiment.stages)
     features = {}

@@ -9,16 +9,16 @@ import pytest
 import torch
 from small_data import small_recipe, write_alphabets
 
-from mglib.federated.config import Aggregation, Server
-from mglib.nets.gates import Estimator
-from mglib.training.experiment import load_data
+from mglib.tasks import load_federation
+from mglib.training.experiment import data_of
 from studies.lies import liars
-from studies.recipes import Attack, Compression, Method, Recipe, set_up
+from studies.recipes import Recipe, set_up
 
+ALLOWED = {field.name: get_args(field.type) for field in dataclasses.fields(Recipe)}
 CHOICES = {  # the first of each is the default
-    "method": [{"method": name} for name in get_args(Method)],
-    "estimator": [{"estimator": name} for name in get_args(Estimator)],
-    "server": [{"server": name} for name in get_args(Server)],
+    "method": [{"method": name} for name in ALLOWED["method"]],
+    "estimator": [{"estimator": name} for name in ALLOWED["estimator"]],
+    "server": [{"server": name} for name in ALLOWED["server"]],
     "aggregation": [
         {"aggregation": "mean"},
         {"aggregation": "clipped", "clip_norm": 0.01},
@@ -26,14 +26,14 @@ CHOICES = {  # the first of each is the default
         {"aggregation": "trimmed", "trim_fraction": 0.25},
         {"aggregation": "krum", "trim_fraction": 0.25, "nodes_per_round": 5},
     ],
-    "attack": [{}, *({"attack": name, "byzantine_fraction": 0.4} for name in get_args(Attack)[1:])],
+    "attack": [{}, *({"attack": name, "byzantine_fraction": 0.4} for name in ALLOWED["attack"][1:])],
     "privacy": [
         {},
         {"privacy": "server", "noise": 0.1, "clip_norm": 0.01},
         {"privacy": "node", "noise": 0.1, "clip_norm": 0.01},
         {"privacy": "node", "clip_norm": 0.01},
     ],
-    "compression": [{"compression": name} for name in get_args(Compression)],
+    "compression": [{"compression": name} for name in ALLOWED["compression"]],
     "second_order": [{}, {"second_order": False}],
     "rotate": [{}, {"rotate": True}],
     "local_steps": [{}, {"local_steps": 2}],
@@ -86,7 +86,7 @@ def covering(base: Recipe) -> tuple[list[Row], set]:
 
 @cache
 def federation_of(base: Recipe, rotate: bool):
-    return load_data(dataclasses.replace(base, rotate=rotate))
+    return load_federation(**data_of(dataclasses.replace(base, rotate=rotate)))
 
 
 def closed_of(experiment) -> dict[str, torch.Tensor]:
@@ -159,5 +159,5 @@ def check_answers(experiment, start, result):
 
 
 def test_every_choice_of_the_library_is_walked():
-    for name, allowed in (("aggregation", Aggregation), ("attack", Attack)):
-        assert {choice.get(name, "none") for choice in CHOICES[name]} == set(get_args(allowed))
+    for name in ("aggregation", "attack"):
+        assert {choice.get(name, "none") for choice in CHOICES[name]} == set(ALLOWED[name])

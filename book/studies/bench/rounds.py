@@ -20,9 +20,9 @@ from mglib.federated import FedAdam, LocalEngine, Round, RoundResult, Update, ru
 from mglib.federated.engines import ClientUpdate
 from mglib.federated.process import one_thread
 from mglib.params import Params
-from mglib.tasks import Node
+from mglib.tasks import Node, load_federation
 from mglib.training import Recipe, set_up
-from mglib.training.experiment import load_data
+from mglib.training.experiment import data_of
 from mglib.training.updates import MetaUpdate
 from studies.bench.report import Goal, Report, Row, interleaved
 from studies.bench.virtual import virtual_federation
@@ -73,7 +73,7 @@ def measure(
         RuntimeError: if two workers end in other bits than one.
     """
     recipe, sizes, rounds = recipe or Recipe(), SIZES[:: len(SIZES) - 1] if quick else SIZES, 5 if quick else 60
-    load_data(recipe)  # where it is drawn and kept, that costs none of the federations time or memory
+    load_federation(**data_of(recipe))  # where it is drawn and kept, that costs none of the federations time or memory
     cases = [(size, 1) for size in sizes] + [(sizes[0], 2)]
     measured = dict(zip(cases, _take_turns(recipe, cases, rounds, progress), strict=True))
     return report_of(recipe, measured, rounds)

@@ -9,8 +9,9 @@ import safetensors.torch
 
 from mglib.federated import FedAdam, Round
 from mglib.federated.process import one_thread
+from mglib.tasks import load_federation
 from mglib.training import Recipe, set_up
-from mglib.training.experiment import load_data
+from mglib.training.experiment import data_of
 from mglib.training.updates import MetaUpdate
 from studies.bench.report import Goal, Report, Row, interleaved
 from studies.bench.rounds import federation_process, parts_of
@@ -64,7 +65,7 @@ def measure(
     progress: wraps the rounds, to show how far it is.
     """
     recipe, sampled, rounds = recipe or Recipe(), SAMPLED[:2] if quick else SAMPLED, 2 if quick else 12
-    load_data(recipe)
+    load_federation(**data_of(recipe))
     costs = costs_of(recipe)
     several = [dataclasses.replace(recipe, nodes_per_round=count) for count in sampled]
     measured = [_run(each, WARM_UP + rounds) for each in progress(several)]

@@ -18,7 +18,6 @@ from mglib.nets import Objective
 from mglib.params import Params
 from mglib.tasks import Federation, Node
 from mglib.training import Recipe, evaluate, set_up
-from mglib.training.algorithms import server_update
 from mglib.training.experiment import Experiment
 from mglib.training.updates import MetaUpdate
 from studies.bench import Goal, Report, Row, peers
@@ -116,11 +115,11 @@ def rounds_of(experiment: Experiment, peer: peers.MetaGradient | None) -> Iterat
     """Yield the state after each round, each node's gradient computed in a peer's way (None: the library's)."""
     recipe, update = experiment.recipe, experiment.client_update()
     if peer is not None:
-        update = PeerUpdate(experiment.net, experiment.stages, recipe, held=experiment.held, peer=peer)
+        update = PeerUpdate(experiment.net, experiment.stages, recipe, peer=peer)
     return run_rounds(
         LocalEngine(update, experiment.federation.train),
         experiment.initial,
-        server_update(recipe, experiment.held),
+        experiment.server_update(),
         rounds=recipe.rounds,
         nodes_per_round=recipe.nodes_per_round,
         seed=recipe.seed,

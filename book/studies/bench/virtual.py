@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from mglib.tasks import Federation, Node
+from mglib.tasks import Federation, Node, load_federation
 from mglib.tasks.partition import CLASSES_PER_NODE
 from mglib.training import Recipe
-from mglib.training.experiment import load_data
+from mglib.training.experiment import data_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,5 +64,5 @@ class VirtualNodes(Sequence[Node]):
 
 def virtual_federation(recipe: Recipe, nodes: int) -> Federation:
     """Return the recipe's federation with so many virtual training nodes, dealt from its own."""
-    federation = load_data(recipe)
+    federation = load_federation(**data_of(recipe))
     return replace(federation, train=VirtualNodes(federation.train, nodes))
