@@ -150,13 +150,15 @@ def show_price(
             level[0], (0.01, level[1]), xycoords=("axes fraction", "data"), xytext=(0, 4), textcoords="offset points",
             va="bottom", fontsize=10,
         )  # fmt: skip
+        bottom, top = axis.get_ylim()
+        axis.set_ylim(bottom, max(top, level[1] + 0.14 * (top - bottom)))  # room for its name
         said.append(f"{level[0]}: {level[1]:.0%}" if percent else f"{level[0]}: {level[1]:.3g}")
     if logarithmic[0]:
         axis.set_xscale("log")
     if logarithmic[1]:
         axis.set_yscale("log")
     if least is not None:
-        axis.set_ylim(bottom=least)
+        axis.set_ylim(least, 2 * max(up for points in lines.values() for _, up, _ in points))
     if percent:
         axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}%")
     axis.set(xlabel=labels[0], ylabel=labels[1])
