@@ -118,11 +118,14 @@ def show_price(
     percent: bool = True,
     logarithmic: tuple[bool, bool] = (True, False),
     level: tuple[str, float] | None = None,
+    least: float | None = None,
+    alt: str | None = None,
 ) -> Figure:
     """Draw up to three lines of points with intervals.
 
     lines: by name, points (across, up, half width); labels: of the axes; percent: what is up is a share.
-    logarithmic: across, up; level: a dashed line across, its name and where it lies.
+    logarithmic: across, up; level: a dashed line across, its name and where it lies; least: where the axis up begins,
+    what is below it is not drawn; alt: what the text alternative says in place of every point.
 
     Raises:
         ValueError: if there are more lines than marks to tell them apart.
@@ -137,20 +140,27 @@ def show_price(
             across, up, yerr=half if half.any() else None, color=colour, marker=marker, linestyle=style, capsize=3,
             markersize=6, label=name,
         )  # fmt: skip
-        told = (f"{u:.0%} at {a:.3g}" if percent else f"{u:.3g} at {a:.3g}" for a, u in zip(across, up, strict=True))
-        said.append(f"{name}: {', '.join(told)}")
+        told = [f"{u:.0%}" if percent else f"{u:.3g}" for u in up]
+        if least is not None:
+            told = [f"below {least:g}" if u < least else words for u, words in zip(up, told, strict=True)]
+        said.append(f"{name}: {', '.join(f'{words} at {a:.3g}' for a, words in zip(across, told, strict=True))}")
     if level is not None:
         axis.axhline(level[1], color=FAINT, linestyle="--", linewidth=1.5)
         axis.annotate(
-            level[0], (0.99, level[1]), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=10
-        )
+            level[0], (0.01, level[1]), xycoords=("axes fraction", "data"), xytext=(0, 4), textcoords="offset points",
+            va="bottom", fontsize=10,
+        )  # fmt: skip
+        bottom, top = axis.get_ylim()
+        axis.set_ylim(bottom, max(top, level[1] + 0.14 * (top - bottom)))  # room for its name
         said.append(f"{level[0]}: {level[1]:.0%}" if percent else f"{level[0]}: {level[1]:.3g}")
     if logarithmic[0]:
         axis.set_xscale("log")
     if logarithmic[1]:
         axis.set_yscale("log")
+    if least is not None:
+        axis.set_ylim(least, 2 * max(up for points in lines.values() for _, up, _ in points))
     if percent:
         axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}%")
     axis.set(xlabel=labels[0], ylabel=labels[1])
     axis.legend(frameon=False, fontsize=10, loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=len(lines))
-    return Figure(drawing, caption, f"{labels[1]} against {labels[0]}. {'; '.join(said)}.")
+    return Figure(drawing, caption, f"{labels[1]} against {labels[0]}. {alt or '; '.join(said) + '.'}")

@@ -91,13 +91,19 @@ const slider = (name, max, step, value, act) => {
   input.addEventListener("input", () => { act(+input.value); lie(); redraw(); });
   label.append(name, input);
   controls.append(label);
+  return input;
 };
-slider("how many lie", Math.floor(COUNT / 2) + 1, 1, state.liars, (value) => { state.liars = value; state.moves.length = Math.min(state.moves.length, COUNT - value); });
-slider("how far they go the wrong way", 10, 0.1, state.strength, (value) => (state.strength = value));
+const many = slider("how many lie", Math.floor(COUNT / 2) + 1, 1, state.liars, (value) => { state.liars = value; state.moves.length = Math.min(state.moves.length, COUNT - value); });
+const far = slider("how far they go the wrong way", 10, 0.1, state.strength, (value) => (state.strength = value));
 const button = document.createElement("button");
 button.type = "button";
 button.textContent = "Back to the start";
-button.addEventListener("click", () => { state.moves = []; lie(); redraw(); });
+button.addEventListener("click", () => {
+  Object.assign(state, { moves: [], liars: data.liars, strength: data.strength });
+  [many.value, far.value] = [data.liars, data.strength];
+  lie();
+  redraw();
+});
 controls.append(button);
 lie();
 redraw();

@@ -106,6 +106,23 @@ def test_the_page_averages_as_the_library_does(browser, liars, strength):
         assert shown == pytest.approx(expected, abs=0.006), name
 
 
+def test_back_to_the_start_resets_moves_liars_and_strength(browser):
+    page = browser.new_page()
+    page.set_content(play_lies(torch.eye(10)[:, :2] + 0.5, 3, 2.5, 1.0, 0.3)._repr_html_())
+    told, sliders = page.locator(".mg-readout"), page.locator("input[type=range]")
+    before = told.inner_text()
+    page.get_by_role("slider", name="move of node 1, honest").press("ArrowUp")
+    for slider in sliders.all():
+        slider.press("End")
+    assert [slider.input_value() for slider in sliders.all()] == ["6", "10"]
+    assert page.get_by_role("slider", name=re.compile("lying")).count() == 6
+    page.get_by_role("button", name="Back to the start").click()
+    assert told.inner_text() == before
+    assert [slider.input_value() for slider in sliders.all()] == ["3", "2.5"]
+    assert page.get_by_role("slider", name=re.compile("lying")).count() == 3
+    page.close()
+
+
 def test_a_node_is_moved_by_the_arrow_keys(browser):
     page = browser.new_page()
     page.set_content(play_lies(torch.ones(10, 2), 3, 3.0, 1.0, 0.3)._repr_html_())

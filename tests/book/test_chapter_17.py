@@ -173,6 +173,9 @@ def test_figures_say_what_they_show():
     figure = show_price({"server": [(1, 0.5, 0.1)]}, ("ε", "accuracy"), level=("free", 0.7))
     assert "server: 50% at 1" in figure.alt
     assert "free: 70%" in figure.alt
+    cut = show_price({"one": [(1, 1e-9, 0), (2, 0.5, 0)]}, ("a", "b"), percent=False, least=1e-3)
+    assert cut.alt == "b against a. one: below 0.001 at 1, 0.5 at 2."
+    assert show_price({"one": [(1, 0.5, 0)]}, ("a", "b"), alt="One half.").alt == "b against a. One half."
     with pytest.raises(ValueError, match="4 lines"):
         show_price({name: [(1, 1, 0)] for name in "abcd"}, ("a", "b"))
     assert "likeness: 40%" in show_noise(images, images, {"likeness": 0.4}).alt
