@@ -94,7 +94,9 @@ def show_roofline(
         roof = np.minimum(peak, bandwidth * across)
         axis.plot(across, roof, color=INK if index else FAINT, linewidth=2.4 if index else 1.6)
         axis.fill_between(across, roof, low, color=FAINT, alpha=0.12, linewidth=0)
-        axis.text(left * 1.1, bandwidth * left * 2.3, name, fontsize=11, va="bottom", ha="left")
+        foot, below = 0.1 * peak / bandwidth, bandwidth == min(slopes.values())  # the lowest is named under its slope
+        style = {"ha": "left", "va": "top"} if below else {"ha": "right", "va": "bottom"}
+        axis.text(foot * (1.2 if below else 0.85), 0.1 * peak, name, fontsize=11, **style)
     axis.text(peak / max(slopes.values()), 1.12 * peak, "matrix product", va="bottom", fontsize=11)
     colours = (OPEN, OPEN, ACCENT, ACCENT, INK)
     told = []
