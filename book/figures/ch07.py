@@ -95,8 +95,8 @@ def show_rounds(
         for place, name in enumerate(names):
             angle, radius = middle + step * ((len(names) - 1) / 2 - place), _RINGS[place % 2]
             _node(axis, angle, radius, accuracies.get(name), chance, name in sampled)
-    _disc(axis, (0, 0), 46, INK, filled=False)
-    axis.text(0, 0, f"server\nround {len(history)}", ha="center", va="center", fontsize=10)
+    _disc(axis, (0, 0), 42, INK, filled=False)
+    axis.text(0, 0, f"server\nround\n{len(history)}", ha="center", va="center", fontsize=10)
     _draw_key(bare(key), chance)
     mean = _draw_history(strip, history, rounds, chance, sent)
     alt = (
@@ -136,7 +136,7 @@ def _node(axes: Axes, angle: float, radius: float, accuracy: float | None, chanc
     """Draw a disc whose filled area grows from chance (empty) to all right (full)."""
     direction = np.array([np.cos(angle), np.sin(angle)])
     if sampled:
-        ends = (48 * direction, (radius - _DISC - 1) * direction)
+        ends = (44 * direction, (radius - _DISC - 1) * direction)
         arrow(axes, *ends, INK, width=1.6, size=9, gap=2, arrowstyle="<|-|>")
     _fill(axes, radius * direction, accuracy, chance, sampled)
 
