@@ -27,11 +27,23 @@ const PLAYER = [
   ["fa-retweet", "Repeat"],
 ];
 
+// What a slider stands at: the text beside it or, where it turns frames, the caption of the one in sight, with its place if
+// no number tells it from the others. Left to itself it says the place alone, counted from 0.
+function valueOf(slider, handle) {
+  const readout = slider.querySelector(".widget-readout");
+  if (readout && readout.style.display !== "none") return readout.textContent.trim();
+  const caption = slider.closest(".mg-explorer")?.querySelector("figcaption")?.textContent.trim();
+  const [now, last] = ["now", "max"].map((which) => Number(handle.getAttribute(`aria-value${which}`)));
+  return caption && (/\d/.test(caption) ? caption : `${now + 1} of ${last + 1}: ${caption}`);
+}
+
 function nameWidgets() {
   for (const slider of document.querySelectorAll(".widget-slider")) {
     const label = slider.querySelector(".widget-label")?.textContent.trim();
-    for (const handle of slider.querySelectorAll("[role=slider]:not([aria-label])")) {
-      if (label) handle.setAttribute("aria-label", label);
+    for (const handle of slider.querySelectorAll("[role=slider]")) {
+      const value = valueOf(slider, handle);
+      if (label && !handle.hasAttribute("aria-label")) handle.setAttribute("aria-label", label);
+      if (value && handle.getAttribute("aria-valuetext") !== value) handle.setAttribute("aria-valuetext", value);
     }
   }
   for (const button of document.querySelectorAll(".widget-play button")) {
@@ -164,7 +176,7 @@ document.addEventListener("DOMContentLoaded", () => {
   nameControls();
   if (document.querySelector('script[type="application/vnd.jupyter.widget-state+json"]')) {
     // Widgets are drawn after the page has loaded, and the player's button changes with its state.
-    const changes = { childList: true, subtree: true, attributeFilter: ["class"] };
+    const changes = { childList: true, subtree: true, attributeFilter: ["class", "aria-valuetext"] };
     new MutationObserver(nameWidgets).observe(document.querySelector("main") ?? document.body, changes);
   }
   const article = document.querySelector("article");

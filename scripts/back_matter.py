@@ -204,19 +204,20 @@ def answers() -> str:
 def run_times() -> str:
     """Return how long each chapter took when it was measured, and whether it has changed since."""
     measured = json.loads(RUN_TIMES.read_text(encoding="utf-8")) if RUN_TIMES.is_file() else {}
-    out = ["| chapter | seconds | cores | measured on |", "|---|--:|--:|---|"]
+    out = ["| chapter | seconds | measured on |", "|---|--:|---|"]
     for chapter in chapters():
         record = measured.get(chapter.path.stem)
         row = f"| [{chapter.title}]({chapter.page}) "
         if record is None:
-            out.append(row + "| not measured yet | | |")
+            out.append(row + "| not measured yet | |")
             continue
         changed = record["executed_source"] != chapter.notebook.metadata.get("mglib", {}).get("executed_source")
         note = ", its code has changed since" if changed else ""
-        out.append(row + f"| {record['seconds']:.0f} | {record['cores']} | {record['date'][:10]}{note} |")
+        date = f'<span class="mg-together">{record["date"][:10]}</span>'
+        out.append(row + f"| {record['seconds']:.0f} | {date}{note} |")
     intro = (
-        "Wall-clock time of executing each chapter from top to bottom in a fresh kernel, no GPU. "
-        "Every chapter is meant to run within a minute on two idle cores."
+        "Wall-clock time of executing each chapter from top to bottom in a fresh kernel, on two cores, no GPU. "
+        "Every chapter is meant to run within a minute there, if nothing else does."
     )
     return "\n\n".join(["# Run times", intro, "\n".join(out)])
 

@@ -95,8 +95,8 @@ def show_rounds(
         for place, name in enumerate(names):
             angle, radius = middle + step * ((len(names) - 1) / 2 - place), _RINGS[place % 2]
             _node(axis, angle, radius, accuracies.get(name), chance, name in sampled)
-    _disc(axis, (0, 0), 36, INK, filled=False)
-    axis.text(0, 0, f"server\nround {len(history)}", ha="center", va="center", fontsize=10)
+    _disc(axis, (0, 0), 42, INK, filled=False)
+    axis.text(0, 0, f"server\nround\n{len(history)}", ha="center", va="center", fontsize=10)
     _draw_key(bare(key), chance)
     mean = _draw_history(strip, history, rounds, chance, sent)
     alt = (
@@ -136,7 +136,7 @@ def _node(axes: Axes, angle: float, radius: float, accuracy: float | None, chanc
     """Draw a disc whose filled area grows from chance (empty) to all right (full)."""
     direction = np.array([np.cos(angle), np.sin(angle)])
     if sampled:
-        ends = (38 * direction, (radius - _DISC - 1) * direction)
+        ends = (44 * direction, (radius - _DISC - 1) * direction)
         arrow(axes, *ends, INK, width=1.6, size=9, gap=2, arrowstyle="<|-|>")
     _fill(axes, radius * direction, accuracy, chance, sampled)
 
@@ -160,7 +160,7 @@ def _draw_key(axes: Axes, chance: float) -> None:
     """Draw what a disc says: not asked yet, guessing, half right, all right."""
     axes.set(xlim=(-186, 186), ylim=(-10, 10))
     entries = (("not asked", None), (f"{chance:.0%}", chance), ("60%", 0.6), ("100% right", 1.0))
-    for x, (words, accuracy) in zip((-170, -75, -10, 60), entries, strict=True):
+    for x, (words, accuracy) in zip((-176, -68, 4, 76), entries, strict=True):
         _fill(axes, np.array([x, 0.0]), accuracy, chance)
         axes.text(x + 17, 0, words, va="center", fontsize=10)
 

@@ -31,8 +31,8 @@ def show_slices(image: Tensor, costs: Sequence[Cost], gates: Sequence[Tensor], c
     if len(gates) != 4:
         raise ValueError(f"{len(gates)} gates: this drawing has places for four convolutions")
     gates = [np.asarray(gate) > 0 for gate in gates]
-    drawing, axes = new_drawing(5.4, 5.35)
-    bare(axes).set(xlim=(-0.5, 100.5), ylim=(98.5, 0), aspect="equal")
+    drawing, axes = new_drawing(5.4, 5.6)
+    bare(axes).set(xlim=(-0.5, 100.5), ylim=(103.5, 0), aspect="equal")
     stencil(axes, np.asarray(image), extent=(1, 15, 16, 2))
     axes.text(8, 19.5, "input", ha="center", va="center")
     side = 30 / max(len(gate) for gate in gates)
@@ -58,11 +58,11 @@ def show_slices(image: Tensor, costs: Sequence[Cost], gates: Sequence[Tensor], c
             f"{channels.size} channels, copies {4 * copied:,} bytes and multiplies {macs:,} times"
         )
         all_macs, all_copied = all_macs + macs, all_copied + 4 * copied
-    axes.text(0, 91.5, "■", color=OPEN, va="center")
-    axes.text(4, 91.5, "copied, multiplied", va="center", fontsize=10)
-    axes.text(39, 91.5, "▪", color=ACCENT, va="center", ha="center")
-    axes.text(42, 91.5, "copied with its filter, then left out", va="center", fontsize=10)
-    axes.text(0, 96.5, f"in all {all_macs:,} MACs; {all_copied / 1e3:,.0f} kB copied", va="center", fontsize=10)
+    keys = (("■", OPEN, "multiplied (and copied, unless nothing is closed)"), ("▪", ACCENT, "copied, then left out"))
+    for y, (mark, colour, words) in zip((91.5, 96.5), keys, strict=True):
+        axes.text(1.2, y, mark, color=colour, va="center", ha="center")
+        axes.text(4, y, words, va="center", fontsize=10)
+    axes.text(0, 101.5, f"in all {all_macs:,} MACs; {all_copied / 1e3:,.0f} kB copied", va="center", fontsize=10)
     alt = "A drawn character and four blocks of cells, a column for each filter, a row for each channel it reads. "
     return Figure(drawing, caption, f"{alt}{'; '.join(told)}.")
 

@@ -114,7 +114,7 @@ def _direction_frame(
     axes.text(-1.2, 4.12, now["says"], va="top", fontsize=12, fontweight="bold")
     bare(axes).set_xlim(-1.25, len(columns))
     axes.set_ylim(4.5, -0.4)
-    caption = "Blue is positive, orange negative. Arrows come from what is read."
+    caption = f"{when}. Blue is positive, orange negative. Arrows come from what is read."
     row, column = now["place"]
     alt = (
         f"{when}: {now['says']}. In a table of four rows, {', '.join(_ROWS)}, and "

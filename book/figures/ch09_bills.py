@@ -94,7 +94,10 @@ def show_roofline(
         roof = np.minimum(peak, bandwidth * across)
         axis.plot(across, roof, color=INK if index else FAINT, linewidth=2.4 if index else 1.6)
         axis.fill_between(across, roof, low, color=FAINT, alpha=0.12, linewidth=0)
-        axis.text(left * 1.1, bandwidth * left * 2.3, name, fontsize=11, va="bottom", ha="left")
+        if bandwidth == min(slopes.values()):  # named under its slope: marks lie above it
+            axis.text(0.12 * peak / bandwidth, 0.1 * peak, name, fontsize=11, va="top", ha="left")
+        else:
+            axis.text(left * 1.1, bandwidth * left * 2.3, name, fontsize=11, va="bottom", ha="left")
     axis.text(peak / max(slopes.values()), 1.12 * peak, "matrix product", va="bottom", fontsize=11)
     colours = (OPEN, OPEN, ACCENT, ACCENT, INK)
     told = []
@@ -106,7 +109,7 @@ def show_roofline(
         told.append(
             f"{name}: {x.min():.2g} to {x.max():.2g} MACs a byte at {y.min() / peak:.0%} to {y.max() / peak:.0%}"
         )
-    axis.set(xscale="log", yscale="log", xlim=(left, right), ylim=(low, 3.2 * peak))
+    axis.set(xscale="log", yscale="log", xlim=(left, right), ylim=(low, max(3.2 * peak, 1.6 * points[:, 1].max())))
     axis.set_xlabel("MACs for each byte that must move")
     axis.set_ylabel("MACs a second")
     axis.legend(loc="lower right", frameon=False, fontsize=10, handletextpad=0.2, labelspacing=0.3)

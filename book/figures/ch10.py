@@ -106,12 +106,12 @@ def show_gains(panels: Mapping[str, np.ndarray], caption: str = "") -> Figure:
             axis.bar(centres[side == sign], counts[side == sign], 0.85 * width, linewidth=1, **style)
         shares = [float((gains < 0).mean()), float((gains > 0).mean())]
         style = {"transform": axis.transAxes, "va": "top"}
-        axis.text(0, 0.82, f"{shares[0]:.0%} of tasks lose", color=ACCENT, **style)
-        axis.text(1, 0.82, f"{shares[1]:.0%} gain", color=OPEN, ha="right", **style)
+        axis.text(0, 1, f"{shares[0]:.0%} of tasks lose", color=ACCENT, **style)
+        axis.text(1, 1, f"{shares[1]:.0%} gain", color=OPEN, ha="right", **style)
         axis.set_title(title, loc="left")
-        axis.set(yticks=[])
+        axis.set(yticks=[], ylim=(0, 1.35 * counts.max()))  # the words stand above the bars
         axis.spines["left"].set_visible(False)
-        axis.axvline(float(gains.mean()), color=INK, linestyle="--", linewidth=1.5)
+        axis.axvline(float(gains.mean()), ymax=0.78, color=INK, linestyle="--", linewidth=1.5)
         told.append(f"{title}: {shares[0]:.0%} lose, {shares[1]:.0%} gain, {100 * gains.mean():+.1f} points on average")
     axes[-1, 0].xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
     axes[-1, 0].set_xlabel("gain of a task in points; dashed: their mean")

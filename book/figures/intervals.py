@@ -14,11 +14,13 @@ NOT_YET = "not measured yet"
 
 
 @page_style
-def show_rows(groups: Mapping[str, Sequence[Mapping]], caption: str = "", chance: float | None = None) -> Figure:
-    """Draw accuracies with 95 % intervals, a panel a group, a dashed line through its first row, the reference.
+def show_rows(
+    groups: Mapping[str, Sequence[Mapping]], caption: str = "", chance: float | None = None, reference: int = 0
+) -> Figure:
+    """Draw accuracies with 95 % intervals, a panel a group, a dashed line through one of its rows, the reference.
 
     groups: a title and its rows: `label`, `accuracy` and `ci95` (shares), `macs_ratio` and `seeds`; what is None was
-        not measured. chance: a dotted line, if given.
+        not measured. chance: a dotted line, if given; reference: the row's place, from 0.
     """
     counts = [len(rows) if any(row["accuracy"] is not None for row in rows) else 1 for rows in groups.values()]
     drawing, axes = new_drawing(
@@ -36,12 +38,13 @@ def show_rows(groups: Mapping[str, Sequence[Mapping]], caption: str = "", chance
             told.append(f"{title}: {NOT_YET}")
             continue
         for place, row in enumerate(rows):
-            told.append(f"{title}, {_row(axis, place, row, rows[0]['accuracy'], chance)}")
+            told.append(f"{title}, {_row(axis, place, row, rows[reference], chance)}")
         axis.set_xlim(*_limits(rows, chance))
         axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
     axes[-1, 0].set_xlabel("accuracy" if chance is None else "accuracy; dotted: chance")
-    alt = f"Marks with 95 % intervals; a dashed line marks each group's first row. {'; '.join(told)}."
+    which = ("first", "second", "third")[reference]
+    alt = f"Marks with 95 % intervals; a dashed line marks each group's {which} row. {'; '.join(told)}."
     return Figure(drawing, caption, alt)
 
 
@@ -82,14 +85,14 @@ def _line(axis: Axes, value: float | None, place: int, colour: str, style: str) 
         axis.plot((value, value), (place - 0.08, place + 0.36), color=colour, linestyle=style, linewidth=1.5)
 
 
-def _row(axis: Axes, place: int, row: Mapping, reference: float | None, chance: float | None) -> str:
+def _row(axis: Axes, place: int, row: Mapping, reference: Mapping, chance: float | None) -> str:
     """Draw one row, its label above its mark, and return what it says."""
     if row["accuracy"] is None:
         axis.text(0.01, place - 0.1, f"{row['label']}: {NOT_YET}", transform=axis.get_yaxis_transform(), va="center")
         return f"{row['label']}: {NOT_YET}"
-    colour = OPEN if place == 0 else INK
+    colour = OPEN if row is reference else INK
     half = row["ci95"] or 0
-    _line(axis, reference, place, OPEN, "--")
+    _line(axis, reference["accuracy"], place, OPEN, "--")
     _line(axis, chance, place, FAINT, ":")
     axis.errorbar(row["accuracy"], place + 0.12, xerr=half, color=colour, marker="o", markersize=7, capsize=4)
     macs = "" if row.get("macs_ratio") is None else f", {row['macs_ratio']:.0%} of MACs"

@@ -70,7 +70,7 @@ function redraw() {
   handle.setAttribute("aria-valuetext", `θ ${theta.toFixed(2)}, φ ${phi.toFixed(2)}`);
   const way = found.own * found.total < 0 ? ", and points the wrong way" : "";
   readout.textContent =
-    `θ = ${theta.toFixed(2)}, φ = ${phi.toFixed(2)}, α = ${state.alpha.toFixed(2)}, β = ${state.beta.toFixed(2)}. Loss before ` +
+    `θ = ${theta.toFixed(2)}, φ = ${phi.toFixed(2)}, α = ${state.alpha.toFixed(3)}, β = ${state.beta.toFixed(2)}. Loss before ` +
     `${loss(theta, phi).toFixed(3)}, after stage one ${loss(found.moved, phi).toFixed(3)}, after stage two ` +
     `${loss(found.moved, shown).toFixed(3)}${state.trap ? " (the trap)" : ""}. The gates’ own slope is ${found.own.toFixed(3)}; the total ` +
     `derivative is ${found.total.toFixed(3)}${way}: with it φ′ ends ${Math.abs(found.wrong - found.right).toFixed(3)} away.`;
@@ -82,15 +82,15 @@ const moveTo = (point) => {
   state.start = point.map((x, k) => limit(x, LOW[k] + 0.1, HIGH[k] - 0.1));
   redraw();
 };
-const slider = (name, max, value, act) => {
+const slider = (name, max, step, value, act) => {
   const label = document.createElement("label"), input = document.createElement("input");
-  Object.assign(input, { type: "range", min: 0, max, step: 0.01, value });
+  Object.assign(input, { type: "range", min: 0, max, step, value });
   input.addEventListener("input", () => { act(+input.value); redraw(); });
   label.append(name, input);
   controls.append(label);
 };
-slider("rate of stage one, α", data.highest[0], state.alpha, (value) => (state.alpha = value));
-slider("rate of stage two, β", data.highest[1], state.beta, (value) => (state.beta = value));
+slider("rate of stage one, α", data.highest[0], 0.005, state.alpha, (value) => (state.alpha = value));
+slider("rate of stage two, β", data.highest[1], 0.01, state.beta, (value) => (state.beta = value));
 const label = document.createElement("label"), box = document.createElement("input");
 Object.assign(box, { type: "checkbox", checked: state.trap, style: "width: auto" });
 label.style = "flex-direction: row; gap: 0.5em; grid-column: 1 / -1";

@@ -422,9 +422,9 @@ def test_run_times_say_what_is_missing_and_what_has_changed(chapter, tmp_path, m
     assert "not measured yet" in back_matter.run_times()
     record = {"seconds": 12.6, "date": "2026-11-23T10:00:00", "cores": 2, "executed_source": "abc"}
     back_matter.RUN_TIMES.write_text(json.dumps({"01_a_chapter": record}))
-    assert "| 13 | 2 | 2026-11-23 |" in back_matter.run_times()
+    assert '| 13 | <span class="mg-together">2026-11-23</span> |' in back_matter.run_times()
     back_matter.RUN_TIMES.write_text(json.dumps({"01_a_chapter": record | {"executed_source": "def"}}))
-    assert "2026-11-23, its code has changed since" in back_matter.run_times()
+    assert "2026-11-23</span>, its code has changed since" in back_matter.run_times()
 
 
 def test_every_public_name_is_documented_once():

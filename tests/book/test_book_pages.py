@@ -1,6 +1,7 @@
 """The rendered pages in a browser: nothing foreign is loaded, they fit a phone, everybody can use them."""
 
 import pytest
+from hand import press
 from rendered import AXE, NARROW, PAGES, WIDE, theme_of
 
 SIZED = ", ".join(f"...pageChecks.{what}()" for what in ("clipped", "small", "broken", "cut"))  # whatever the theme
@@ -109,6 +110,27 @@ def test_a_phone_keeps_a_printed_table_s_columns(visit):
     page.set_viewport_size(WIDE)
     smaller = "[...document.querySelectorAll('.cell_output pre')].some((e) => e.style.fontSize)"
     page.wait_for_function(f"!({smaller})")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("chapter", "label", "values"),
+    [
+        ("01_where_the_multiplications_go", "value", ["1 of 18: Window", "2 of 18: Window"]),
+        ("06_two_stages", "rate β", ["β = 16:", "β = 32:"]),
+        ("10_one_step_on_a_new_node", "steps", ["After 1 step of each", "After 2 steps of each"]),
+    ],
+)
+def test_a_flip_book_s_slider_says_the_frame_it_shows(visit, chapter, label, values):
+    page, _ = visit(f"book/{chapter}.html")
+    handle = page.get_by_role("slider", name=label).first
+    for value in values:
+        page.wait_for_function(
+            "([handle, value]) => handle.getAttribute('aria-valuetext').startsWith(value)",
+            arg=[handle.element_handle(), value],
+            timeout=5000,
+        )
+        press(handle, "ArrowRight")
 
 
 @pytest.mark.browser

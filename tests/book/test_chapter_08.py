@@ -195,6 +195,9 @@ def test_what_is_said_of_two_threads_is_in_the_file():
     }
     assert f"takes {spread(over['dense'])} of the dense network's time" in prose
     assert f"it takes {spread(over['slim'])} times as long" in prose
+    alone = [row["ratio"] for row in report["rows"] if (row["what"], row["against"]) == ("skipping", "slim")][::2]
+    assert f"one thread already takes {spread(alone)} times the slim network's time" in prose
+    assert f"was missed as well, by {1.5 - report['goals'][1]['measured']:.2f}" in prose
     assert [ratio < 1.2 for ratio in over["slim"]] == [True, False, False, False], (
         "the goal, in the smallest case alone"
     )

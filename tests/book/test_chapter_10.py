@@ -76,3 +76,12 @@ def test_rows_that_are_missing_are_named():
     assert "cifar10: not measured yet" in figure.alt
     differences = [{"label": "x", **lead(0.011, 0.009)}, {"label": "y", **lead(None, None)}]
     assert "x: +1.1 ± 0.9 points; y: not measured yet" in show_differences(differences, "fixed").alt
+
+
+def test_the_dashed_line_runs_through_the_reference():
+    rows = [{"label": name, "accuracy": share, "ci95": 0.01} for name, share in (("a", 0.2), ("b", 0.8))]
+    first, second = (show_rows({"glyphs": rows}, reference=place) for place in (0, 1))
+    assert "marks each group's first row" in first.alt
+    assert "marks each group's second row" in second.alt
+    assert first.svg.count("<path") == second.svg.count("<path")
+    assert first.svg != second.svg

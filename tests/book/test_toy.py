@@ -74,9 +74,14 @@ def test_the_trap_turns_back_where_the_chapter_says(alone):
     page = alone(play_toy((1.0, 2.0), (0.12, 1.0), trap=True))
     assert check(page)[-1]
     assert "wrong way" not in page.locator(".mg-readout").inner_text()
-    press(page.get_by_label("rate of stage one, α"), "ArrowRight")  # an eighth lies between
-    assert "wrong way" in page.locator(".mg-readout").inner_text()
-    check(page)
+    rate = page.get_by_label("rate of stage one, α")
+    press(rate, "ArrowRight")
+    assert check(page)[2] == 0.125
+    assert "the total derivative is 0.000:" in page.locator(".mg-readout").inner_text()
+    for value, turned in ((0.13, True), (0.25, False), (0.3, True), (0.495, True), (0.5, False)):
+        rate.evaluate("(input, value) => { input.value = value; input.dispatchEvent(new Event('input')); }", value)
+        assert check(page)[2] == value
+        assert ("wrong way" in page.locator(".mg-readout").inner_text()) == turned
 
 
 @pytest.mark.parametrize("rates", [(-0.1, 1.0), (0.6, 1.0), (0.1, 3.5)])
