@@ -63,8 +63,8 @@ function drawn() {
   showSlots();
   if (!changed) return;
   const slot = `Character ${state.target + 1} is ${state.strokes.length ? "drawn" : "empty"}.`;
-  say(state.own ? "A character has changed: press Adapt again." : slot);
   if (state.own) forget();
+  say(state.adapted ? "A character has changed: press Adapt again." : slot);
 }
 
 // The adapted network and its answer are of characters that are no more.
@@ -132,6 +132,7 @@ part("adapt").addEventListener("click", () => {
   const images = labels.map((slot) => rasterise(centred(state.slots[slot]), SIDE));
   const positions = labels.map((_, position) => position); // the network's outputs, one for each drawing
   const started = performance.now(), own = net.adapt(images, positions), taken = performance.now() - started;
+  state.adapted = true; // to these or to older ones, since the last reset
   state.own = { labels, before: [net, net.statistics(images)], after: [own, own.statistics(images)] };
   root.dataset.adaptMilliseconds = String(taken);
   const left = WAYS - labels.length, empty = left ? ` ${left} of the slots are empty, and are never the answer.` : "";
@@ -141,6 +142,7 @@ part("adapt").addEventListener("click", () => {
 
 part("reset").addEventListener("click", () => {
   state.slots = Array(WAYS).fill([]);
+  state.adapted = false;
   forget();
   open(0);
 });
