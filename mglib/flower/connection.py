@@ -65,7 +65,7 @@ def program(name: str) -> str:
     """
     found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     if found is None:
-        raise ValueError(f"there is no {name} here: pip install 'mglib[flower]'")
+        raise ValueError(f"there is no {name} here: pip install -e '.[flower]' in the project's folder")
     return found
 
 

@@ -54,7 +54,9 @@ def _torchvision_datasets(name: str) -> ModuleType:
     try:
         from torchvision import datasets  # here, since it takes as long to import as all the rest
     except ImportError as error:
-        raise DataUnavailableError(f"{name} is read by torchvision ({error}): pip install 'mglib[data]'") from error
+        raise DataUnavailableError(
+            f"{name} is read by torchvision ({error}): pip install -e '.[data]' in the project's folder"
+        ) from error
     return datasets
 
 

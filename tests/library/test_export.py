@@ -101,7 +101,7 @@ def test_without_the_packages_the_export_says_what_to_install(exported, tmp_path
     from mglib.training import export
 
     monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnx" else importlib.util.find_spec(name))
-    with pytest.raises(ValueError, match=r'needs onnx: pip install "mglib\[export\]"'):
+    with pytest.raises(ValueError, match=r"needs onnx: pip install -e '\.\[export\]'"):
         export_network(exported[0], tmp_path / "network.onnx")
     assert not list(tmp_path.iterdir())
 

@@ -58,7 +58,7 @@ def test_all_ways_to_a_gradient_agree_in_double_precision(method):
 
 def test_a_missing_peer_is_named_with_what_to_install(monkeypatch):
     monkeypatch.setattr("studies.bench.peers.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"higher, torchopt are not installed: pip install 'mglib\[bench\]'"):
+    with pytest.raises(ValueError, match=r"higher, torchopt are not installed: pip install -e '\.\[bench\]'"):
         Case(width=4, image_size=8, channels=1).candidates(PLAIN)
 
 

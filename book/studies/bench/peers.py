@@ -80,7 +80,9 @@ def installed() -> dict[str, MetaGradient]:
         ValueError: if one is missing.
     """
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
-        raise ValueError(f"the peers {', '.join(missing)} are not installed: pip install 'mglib[bench]'")
+        raise ValueError(
+            f"the peers {', '.join(missing)} are not installed: pip install -e '.[bench]' in the project's folder"
+        )
     return PACKAGES
 
 
