@@ -195,10 +195,14 @@ RIVALS = {  # what a row of the scoreboard says of MetaGater's lead, and over wh
     "1. The exact gradient for both beats its first-order shortcut": "first-order-50",
     "2. The meta-learnt start beats one that was trained to name all classes": "fedavg-50",
     "3. Half of the MACs cost at most half a point against the dense network": "dense-100",
-    "3. At equal MACs, gates beat a slim network by two points": "slim-50",
+    "3. At half of the MACs, gates beat a slim network of the same cost by two points": "slim-50",
     "3. … and after 1,500 rounds with learnt rates": "dense-long-100",
     "3. … by two points after 1,500 rounds with learnt rates": "slim-long-50",
     "3. … by anything, after 1,500 rounds with learnt rates": "slim-long-50",
+    "3. At a quarter of the MACs, by two points": "slim-25",
+    "3. … by two points after 1,500 rounds there": "slim-long-25",
+    "3. … by anything, after 1,500 rounds there": "slim-long-25",
+    "3. A quarter of the MACs costs at most three points against the dense network, after 1,500 rounds": "dense-long-100",
     "4. They beat a mask learnt with the network": "static-mask-50",
     "4. … after 1,500 rounds with learnt rates": "static-mask-long-50",
     "5. The second stage, which moves the gates, brings accuracy": "gates-fixed-50",
@@ -225,8 +229,10 @@ def test_a_number_of_the_scoreboard_is_its_files(row):
     assert LINK.fullmatch(where)
     if claim not in RIVALS:
         return
-    ours = "metagater-long-50" if "-long" in RIVALS[claim] else "metagater-50"
-    assert len(found) == (4 if "-long" in RIVALS[claim] else 3)
+    length = "-long" * ("-long" in RIVALS[claim])
+    budget = 25 if "quarter" in claim or claim.endswith("there") else 50
+    ours = f"metagater{length}-{budget}"
+    assert len(found) == (4 if length and budget == 50 else 3)
     counted = set()
     for name, few, mean, half in found:
         data = name.lower().replace("-", "") + ("-small" if few else "")
