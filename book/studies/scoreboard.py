@@ -77,7 +77,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("3. … by two points after 1,500 rounds there", leads_at_length("slim-long", 0.02, quarter), LONGER),
         ("3. … by anything, after 1,500 rounds there", leads_at_length("slim-long", 0.0, quarter), LONGER),
         (
-            "3. A quarter of the MACs costs at most three points against the dense network, after 1,500 rounds",
+            "3. A quarter of the MACs costs at most three points against dense, after 1,500 rounds",
             leads_at_length("dense-long", -0.03, quarter),
             LONGER,
         ),

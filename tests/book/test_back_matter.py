@@ -202,7 +202,7 @@ RIVALS = {  # what a row of the scoreboard says of MetaGater's lead, and over wh
     "3. At a quarter of the MACs, by two points": "slim-25",
     "3. … by two points after 1,500 rounds there": "slim-long-25",
     "3. … by anything, after 1,500 rounds there": "slim-long-25",
-    "3. A quarter of the MACs costs at most three points against the dense network, after 1,500 rounds": "dense-long-100",
+    "3. A quarter of the MACs costs at most three points against dense, after 1,500 rounds": "dense-long-100",
     "4. They beat a mask learnt with the network": "static-mask-50",
     "4. … after 1,500 rounds with learnt rates": "static-mask-long-50",
     "5. The second stage, which moves the gates, brings accuracy": "gates-fixed-50",
