@@ -42,10 +42,7 @@ def of_network(params: Params) -> Params:
     """
     own = {name: value for name, value in params.items() if not name.startswith(META)}
     if strange := sorted(params.keys() - {*own, PRICE, *(RATE + name for name in own)}):
-        raise ValueError(
-            f"parameters {strange}: names beginning with {META!r} are kept for learnt rates and the price; rename the "
-            "sub-module"
-        )
+        raise ValueError(f"{strange}: names beginning with 'meta.' are kept for rates and the price; rename the module")
     return own
 
 

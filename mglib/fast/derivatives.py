@@ -64,8 +64,8 @@ class Derivatives:
 
         names: of the parameters whose derivatives are wanted; None: all.
 
-        Raises ValueError if the objective's derivatives have no closed form, the network does not take the images or the
-        labels, or a name is not among the parameters.
+        Raises ValueError if the objective's derivatives have no closed form, the network does not take the images or
+        the labels, or a name is not among the parameters.
         """
         if not has_closed_form(objective):
             raise ValueError(f"closed forms are for a GatedConvNet without noise, not for {objective}")

@@ -125,8 +125,7 @@ def differentiate(
     Gradients are taken wherever it is called: under `torch.no_grad()`, and in inference mode, of a copy of the batch.
 
     Raises TypeError if a parameter is no tensor, or the loss function returns no pair of a tensor and metrics;
-    ValueError if a parameter holds whole numbers, is unknown or has a name that is kept (`of_network`), or the loss is
-    no scalar that depends on them.
+    ValueError if a parameter holds whole numbers, is unknown or has a kept name, or the loss is no scalar of them.
     """
     inference = torch.is_inference_mode_enabled()
     with torch.inference_mode(False):  # which turns gradients on

@@ -138,10 +138,10 @@ def check_labels(labels: Tensor, batch: int, ways: int) -> None:
         raise TypeError(f"the labels are a {type(labels).__name__}: need a torch.Tensor")
     if labels.dtype != torch.int64 or labels.shape != (batch,) or batch == 0:
         form = f"{labels.dtype} of shape {tuple(labels.shape)}"
-        raise ValueError(f"labels are {form}: need {torch.int64} of shape ({batch or 'batch'},), one for each image")
+        raise ValueError(f"labels in {form}: need int64, one for each of {batch} images, and at least one")
     least, most = map(int, labels.aminmax())
     if least < 0 or most >= ways:
-        raise ValueError(f"labels go from {least} to {most}: need 0 to {ways - 1}, for the network names {ways} classes")
+        raise ValueError(f"labels from {least} to {most}: need 0 to {ways - 1}, as the network names {ways} classes")
 
 
 def check_numbers(net: nn.Module, params: Params, statistics: Sequence[MapStatistics]) -> None:

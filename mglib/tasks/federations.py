@@ -136,8 +136,7 @@ def assemble(
     """
     named = [*nodes, *(each for classes in nodes.values() for each in classes)]
     if turned := [each for each in named if original_class(each) != each]:
-        endings = ", ".join(f"@{angle}" for angle in ROTATIONS)
-        raise ValueError(f"{name}: {turned[0]!r} must not end in {endings}, as turned nodes and classes do; rename it")
+        raise ValueError(f"{name}: {turned[0]!r} ends in @90, @180 or @270, as turned nodes and classes do; rename it")
     test, validation = held_out
     splits: dict[str, list[Node]] = {split: [] for split in SPLITS}
     for node, classes in nodes.items():

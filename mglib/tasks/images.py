@@ -47,8 +47,8 @@ def load_images(
     if any image has colour, else 1. `invert` turns dark on light into light on dark.
 
     Grey images of more than 8 bits are scaled from their range, which the largest value of all images that are read
-    together decides: 1, that of 8, 10, 12 or 14 bits, or what their mode can hold. A warning says so where whole numbers use less than their
-    mode, and names an image of which nothing is left to see. A few images read by themselves may give another range.
+    together decides: 1, 8, 10, 12 or 14 bits, or what their mode can hold. A warning says so where whole numbers use
+    less, and names an image of which nothing is left to see. A few images read alone may give another range.
 
     Returns (image, channel, image_size, image_size), uint8.
     Raises ValueError if there is no image, if a file cannot be read as one (it is named), or if a size or

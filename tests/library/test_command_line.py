@@ -118,8 +118,9 @@ def test_adapt_writes_a_smaller_network_and_says_what_it_saved(glyphs, tmp_path,
     (kept,) = re.findall(r"filters kept, of 32: (.*)", said["small"])
     assert 4 <= sum(map(int, kept.split(", "))) < 4 * 32
     assert "filters kept" not in said["whole"]
-    assert 0 == shares["whole"][0] < shares["small"][0] < 100, "bytes saved"
-    assert shares["small"][1] < shares["whole"][1], "MACs needed"
+    assert 0 < shares["small"][0] < 100, "bytes saved"
+    assert "by freezing" not in said["whole"], "where nothing is saved"
+    assert shares["small"][1] < shares["whole"][0], "MACs needed"
     for row, of_whole in zip(rows["small"], rows["whole"], strict=True):
         assert row["class"] == of_whole["class"]
         assert row["probability"] == pytest.approx(of_whole["probability"], abs=1e-5)
@@ -276,7 +277,7 @@ def test_a_terminal_of_few_characters_and_no_stderr_is_enough(run, encoding, spo
     for name in ("stderr", "__stderr__"):  # as Python has it where the shell closed it
         monkeypatch.setattr(sys, name, None)
     assert main(["evaluate", str(run), "--tasks", "2"]) == 0
-    assert re.search(r"accuracy after one step +[\d.]+% (±|\\xb1) [\d.]+%\n", said.getvalue().decode(encoding))
+    assert re.search(r"accuracy after adaptation +[\d.]+% (±|\\xb1) [\d.]+%\n", said.getvalue().decode(encoding))
     with pytest.raises(SystemExit) as ended:
         main(["train", "--help"])
     sys.stdout.flush()
