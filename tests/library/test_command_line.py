@@ -199,7 +199,7 @@ def test_train_refuses_and_leaves_nothing_behind(folder, tmp_path, capsys, optio
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("data", ["mnist-of-cats", "folder:", "folder:/does/not/exist"])
+@pytest.mark.parametrize("data", ["mnist-of-cats", "folder:", "folder:/does/not/exist", "folder:~nobody-here/x"])
 def test_data_that_do_not_exist_are_refused_by_name(tmp_path, capsys, data):
     said = refused(capsys, "train", "--data", data, "--out", str(tmp_path / "run"))
     assert said.startswith("error: ")
@@ -233,6 +233,14 @@ def test_commands_that_get_the_wrong_folder_say_so(tmp_path, capsys):
     assert "holds no run" in refused(capsys, "evaluate", str(tmp_path))
     assert "holds no run" in refused(capsys, "adapt", str(tmp_path), "--support", str(tmp_path), "--out", "x")
     assert "recipe.json" in refused(capsys, "predict", str(tmp_path), "x.png")
+
+
+def test_a_run_and_a_network_are_told_apart(glyphs, tmp_path, capsys):
+    support, own = str(glyphs / "support"), str(tmp_path / "own")
+    assert main(["adapt", GLYPH_RUN, "--support", support, "--out", own]) == 0
+    for command in (["evaluate", own], ["adapt", own, "--support", support, "--out", "x"]):
+        assert f"{own} holds a network that adapt wrote, no run: predict" in refused(capsys, *command)
+    assert f"{GLYPH_RUN} holds a run, no network that adapt wrote: ev" in refused(capsys, "predict", GLYPH_RUN, "x.png")
 
 
 def test_what_is_in_the_way_of_a_command_is_not_overwritten(run, folder, tmp_path, capsys):
