@@ -123,6 +123,7 @@ def evaluate_run(
 ) -> dict:
     """Evaluate a finished run on nodes that it never trained on; return the record that the book's tables read.
 
+    run: or its folder.
     data: another data set, every node of which is new; None: the run's own, and its held-out nodes.
     nodes: names of the nodes to draw tasks from, of those; none: all.
     split: which of the run's own held-out nodes; validation ones choose settings, test ones are reported.
@@ -131,9 +132,8 @@ def evaluate_run(
 
     Raises ValueError if the run is not finished, the split is none of the two, or the nodes cannot give such tasks.
     """
-    tasks = whole_number("tasks", tasks, 2)  # one has no spread and gives no interval
+    tasks, run = whole_number("tasks", tasks, 2), Run(run)  # one task has no spread and gives no interval
     as_declared("split", Literal["test", "validation"], split)
-    run = Run(run)
     recipe, net, params = run.load()
     check_device(device)
     if data is None or resolve_data(data) == resolve_data(recipe.data):

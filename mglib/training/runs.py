@@ -146,9 +146,9 @@ class Run:
         is of another architecture.
         """
         recipe = Recipe.load(self.recipe_file)
-        if (self.folder / NETWORK).exists():
-            raise ValueError(f"{self.folder} holds a network that adapt wrote, no run: predict and export use it")
         if not self.finished:
+            if (self.folder / NETWORK).exists():
+                raise ValueError(f"{self.folder} holds a network that adapt wrote, no run: predict and export use it")
             raise ValueError(f"the run in {self.folder} is not finished; go on with train --resume")
         params, _ = load(self.params_file)
         net, initial = network_of(recipe)
