@@ -53,18 +53,20 @@ class Config:
 def as_declared(name: str, declared: Any, value: Any) -> Any:
     """Return a setting's value as it is annotated and as JSON gives it back: Python's own numbers, tuples for lists.
 
-    Raises ValueError, naming the setting, if a number is none or not finite, a text is not one of those allowed, or one
-    text stands where several may.
+    Raises ValueError, naming the setting, if a number is none or not finite, a text is none or not one of those
+    allowed, or one text stands where several may.
     """
     kind, *more = get_args(declared) if isinstance(declared, UnionType) else (declared,)
     if value is None and NoneType in more:
         return None
-    if get_origin(kind) is tuple:
+    if (several := get_origin(kind)) in (tuple, frozenset):
         if isinstance(value, str) or not isinstance(value, Iterable):
-            raise ValueError(f"`{name}` (={value!r}) must be a tuple, such as {(value,)!r}")
-        return tuple(as_declared(name, get_args(kind)[0], each) for each in value)
+            raise ValueError(f"`{name}` (={value!r}) must be a {several.__name__}, such as {several((value,))!r}")
+        return several(as_declared(name, get_args(kind)[0], each) for each in value)
     if get_origin(kind) is Literal and value not in get_args(kind):
         raise ValueError(f"`{name}` (={value!r}) must be one of {', '.join(get_args(kind))}")
+    if kind is str and not isinstance(value, str):
+        raise ValueError(f"`{name}` (={value!r}) must be a text")
     if kind is int:
         return whole_number(name, value)
     if kind is bool and value not in (True, False):

@@ -17,7 +17,9 @@ from torch import Tensor
 
 Params = dict[str, Tensor]
 PART = ".part"  # suffix of a file that is being written
-META = "meta."  # before the names of what is learnt and sent with a network and is no part of it: rates, a price
+META = "meta."  # before the names of what is learnt and sent with a network and is no part of it
+RATE = f"{META}rate."  # before a parameter's name: ρ, which says how its learnt rate differs from the stage's
+PRICE = f"{META}price"  # λ among the parameters, where the server sets it
 
 
 def split(params: Params, names: Iterable[str]) -> tuple[Params, Params]:
@@ -34,8 +36,14 @@ def split(params: Params, names: Iterable[str]) -> tuple[Params, Params]:
 
 
 def of_network(params: Params) -> Params:
-    """Return the parameters that a network computes with, without what is learnt about learning itself."""
-    return {name: value for name, value in params.items() if not name.startswith(META)}
+    """Return the parameters that a network computes with, without what is learnt about learning itself.
+
+    Raises ValueError for a `meta.` name that is neither the price nor the rate of one of them.
+    """
+    own = {name: value for name, value in params.items() if not name.startswith(META)}
+    if strange := sorted(params.keys() - {*own, PRICE, *(RATE + name for name in own)}):
+        raise ValueError(f"{strange}: names beginning with 'meta.' are kept for rates and the price; rename the module")
+    return own
 
 
 def merge(params: Params, changes: Params) -> Params:

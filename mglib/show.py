@@ -174,12 +174,7 @@ def flip_book(frames: Sequence[Figure], description: str, interval: int = 700, o
 
 
 def gate_explorer(
-    images: Tensor,
-    gates: Sequence[Tensor],
-    probabilities: Tensor,
-    labels: Tensor,
-    support: Tensor,
-    macs: Tensor,
+    images: Tensor, gates: Sequence[Tensor], probabilities: Tensor, labels: Tensor, support: Tensor, macs: Tensor
 ) -> widgets.VBox:
     """Return a flip book over inputs: the input, the filters it opens layer by layer, and what the network answers.
 
@@ -202,12 +197,7 @@ def gate_explorer(
 
 @page_style
 def _path(
-    image: np.ndarray,
-    gates: list[np.ndarray],
-    probabilities: np.ndarray,
-    label: int,
-    support: np.ndarray,
-    caption: str,
+    image: np.ndarray, gates: list[np.ndarray], probabilities: np.ndarray, label: int, support: np.ndarray, caption: str
 ) -> Figure:
     """Return one input's way through the network, from the image on the left to the answer on the right."""
     drawing, axes = new_drawing(4.6, 1.7, ncols=2 + len(gates), width_ratios=[2.2, *[1] * len(gates), 2.6])

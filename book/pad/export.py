@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mglib.meta.adapt import factors_of
-from mglib.nets.objective import PRICE
-from mglib.params import of_network
+from mglib.params import PRICE, of_network
 from mglib.training import Run
 from mglib.training.algorithms import stages_of
 

@@ -14,8 +14,7 @@ import numpy as np
 
 from mglib.meta.adapt import factors_of
 from mglib.nets import dense_macs
-from mglib.nets.objective import PRICE
-from mglib.params import Params
+from mglib.params import PRICE, Params
 from mglib.tasks.questions import QUESTIONS, question_of
 from mglib.training.experiment import Experiment
 from mglib.training.results import with_provenance

@@ -7,8 +7,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
-from mglib.federated.engines import check_workers
 from mglib.federated.process import become_worker, interrupts_held, worker_context
+from mglib.params import whole_number
 
 Job = TypeVar("Job")
 
@@ -29,7 +29,7 @@ def run_jobs(function: Callable[[Job], Any], jobs: Sequence[Job], workers: int) 
     Raises:
         ValueError: if there are no workers.
     """
-    check_workers(workers)
+    workers = whole_number("workers", workers, 1)
     waiting, idle, busy = list(reversed(jobs)), [], {}
     started: dict[Connection, BaseProcess] = {}
     try:

@@ -29,13 +29,18 @@ def adapt_command(
     own = whole.without_unopened(batch.images) if freeze else whole
     own.save(out)
     size = (out / "network.safetensors").stat().st_size
-    share = 1 - own.parameter_bytes / whole.parameter_bytes
+    left = own.parameter_bytes / whole.parameter_bytes
     print(f"{out}: tells apart {', '.join(own.classes)}")
     if own.kept:
         print(f"filters kept, of {own.recipe.width}: {', '.join(map(str, own.kept))}")
-    print(f"{size:,} bytes on disk; parameters {own.parameter_bytes:,} bytes, {share:.1%} saved by freezing")
+    print(f"{size:,} bytes on disk; parameters {own.parameter_bytes:,} bytes{_saved(left, ' by freezing')}")
     ratio = float(macs_ratio(own.net.costs, own(batch.images).gates, len(batch.labels)).mean())
-    print(f"MACs on these images, gates included: {ratio:.1%} of the dense network's, {1 - ratio:.1%} saved")
+    print(f"MACs on these images, gates included: {ratio:.1%} of the dense network's{_saved(ratio)}")
+
+
+def _saved(left: float, how: str = "") -> str:
+    """Return what is saved where the share `left` is spent, as the end of a sentence; nothing where nothing is."""
+    return f", {1 - left:.1%} saved{how}" if left < 1 else ""
 
 
 def predict_command(

@@ -167,6 +167,6 @@ def evaluate_command(
         f"{tasks} tasks of {evaluation['ways']} classes, {evaluation['shots']} example(s) each, from nodes never seen:"
     )
     print(f"  {', '.join(evaluation['nodes'])}")
-    print(f"accuracy after one step  {evaluation['accuracy']:.1%} ± {evaluation['ci95']:.1%}")
-    print(f"accuracy before it       {evaluation['accuracy_zero_step']:.1%}")
-    print(f"MACs, gates included     {evaluation['macs_ratio']:.1%} of the dense network's")
+    print(f"accuracy after adaptation  {evaluation['accuracy']:.1%} ± {evaluation['ci95']:.1%}")
+    print(f"accuracy before it         {evaluation['accuracy_zero_step']:.1%}")
+    print(f"MACs, gates included       {evaluation['macs_ratio']:.1%} of the dense network's")

@@ -16,9 +16,9 @@ from mglib.fast.layer_passes import Layer, NormalisedBySupport, channels_last
 from mglib.fast.passes import Maybe, total
 from mglib.nets.freezing import absent_inputs
 from mglib.nets.macs import dense_macs, macs_ratio
-from mglib.nets.models import GatedConvNet, Prediction, check_images
-from mglib.nets.objective import PRICE, Objective
-from mglib.params import Params, split, under_prefix, with_prefix
+from mglib.nets.models import GatedConvNet, Prediction, check_images, check_labels
+from mglib.nets.objective import Objective
+from mglib.params import PRICE, Params, split, under_prefix, with_prefix
 
 PIXELS_AT_ONCE = 2**18  # of the first layer's maps: queries go through in pieces that the processor's cache can hold
 
@@ -64,14 +64,15 @@ class Derivatives:
 
         names: of the parameters whose derivatives are wanted; None: all.
 
-        Raises ValueError if the objective's derivatives have no closed form, the network does not take the images, or a
-        name is not among the parameters.
+        Raises ValueError if the objective's derivatives have no closed form, the network does not take the images or
+        the labels, or a name is not among the parameters.
         """
         if not has_closed_form(objective):
             raise ValueError(f"closed forms are for a GatedConvNet without noise, not for {objective}")
         for images in (batch.images, batch.support_images):
             if images is not None:
                 check_images(objective.net, images, params["head.bias"])
+        check_labels(batch.labels, len(batch.images), len(params["head.bias"]))
         self._objective, self._params, self._labels = objective, params, batch.labels
         self._names = params.keys() if names is None else split(params, names)[0].keys()
         self._of_layer = self._by_layer(params)

@@ -87,9 +87,8 @@ class Krum:
         """Return the positions of the nodes that are kept, in the order given."""
         count = len(updates)
         byzantine = min(round(self.byzantine_fraction * count), (count - 1) // 2)
-        flat = torch.stack(
-            [torch.cat([update.params[name].flatten() for name in sorted(update.params)]) for update in updates]
-        )
+        names = sorted(updates[0].params)
+        flat = torch.stack([torch.cat([update.params[name].flatten() for name in names]) for update in updates])
         squares = torch.cdist(flat.double(), flat.double()).square().sort(dim=1).values[:, 1:]
         scores = squares[:, : max(1, count - byzantine - 2)].sum(1)
         return sorted(scores.argsort(stable=True)[: count - byzantine].tolist())

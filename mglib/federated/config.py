@@ -45,9 +45,8 @@ class FederationConfig(Config):
         self.check_counts("rounds", "nodes_per_round", "local_steps", "tasks_per_step", "quorum")
         for name in ("client_learning_rate", "server_learning_rate", "clip_norm"):
             self.refuse_unless(getattr(self, name) > 0, name, "must be positive")
-        self.refuse_unless(
-            0 <= self.trim_fraction < 0.5, "trim_fraction", "must be in [0, 0.5): half of the nodes decide"
-        )
+        less_than_half = 0 <= self.trim_fraction < 0.5
+        self.refuse_unless(less_than_half, "trim_fraction", "must be in [0, 0.5): half of the nodes decide")
         self.refuse_unless(self.noise >= 0, "noise", "must not be negative")
         of_a_round = f"must be at most the {self.nodes_per_round} nodes of a round"
         self.refuse_unless(self.quorum <= self.nodes_per_round, "quorum", of_a_round)
@@ -65,10 +64,7 @@ class FederationConfig(Config):
         if self.changed("clip_norm") and self.aggregation != "clipped" and self.privacy == "none":
             yield "clip_norm", "is for the aggregation 'clipped', and for privacy"
         if self.aggregation in ("trimmed", "krum") and not lying:
-            yield (
-                "trim_fraction",
-                f"is none of {self.nodes_per_round} nodes; {self.aggregation!r} would leave none out",
-            )
+            yield "trim_fraction", f"is none of {self.nodes_per_round} nodes; {self.aggregation!r} would leave none out"
         least = {"median": 3, "trimmed": 2 * lying + 1, "krum": 2 * lying + 3}.get(self.aggregation, 1)
         if self.nodes_per_round < least:
             yield "nodes_per_round", f"is too few: {self.aggregation!r} needs {least} to bear {max(1, lying)} that lie"

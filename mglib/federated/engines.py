@@ -15,7 +15,7 @@ import safetensors.torch
 
 from mglib.federated.messages import Answer, Refusal, Round, Update, examined, reason_against
 from mglib.federated.process import become_worker, interrupts_held, keep_freed_memory, one_thread, worker_context
-from mglib.params import Params
+from mglib.params import Params, whole_number
 
 ClientUpdate = Callable[[Params, Any, int, Round], Update]  # (parameters, node, its position, round)
 
@@ -37,7 +37,7 @@ class LocalEngine(AbstractContextManager):
         """
         if len(nodes) == 0:
             raise ValueError("a federation needs at least one node")
-        check_workers(workers)
+        workers = whole_number("workers", workers, 1)
         if workers > 1 and getattr(current_process(), "_inheriting", False):
             raise SystemExit(1)  # this is a worker, reading the script that starts it: the parent says what is wrong
         self._client_update, self._nodes, self._workers = client_update, nodes, workers
@@ -97,12 +97,6 @@ class LocalEngine(AbstractContextManager):
         """End the worker processes."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-
-
-def check_workers(workers: int) -> None:
-    """Raise ValueError unless `workers` is a number of processes."""
-    if workers < 1:
-        raise ValueError(f"`workers` (={workers}) must be at least 1")
 
 
 _PATIENCE = 300.0  # seconds that a worker waits for the others to start

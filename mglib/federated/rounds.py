@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from mglib.federated.messages import Answer, Refusal, Round, Update, admit, check_step
 from mglib.federated.process import one_thread
-from mglib.params import Params
+from mglib.params import Params, whole_number
 
 
 class Engine(Protocol):
@@ -51,10 +51,13 @@ def run_rounds(
 
     quorum: answers that a round needs; those that are not as they should be never reach the server update.
 
-    Raises ValueError if a round asks for more nodes than there are, or for none, or if the quorum is more than that.
-    Raises RoundFailed if fewer nodes than the quorum answered as they should, or the server's step overflowed; the
-    message says why.
+    Raises ValueError if a round asks for more nodes than there are, or for none, if the quorum is more than that, or if
+    a number is none to count or to seed with.
+    Raises RoundFailed, saying why, if fewer nodes than the quorum answered as they should, or the server's step
+    overflowed.
     """
+    rounds, start = whole_number("rounds", rounds, 0), whole_number("start", start, 0)
+    seed, nodes_per_round = whole_number("seed", seed, 0), whole_number("nodes_per_round", nodes_per_round)
     if not 1 <= nodes_per_round <= len(engine):
         raise ValueError(f"`nodes_per_round` (={nodes_per_round}) must be between 1 and the {len(engine)} nodes")
     if not 1 <= quorum <= nodes_per_round:

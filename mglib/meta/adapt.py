@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from mglib.config import Config
-from mglib.params import META, Params, detach, merge, of_network, split
+from mglib.params import RATE, Params, detach, merge, of_network, split
 
 Metrics = dict[str, Tensor]
 LossFn = Callable[[Params, Any], tuple[Tensor, Metrics]]  # (parameters, batch) → scalar loss, what to watch
 Factors = dict[str, float | Tensor]  # what was learnt of the rate of each tensor that a stage moves
 
-RATE = f"{META}rate."  # before a parameter's name: ρ, which says how its learnt rate differs from the stage's
 RATE_SPAN = 10.0  # a learnt rate stays within this factor of the stage's
 
 
@@ -117,12 +116,7 @@ def adapt(loss_fn: LossFn, params: Params, support: Any, stages: Sequence[Stage]
 
 
 def differentiate(
-    loss_fn: LossFn,
-    params: Params,
-    batch: Any,
-    names: Collection[str] | None = None,
-    *,
-    create_graph: bool = False,
+    loss_fn: LossFn, params: Params, batch: Any, names: Collection[str] | None = None, *, create_graph: bool = False
 ) -> tuple[Params, Params, Metrics]:
     """Return a detached point at `params`, the gradient there of those in `names`, and the metrics.
 
@@ -131,12 +125,13 @@ def differentiate(
     Gradients are taken wherever it is called: under `torch.no_grad()`, and in inference mode, of a copy of the batch.
 
     Raises TypeError if a parameter is no tensor, or the loss function returns no pair of a tensor and metrics;
-    ValueError if a parameter holds whole numbers or is unknown, or the loss is no scalar that depends on them.
+    ValueError if a parameter holds whole numbers, is unknown or has a kept name, or the loss is no scalar of them.
     """
     inference = torch.is_inference_mode_enabled()
     with torch.inference_mode(False):  # which turns gradients on
         point = detach(params, requires_grad=True)
-        moved = of_network(point) if names is None else split(point, names)[0]
+        moved = of_network(point)
+        moved = moved if names is None else split(moved, names)[0]
         answer = loss_fn(point, copy.deepcopy(batch) if inference else batch)
         name = getattr(loss_fn, "__name__", type(loss_fn).__name__)
         if not (isinstance(answer, tuple | list) and len(answer) == 2 and isinstance(answer[0], Tensor)):
@@ -153,7 +148,8 @@ def differentiate(
 
 
 def check_stages(stages: Sequence[Stage], params: Params) -> None:
-    """Raise ValueError unless every parameter that a stage moves is there."""
+    """Raise ValueError unless every parameter that a stage moves is there, and the network's own."""
+    params = of_network(params)
     for stage in stages:
         if unknown := sorted(set(stage.parameters) - params.keys()):
             raise ValueError(f"stage {stage.name!r} moves unknown parameters {unknown}; there are {sorted(params)}")

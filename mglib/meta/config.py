@@ -16,9 +16,9 @@ class AdaptationConfig(Config):
     queries: int = 15
     """Examples a class scored after adaptation."""
     backbone_learning_rate: float = 0.4
-    """α: the one step on the backbone."""
+    """α: rate of the steps on the backbone."""
     gate_learning_rate: float = 0.5
-    """β: the one step on the gates."""
+    """β: rate of the steps on the gates."""
     steps: int = 1
     """Gradient steps of every stage of adaptation."""
     learn_rates: bool = False
@@ -30,5 +30,6 @@ class AdaptationConfig(Config):
         """Raise ValueError for tasks or steps that cannot be."""
         super().check()
         self.check_counts("ways", "shots", "queries", "steps")
+        self.refuse_unless(self.ways >= 2, "ways", "must be at least 2")
         for name in ("backbone_learning_rate", "gate_learning_rate"):
             self.refuse_unless(getattr(self, name) >= 0, name, "must not be negative")

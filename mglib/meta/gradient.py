@@ -22,7 +22,8 @@ def meta_gradient(
 
     second_order: False drops every Hessian (first-order MAML): the query gradient at the adapted point.
 
-    Returns the gradient, with the names and shapes of `params`, and what `loss_fn` reports on the query set.
+    Returns the gradient, with the names and shapes of `params` and zero for the price, which the server sets; and what
+    `loss_fn` reports on the query set.
 
     Raises TypeError or ValueError, naming the stage, the parameter or the loss function that does not fit, as `adapt`
     does.

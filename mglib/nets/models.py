@@ -128,6 +128,22 @@ def check_images(net: nn.Module, images: Tensor, like: Tensor) -> None:
         )
 
 
+def check_labels(labels: Tensor, batch: int, ways: int) -> None:
+    """Check the labels of a batch that a network names `ways` classes of, on the clear path and on the fast one.
+
+    Raises TypeError if they are no tensor; ValueError unless they are int64, one for each of one image at least, and
+    from 0 to ways - 1.
+    """
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"the labels are a {type(labels).__name__}: need a torch.Tensor")
+    if labels.dtype != torch.int64 or labels.shape != (batch,) or batch == 0:
+        form = f"{labels.dtype} of shape {tuple(labels.shape)}"
+        raise ValueError(f"labels in {form}: need int64, one for each of {batch} images, and at least one")
+    least, most = map(int, labels.aminmax())
+    if least < 0 or most >= ways:
+        raise ValueError(f"labels from {least} to {most}: need 0 to {ways - 1}, as the network names {ways} classes")
+
+
 def check_numbers(net: nn.Module, params: Params, statistics: Sequence[MapStatistics]) -> None:
     """Check that parameters and statistics are those of a network, of one type and on one device.
 

@@ -10,10 +10,8 @@ from torch.nn import functional as F
 
 from mglib.config import Config
 from mglib.nets.macs import macs_ratio
-from mglib.nets.models import Prediction
-from mglib.params import META, Params, of_network
-
-PRICE = f"{META}price"  # λ among the parameters, where the server sets it
+from mglib.nets.models import Prediction, check_labels
+from mglib.params import PRICE, Params, of_network
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,10 @@ class Objective(Config):
         """Return the loss and the metrics of a prediction for images of the given labels, (batch,).
 
         price: the multiplier of the budget; None: the penalty on what is over it.
+
+        Raises TypeError or ValueError if the labels are not what the network can name; see `check_labels`.
         """
+        check_labels(labels, *prediction.logits.shape)
         loss = F.cross_entropy(prediction.logits, labels)
         ratio = macs_ratio(self.net.costs, prediction.gates).mean()
         if prediction.gates:
@@ -75,8 +76,12 @@ def annealed_budget(budget: float, progress: float, share: float = 0.5) -> float
 
     It falls linearly from the whole network to `budget` over the first `share` of the training, so that every
     filter learns something before some of them are closed.
+
+    Raises ValueError unless budget, progress and share are shares, the first and the last not 0.
     """
     check_budget(budget)
+    if not (0 <= progress <= 1 and share > 0):
+        raise ValueError(f"`progress` (={progress}) must be from 0 to 1, and `share` (={share}) positive")
     return 1.0 - (1.0 - budget) * min(1.0, progress / share)
 
 

@@ -1,5 +1,6 @@
 """load_federation: one name, one federation, whatever the images come from."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -123,12 +124,7 @@ def _check_no_class_is_kept(data: str, kind: str, named: Names) -> None:
 
 
 def load_nodes(
-    data: str,
-    *,
-    image_size: int = 28,
-    channels: int | None = None,
-    invert: bool | None = None,
-    seed: int = 0,
+    data: str, *, image_size: int = 28, channels: int | None = None, invert: bool | None = None, seed: int = 0
 ) -> list[Node]:
     """Return every node of a data set, for a network that has trained on none of them.
 
@@ -169,7 +165,7 @@ def _share(data: str) -> float:
 def _kind_and_path(data: str) -> tuple[str, Path]:
     """The parts of "folder:PATH", "cifar-fs:PATH", "mini-imagenet:PATH"; an empty kind if `data` names no path."""
     kind, _, path = data.partition(":")
-    return (kind, Path(path).expanduser()) if path and kind in _WITH_PATH else ("", Path())
+    return (kind, Path(os.path.expanduser(path))) if path and kind in _WITH_PATH else ("", Path())
 
 
 def _qualified(nodes: Mapping[str, ClassImages]) -> dict[str, ClassImages]:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -28,7 +29,7 @@ class Federation:
       unseen-sets: the classes occur there, but no training node holds the same set of them; nor is any image
         on two nodes (a training node and its turned versions count as one).
 
-    Raises ValueError if that is not so, or if images differ in shape.
+    Raises ValueError if that is not so, if images differ in shape, or if two nodes have one name.
     """
 
     name: str
@@ -56,6 +57,9 @@ class Federation:
         else:
             self._check_sets(nodes)
             self._check_images(nodes)
+        names = sorted(node.name for own in nodes.values() for node in own)
+        if twice := [name for name, following in pairwise(names) if name == following]:
+            raise ValueError(f"federation {self.name!r}: nodes must have names of their own, not share {twice[0]!r}")
 
     def _check_classes(self, nodes: Mapping[str, Sequence[Node]]) -> None:
         """Raise ValueError if a class of a held-out node is trained on."""
@@ -127,9 +131,12 @@ def assemble(
     rotate: every training node also appears turned by 90, 180 and 270 degrees; held-out nodes do not.
     invert: all images are turned from dark on light to light on dark.
 
-    Raises ValueError if no node remains to train on or to test on, or if what should be new to
-    the held-out nodes is trained on.
+    Raises ValueError if no node remains to train on or to test on, if what should be new to the held-out nodes is
+    trained on, or if a name ends as those of turned nodes and classes do.
     """
+    named = [*nodes, *(each for classes in nodes.values() for each in classes)]
+    if turned := [each for each in named if original_class(each) != each]:
+        raise ValueError(f"{name}: {turned[0]!r} ends in @90, @180 or @270, as turned nodes and classes do; rename it")
     test, validation = held_out
     splits: dict[str, list[Node]] = {split: [] for split in SPLITS}
     for node, classes in nodes.items():

@@ -18,6 +18,7 @@ LARGEST = 4096  # pixels a side
 EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 _COLOUR_SPREAD = 24  # between the channels of a pixel; less is the noise that JPEG leaves in grey images
 _WHITE = {"L": 255, "I": 65535, "F": 255}  # largest value of grey images, by the first letter of their mode
+_DEPTHS = (1, 255, 1023, 4095, 16383)  # smaller values of white: masks and fractions; 8, 10, 12 and 14 bits
 _BROKEN = (  # what Pillow raises on files that are damaged or lie
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
     SyntaxError, TypeError, ValueError, Image.DecompressionBombError, struct.error, zlib.error,
@@ -46,8 +47,8 @@ def load_images(
     if any image has colour, else 1. `invert` turns dark on light into light on dark.
 
     Grey images of more than 8 bits are scaled from their range, which the largest value of all images that are read
-    together decides: 1, 255, or what their mode can hold. A warning says so where whole numbers use less than their
-    mode, and names an image of which nothing is left to see. A few images read by themselves may give another range.
+    together decides: 1, 8, 10, 12 or 14 bits, or what their mode can hold. A warning says so where whole numbers use
+    less, and names an image of which nothing is left to see. A few images read alone may give another range.
 
     Returns (image, channel, image_size, image_size), uint8.
     Raises ValueError if there is no image, if a file cannot be read as one (it is named), or if a size or
@@ -80,7 +81,7 @@ def read_images(paths: Sequence[Path | str], image_size: int, channels: int | No
     whole = [*grey["L"].values(), *grey["I"].values(), *([255.0] if others else [])]
     for kind, values in grey.items():
         most = max(values.values() if kind == "F" else whole, default=0.0)
-        white = next((white for white in (1, 255) if most <= white), _WHITE[kind])
+        white = next((white for white in _DEPTHS if most <= white <= _WHITE[kind]), _WHITE[kind])
         if values and most and white != _WHITE[kind]:  # not what was taken for white above
             if kind != "F":
                 warnings.warn(

@@ -12,15 +12,7 @@ import torch
 
 from mglib.config import Config
 from mglib.tasks.episodes import ClassImages
-from mglib.tasks.federations import (
-    LEAST_CLASSES,
-    SPLITS,
-    Federation,
-    Names,
-    NewNodes,
-    assemble,
-    fingerprints,
-)
+from mglib.tasks.federations import LEAST_CLASSES, SPLITS, Federation, Names, NewNodes, assemble, fingerprints
 
 CLASSES_PER_NODE = 8  # about, where every class is on one node
 SHARED_CLASSES_PER_NODE = 5  # where several nodes share a class's images

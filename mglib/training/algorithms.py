@@ -27,8 +27,7 @@ from mglib.meta import Stage
 from mglib.meta.adapt import start_of_rates
 from mglib.nets import Objective, annealed_budget, make_net
 from mglib.nets.config import NetworkConfig
-from mglib.nets.objective import PRICE
-from mglib.params import Params
+from mglib.params import PRICE, Params
 from mglib.training.recipes import Recipe
 from mglib.training.updates import LocalUpdate, MetaUpdate
 

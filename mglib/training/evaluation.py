@@ -1,5 +1,6 @@
-"""Evaluation: one-step adaptation on nodes that training never saw."""
+"""Evaluation: adaptation on nodes that training never saw."""
 
+import os
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Literal, TypeVar
 import numpy as np
 import torch
 
-from mglib.config import LARGEST_SEED
+from mglib.config import LARGEST_SEED, as_declared
 from mglib.federated.process import one_thread
 from mglib.meta import Stage, adapt
 from mglib.nets import Objective, dense_macs
@@ -79,13 +80,8 @@ def score(objective: Objective, params: Params, task: Task, stages: Sequence[Sta
         _, before = objective(params, task.query)
         _, after = objective(adapted, task.query)
         _, together = objective(adapted, alone)
-    return TaskScore(
-        task.node,
-        accuracy=float(after["accuracy"]),
-        accuracy_zero_step=float(before["accuracy"]),
-        accuracy_transductive=float(together["accuracy"]),
-        macs_ratio=float(after["macs_ratio"]),
-    )
+    accuracies = (float(metrics["accuracy"]) for metrics in (after, before, together))
+    return TaskScore(task.node, *accuracies, macs_ratio=float(after["macs_ratio"]))
 
 
 def summarise(scores: Sequence[TaskScore]) -> dict[str, float]:
@@ -111,7 +107,7 @@ def ci95(accuracies: Sequence[float]) -> float:
 
 
 def evaluate_run(
-    run: Run,
+    run: Run | str | os.PathLike,
     *,
     data: str | None = None,
     nodes: Sequence[str] = (),
@@ -127,15 +123,17 @@ def evaluate_run(
 ) -> dict:
     """Evaluate a finished run on nodes that it never trained on; return the record that the book's tables read.
 
+    run: or its folder.
     data: another data set, every node of which is new; None: the run's own, and its held-out nodes.
     nodes: names of the nodes to draw tasks from, of those; none: all.
     split: which of the run's own held-out nodes; validation ones choose settings, test ones are reported.
     ways, shots, queries: None: as trained.
     federation: whose held-out nodes are meant; None: that of the data that the run's recipe names.
 
-    Raises ValueError if the run is not finished, or the nodes cannot give such tasks.
+    Raises ValueError if the run is not finished, the split is none of the two, or the nodes cannot give such tasks.
     """
-    tasks = whole_number("tasks", tasks, 2)  # one has no spread and gives no interval
+    tasks, run = whole_number("tasks", tasks, 2), Run(run)  # one task has no spread and gives no interval
+    as_declared("split", Literal["test", "validation"], split)
     recipe, net, params = run.load()
     check_device(device)
     if data is None or resolve_data(data) == resolve_data(recipe.data):
@@ -144,30 +142,18 @@ def evaluate_run(
         raise ValueError(f"`data` (={data!r}) is not the run's own, and `federation` is in the place of that: give one")
     else:
         chosen = _new_nodes(run, recipe, data, nodes)
-    ways = recipe.ways if ways is None else ways
-    if ways > recipe.ways:
-        raise ValueError(f"`ways` (={ways}) is more than the {recipe.ways} classes that the network can name")
-    setting = {
-        "tasks": tasks,
-        "ways": ways,
-        "shots": recipe.shots if shots is None else shots,
-        "queries": recipe.queries if queries is None else queries,
-        "seed": seed,
-    }
+    asked = {"ways": ways, "shots": shots, "queries": queries}
+    asked = {name: getattr(recipe, name) if value is None else value for name, value in asked.items()}
+    setting = {"tasks": tasks, **asked, "seed": seed}
     setting = {name: whole_number(name, value, 0, LARGEST_SEED) for name, value in setting.items()}
+    if (ways := setting["ways"]) > recipe.ways:
+        raise ValueError(f"`ways` (={ways}) is more than the {recipe.ways} classes that the network can name")
     objective, stages = final_objective(recipe, net), stages_of(recipe, net)
     scores = evaluate(objective, params, chosen, stages, device=device, **setting)
     record, dense = summarise(list(progress(scores))), dense_macs(net.costs)
-    return {
-        **record,
-        **setting,
-        "macs": record["macs_ratio"] * dense,
-        "dense_macs": dense,
-        "budget": recipe.budget,
-        "method": recipe.method,
-        "data": data or recipe.data,
-        "nodes": [node.name for node in chosen],
-    }
+    macs = {"macs": record["macs_ratio"] * dense, "dense_macs": dense}
+    facts = {"budget": recipe.budget, "method": recipe.method, "data": data or recipe.data}
+    return {**record, **setting, **macs, **facts, "nodes": [node.name for node in chosen]}
 
 
 def _held_out(run: Run, federation: Federation, split: str, names: Sequence[str]) -> list[Node]:

@@ -14,14 +14,7 @@ from mglib.nets import Objective
 from mglib.params import Params
 from mglib.tasks import Federation, Node, at_hand, load_federation, resolve_data
 from mglib.tasks.federations import SPLITS, original_class
-from mglib.training.algorithms import (
-    ALGORITHMS,
-    Algorithm,
-    client_update,
-    final_objective,
-    network_of,
-    server_update,
-)
+from mglib.training.algorithms import ALGORITHMS, Algorithm, client_update, final_objective, network_of, server_update
 from mglib.training.recipes import Recipe
 
 
@@ -71,17 +64,9 @@ class Experiment:
     ) -> Iterator[RoundResult]:
         """Yield the federation's state after each round, from round `start` and its state to the last."""
         with LocalEngine(self.client_update(device), self.federation.train, workers) as engine:
-            yield from run_rounds(
-                engine,
-                params or self.initial,
-                self.server_update(),
-                rounds=self.recipe.rounds,
-                nodes_per_round=self.recipe.nodes_per_round,
-                seed=self.recipe.seed,
-                start=start,
-                server_state=server_state,
-                quorum=self.recipe.quorum,
-            )
+            options = {name: getattr(self.recipe, name) for name in ("rounds", "nodes_per_round", "seed", "quorum")}
+            options |= {"start": start, "server_state": server_state}
+            yield from run_rounds(engine, params or self.initial, self.server_update(), **options)
 
 
 Wrap = Callable[[ClientUpdate, Experiment], ClientUpdate]
@@ -113,11 +98,16 @@ def set_up(
             f"folders are nodes, and `nodes` deals a flat set of classes (--new-nodes unseen-sets --nodes 20 5 8)"
         )
     _check_tasks(recipe, federation)
-    found = {"channels": federation.channels, "image_size": federation.image_size, "invert": federation.inverted}
-    recipe = dataclasses.replace(recipe, data=resolve_data(recipe.data), **found)
+    recipe = filled_in(recipe, federation)
     algorithm = algorithm or ALGORITHMS[recipe.method]
     net, initial = network_of(recipe, algorithm=algorithm)
     return Experiment(recipe, federation, net, initial, algorithm, tuple(wraps))
+
+
+def filled_in(recipe: Recipe, federation: Federation) -> Recipe:
+    """Return the recipe with what was found out about its data."""
+    found = {"channels": federation.channels, "image_size": federation.image_size, "invert": federation.inverted}
+    return dataclasses.replace(recipe, data=resolve_data(recipe.data), **found)
 
 
 def _counted(nodes: Sequence[Node]) -> str:

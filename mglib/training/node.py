@@ -22,7 +22,7 @@ from mglib.tasks.datasets import of_files
 from mglib.tasks.images import has_bright_background, has_colour
 from mglib.training.algorithms import all_names, final_objective, network_of, stages_of
 from mglib.training.recipes import Recipe
-from mglib.training.runs import Run
+from mglib.training.runs import NETWORK, Run
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,8 @@ class NodeNetwork:
 
         Raises ValueError, naming the file that is missing, truncated or no image.
         """
-        pixels = load_images(
-            [Path(path) for path in paths], self.recipe.image_size, self.recipe.channels, invert=self.inverted
-        )
-        return pixels.float() / 255
+        size, channels = self.recipe.image_size, self.recipe.channels
+        return load_images([Path(path) for path in paths], size, channels, invert=self.inverted).float() / 255
 
     def __call__(self, images: Tensor) -> Prediction:
         """Answer for images (batch, channel, height, width), float32 from 0 (background) to 1 (ink).
@@ -127,7 +125,7 @@ class NodeNetwork:
         facts = {"classes": self.classes, "inverted": self.inverted, "kept": self.kept}
         with new_folder(Path(folder)) as new:
             self.recipe.save(new / "recipe.json")
-            save(new / "network.safetensors", tensors, {name: json.dumps(fact) for name, fact in facts.items()})
+            save(new / NETWORK, tensors, {name: json.dumps(fact) for name, fact in facts.items()})
 
     @classmethod
     def load(cls, folder: str | Path) -> "NodeNetwork":
@@ -136,7 +134,9 @@ class NodeNetwork:
         Raises ValueError if a file is missing, not whole, or does not fit the recipe's network.
         """
         recipe = Recipe.load(Path(folder) / "recipe.json")
-        file = Path(folder) / "network.safetensors"
+        file = Path(folder) / NETWORK
+        if not file.exists():
+            raise ValueError(f"{folder} holds a run, no network that adapt wrote: evaluate and adapt use it")
         tensors, metadata = load(file)
         try:
             classes, inverted = tuple(json.loads(metadata["classes"])), json.loads(metadata["inverted"])
@@ -153,7 +153,7 @@ class NodeNetwork:
 
 
 def adapt_to_folder(
-    run: Run, folder: str | Path, *, invert: bool | None = None, frozen: bool = True
+    run: Run | str | Path, folder: str | Path, *, invert: bool | None = None, frozen: bool = True
 ) -> tuple[NodeNetwork, Batch]:
     """Adapt a finished run to the images in `folder`; return the network and the support batch it was made from.
 
@@ -164,7 +164,7 @@ def adapt_to_folder(
 
     Raises ValueError if the run is not finished, or the images cannot be read or are not a task for it.
     """
-    recipe, net, params = run.load()
+    recipe, net, params = Run(run).load()
     images, labels, classes = read_support(folder, recipe.image_size, recipe.channels)
     if invert is None and of_files(recipe.data):
         invert = recipe.invert

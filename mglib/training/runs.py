@@ -18,6 +18,7 @@ from mglib.training.recipes import Recipe
 Nodes = dict[str, dict[str, str]]  # split: name: fingerprint
 
 LOCK = ".lock"  # suffix of the file that says a training is under way
+NETWORK = "network.safetensors"  # which `adapt` writes, into a folder of its own
 
 
 class Run:
@@ -34,6 +35,10 @@ class Run:
         self.metrics_file = self.folder / "metrics.jsonl"
         self.checkpoint_file = self.folder / "checkpoint.safetensors"
         self.params_file = self.folder / "params.safetensors"
+
+    def __fspath__(self) -> str:
+        """Return the folder: a run goes where its folder does, and the other way about."""
+        return str(self.folder)
 
     @property
     def finished(self) -> bool:
@@ -137,10 +142,13 @@ class Run:
     def load(self) -> tuple[Recipe, nn.Module, Params]:
         """Return the recipe, the network and the trained parameters of a finished run.
 
-        Raises ValueError if there is no run, it is not finished, a file is not whole, or is of another architecture.
+        Raises ValueError if there is no run, or what `adapt` wrote, if it is not finished, or if a file is not whole or
+        is of another architecture.
         """
         recipe = Recipe.load(self.recipe_file)
         if not self.finished:
+            if (self.folder / NETWORK).exists():
+                raise ValueError(f"{self.folder} holds a network that adapt wrote, no run: predict and export use it")
             raise ValueError(f"the run in {self.folder} is not finished; go on with train --resume")
         params, _ = load(self.params_file)
         net, initial = network_of(recipe)

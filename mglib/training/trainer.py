@@ -8,11 +8,10 @@ from pathlib import Path
 import torch
 
 from mglib.federated import RoundResult
-from mglib.federated.engines import check_workers
-from mglib.params import Params
+from mglib.params import Params, whole_number
 from mglib.tasks import Federation, resolve_data
 from mglib.tasks.datasets import of_files
-from mglib.training.experiment import set_up
+from mglib.training.experiment import filled_in, set_up
 from mglib.training.recipes import Recipe
 from mglib.training.runs import Run, check_fit
 
@@ -43,12 +42,13 @@ def train(
     """
     run = Run(out)
     check_apart(recipe.data, run.folder)
+    recipe = filled_in(recipe, federation) if federation else recipe
     run.check_free(recipe, resume)
     if run.finished:
         run.drop_checkpoint()
         return run.load()[2]
     check_device(device)
-    check_workers(workers)
+    workers = whole_number("workers", workers, 1)
     if run.recipe_file.exists():
         recipe = Recipe.load(run.recipe_file)  # with what was found out about the data
     experiment = set_up(recipe, federation)
@@ -103,8 +103,8 @@ def round_metrics(result: RoundResult) -> dict:
 
 
 def check_device(device: str) -> None:
-    """Raise ValueError unless tensors can live on `device`."""
+    """Raise ValueError unless tensors can live on `device`, and be read."""
     try:
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"`device` (={device!r}) is not to be had here: {str(error).splitlines()[0]}") from None

@@ -8,8 +8,7 @@ import torch
 from chapters import defined_in, prose_of
 
 import mglib
-from mglib.meta.adapt import RATE
-from mglib.nets.objective import PRICE
+from mglib.params import PRICE, RATE
 from mglib.tasks import fonts
 from mglib.tasks.questions import QUESTIONS
 from mglib.training import Run

@@ -14,8 +14,7 @@ import mglib
 from mglib.meta import adapt
 from mglib.meta.adapt import start_of_rates
 from mglib.nets import Objective, macs_ratio
-from mglib.nets.objective import PRICE
-from mglib.params import of_network, save
+from mglib.params import PRICE, of_network, save
 from mglib.tasks import fonts
 from mglib.training import Run
 from mglib.training.algorithms import stages_of

@@ -76,6 +76,20 @@ def test_a_federation_given_by_hand_takes_the_place_of_the_data(finished, recipe
         evaluate_run(run, data="glyphs", federation=federation, tasks=2)
 
 
+def test_a_run_on_a_federation_by_hand_resumes_to_the_same_bits(finished, recipe, tmp_path):
+    """Its recipe says no image size: that is the federation's."""
+    own = {"federation": set_up(recipe).federation}
+    recipe = dataclasses.replace(recipe, data="by-hand", image_size=Recipe.image_size, channels=None)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "by-hand", on_round=interrupt, **own)
+    train(recipe, tmp_path / "by-hand", resume=True, **own)
+    assert Run(tmp_path / "by-hand").params_file.read_bytes() == finished.params_file.read_bytes()
+
+
+def interrupt(metrics):
+    raise KeyboardInterrupt
+
+
 def test_two_workers_give_the_bits_of_one(finished, recipe, tmp_path):
     train(recipe, tmp_path / "spread", workers=2)
     assert files_of(Run(tmp_path / "spread")) == files_of(finished)
@@ -193,6 +207,9 @@ def test_evaluation_of_a_run(finished):
         1,
         0.5,
     )
+    assert evaluate_run(finished.folder, tasks=6) == evaluation
+    with pytest.raises(ValueError, match=r"`split` \(='train'\) must be one of test, validation"):
+        evaluate_run(finished, tasks=6, split="train")
     validation = evaluate_run(finished, tasks=6, split="validation")
     assert validation["nodes"] == ["alphabet2"]
     named = evaluate_run(finished, data=f"{evaluation['data']}/../{Path(evaluation['data']).name}", tasks=6)
@@ -416,7 +433,7 @@ def test_a_file_with_too_few_numbers_or_others_is_refused(glyph_nodes, tmp_path)
         ("budget", 0.0),
         ("budget", 1.5),
         ("budget", float("nan")),
-        ("ways", 0),
+        ("ways", 1),
         ("shots", -1),
         ("queries", 0),
         ("rounds", 0),
@@ -468,9 +485,12 @@ def test_resuming_a_finished_run_changes_nothing(finished, recipe):
     assert files_of(finished) == before
 
 
-def test_an_unknown_device_is_refused(recipe, tmp_path):
-    with pytest.raises(ValueError, match="`device` \\(='abacus'\\)"):
-        train(recipe, tmp_path / "run", device="abacus")
+@pytest.mark.parametrize(
+    ("name", "value"), [("device", "abacus"), ("device", "meta"), ("workers", 1.5), ("workers", None)]
+)
+def test_where_nothing_computes_is_refused(recipe, tmp_path, name, value):
+    with pytest.raises(ValueError, match=rf"`{name}` \(={value!r}\)"):
+        train(recipe, tmp_path / "run", **{name: value})
     assert not (tmp_path / "run").exists()
 
 

@@ -12,8 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mglib import Batch, Objective, Stage, Task, adapt, fast_meta_gradient, freeze, make_net, meta_gradient
 from mglib.fast import Derivatives, has_closed_form
 from mglib.meta.adapt import differentiate, start_of_rates
-from mglib.nets.objective import PRICE
-from mglib.params import detach
+from mglib.params import PRICE, detach
 from mglib.training import Recipe
 from mglib.training.algorithms import stages_of
 
@@ -240,6 +239,7 @@ def test_what_is_returned_holds_no_graph_whatever_came_in(gated, second_order):
     assert not [name for name, value in adapted.items() if value.requires_grad]
 
 
+@pytest.mark.filterwarnings("ignore:var_mean")  # of no image, before its labels are looked at
 def test_the_fast_path_refuses_what_the_clear_one_refuses():
     objective, params, task, stages = problem()
     images = task.support.images
@@ -248,11 +248,15 @@ def test_the_fast_path_refuses_what_the_clear_one_refuses():
         for changed in (images.float(), images.byte(), images[..., 1:])
     ]
     wrong.append((task.support, (Stage("more", frozenset({"phi"}), 0.5),)))
+    labels = task.support.labels
+    several = (labels + 1, labels - 1, labels.int(), labels.double(), labels[1:], torch.eye(3)[labels])
+    wrong += [(dataclasses.replace(task.support, labels=changed), stages) for changed in several]
+    wrong.append((Batch(images[:0], labels[:0]), stages))
     for support, walk in wrong:
         changed = dataclasses.replace(task, support=support)
         told = []
         for function in (fast_meta_gradient, meta_gradient):
-            with pytest.raises(ValueError, match=r"images of|stage 'more' moves") as error:
+            with pytest.raises(ValueError, match=r"images of|labels|stage 'more' moves") as error:
                 function(objective, params, changed, walk)
             told.append(str(error.value))
         assert told[0] == told[1]

@@ -156,6 +156,12 @@ def test_a_round_of_more_nodes_than_there_are_is_refused(nodes_per_round):
         run(LocalEngine(Descend(), HILLS), nodes_per_round=nodes_per_round)
 
 
+@pytest.mark.parametrize(("name", "value"), [("start", -1), ("seed", -1), ("rounds", 2.5), ("nodes_per_round", 2.0)])
+def test_rounds_that_cannot_be_counted_are_refused(name, value):
+    with pytest.raises(ValueError, match=rf"`{name}` \(={value}\) must be a whole number"):
+        run(LocalEngine(Descend(), HILLS), **{name: value})
+
+
 def test_an_engine_without_nodes_or_workers_is_refused():
     with pytest.raises(ValueError, match="at least one node"):
         LocalEngine(Descend(), [])

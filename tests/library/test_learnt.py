@@ -9,10 +9,9 @@ from small_data import small_recipe
 from mglib import Recipe
 from mglib.federated import Round, Update
 from mglib.federated.aggregation import average
-from mglib.meta.adapt import RATE, differentiate
+from mglib.meta.adapt import differentiate
 from mglib.nets.config import NetworkConfig
-from mglib.nets.objective import PRICE
-from mglib.params import META, of_network
+from mglib.params import META, PRICE, RATE, of_network
 from mglib.training import NodeNetwork, Run, adapt_to_folder, evaluate_run, set_up, train
 from mglib.training.algorithms import DualAscent, final_objective
 

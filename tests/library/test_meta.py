@@ -9,9 +9,9 @@ from torch import nn
 from torch.func import functional_call
 
 from mglib.meta import Stage, adapt, meta_gradient
-from mglib.meta.adapt import RATE, RATE_SPAN, factors_of, start_of_rates
+from mglib.meta.adapt import RATE_SPAN, factors_of, start_of_rates
 from mglib.nets import Objective, make_net
-from mglib.params import detach, merge, of_network
+from mglib.params import RATE, detach, merge, of_network
 from mglib.tasks.episodes import Batch
 
 
@@ -252,6 +252,7 @@ def test_stages_move_their_own_parameters_in_their_order():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"parameters": "p"}, r"`parameters` \(='p'\) must be a frozenset"),
         ({"parameters": frozenset()}, r"`parameters` \(=frozenset\(\)\) of stage 'all' must not be empty"),
         ({"learning_rate": -0.1}, "-0.1"),
         ({"learning_rate": float("nan")}, "nan"),
@@ -269,7 +270,7 @@ def test_a_stage_that_makes_no_sense_is_refused(change, message):
 
 
 def test_numbers_of_numpy_make_the_stage_that_pythons_make():
-    stage = Stage("all", frozenset({"p"}), np.float64(0.25), np.int64(2))
+    stage = Stage("all", (name for name in "p"), np.float64(0.25), np.int64(2))
     assert stage == Stage("all", frozenset({"p"}), 0.25, 2)
     assert (type(stage.learning_rate), type(stage.steps)) == (float, int)
 
@@ -318,6 +319,14 @@ def test_what_is_no_loss_is_refused_by_its_name(loss_fn, error, message):
     task, stages = SimpleNamespace(support=None, query=None), (Stage("all", frozenset({"p"}), 0.5),)
     for call in both(loss_fn, {"p": torch.ones(2)}, task, stages):
         with pytest.raises(error, match=message):
+            call()
+
+
+@pytest.mark.parametrize("name", ["meta.weight", "meta.rate.nothing", "meta.rate.meta.price"])
+def test_a_name_that_is_kept_is_refused_and_not_dropped(name):
+    loss_fn, params, task, stages = smooth_problem()
+    for call in both(loss_fn, params | {name: torch.ones(())}, task, stages):
+        with pytest.raises(ValueError, match=rf"\['{name}'\]: names beginning with 'meta.' are kept"):
             call()
 
 

@@ -237,6 +237,12 @@ def test_the_budget_falls_from_everything_to_its_value():
     assert annealed_budget(0.4, 0.5) == annealed_budget(0.4, 1.0) == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize(("progress", "share"), [(0.3, 0), (0.3, -1), (-0.1, 0.5), (1.1, 0.5), (float("nan"), 0.5)])
+def test_a_budget_at_no_moment_of_the_training_is_refused(progress, share):
+    with pytest.raises(ValueError, match=rf"`progress` \(={progress}\) .*`share` \(={share}\)"):
+        annealed_budget(0.5, progress, share)
+
+
 @pytest.mark.parametrize("budget", [0.0, -0.5, 1.01, float("nan"), float("inf")])
 def test_a_budget_that_is_no_share_is_refused(budget):
     net, _ = make_net(0)

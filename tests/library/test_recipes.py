@@ -118,7 +118,13 @@ def test_what_is_no_such_number_is_refused_by_every_field(kind, value, wanted):
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
-    [("held_out", "Latin", "a tuple, such as ('Latin',)"), ("rotate", "False", "True or False"), ("seed", 2**63, "63")],
+    [
+        ("held_out", "Latin", "a tuple, such as ('Latin',)"),
+        ("rotate", "False", "True or False"),
+        ("seed", 2**63, "63"),
+        ("held_out", [1], "a text"),
+        ("data", None, "a text"),
+    ],
 )
 def test_what_a_field_cannot_hold_is_refused_with_what_it_can(field, value, message):
     message = message.replace("63", str(2**63 - 1))

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -170,6 +172,14 @@ def test_a_federation_of_unseen_sets_refuses_an_image_on_two_nodes_even_turned(s
 def test_a_federation_says_what_is_new_in_a_known_word():
     with pytest.raises(ValueError, match=r"`new_nodes` \(='new'\) must be one of unseen-classes, unseen-sets"):
         Federation("f", [make_node()], [], [make_node("Latin")], image_size=4, channels=1, new_nodes="new")
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_federation_refuses_two_nodes_of_one_name(split):
+    splits = {"train": [make_node("Greek")], "validation": [], "test": [make_node("Latin")]}
+    splits[split].append(dataclasses.replace(make_node("Ogham"), name="Greek"))
+    with pytest.raises(ValueError, match="federation 'f': nodes must have names of their own, not share 'Greek'"):
+        federation(**splits)
 
 
 def test_a_federation_refuses_nodes_of_another_image_size():

@@ -110,6 +110,15 @@ def test_missing_and_empty_folders_are_refused(tmp_path, alphabets):
         load(alphabets)
 
 
+@pytest.mark.parametrize("pattern", ["*", "*/*"])
+@pytest.mark.parametrize("rotate", [True, False])
+def test_a_name_that_would_count_as_turned_is_refused(alphabets, pattern, rotate):
+    named = min(alphabets.glob(pattern))
+    named.rename(f"{named}@180")
+    with pytest.raises(ValueError, match=rf"{named.name}@180' ends in @90, @180 or @270, .* rename it"):
+        load(alphabets, rotate=rotate)
+
+
 def test_mixed_layouts_are_refused(alphabets):
     write_image(alphabets / "stray" / "0.png")
     with pytest.raises(ValueError, match=r"mixes layouts: .*stray holds images, .*alphabet0 holds folders"):

@@ -58,6 +58,18 @@ def test_eight_bit_values_in_deep_files_are_seen_and_told(tmp_path, kind, name):
     np.testing.assert_array_equal(images[0, 0].numpy(), ramp(200, np.uint8))
 
 
+@pytest.mark.parametrize(("largest", "white"), [(900, 1023), (1023, 1023), (4000, 4095), (16000, 16383)])
+def test_values_of_10_12_and_14_bits_are_seen_and_told(tmp_path, largest, white):
+    Image.fromarray(ramp(largest, np.uint16)).save(tmp_path / "a.png")
+    Image.fromarray(ramp(255, np.uint8)).save(tmp_path / "eight.png")
+    with (
+        pytest.warns(UserWarning, match=f"1 grey .* no value above {largest}: {white} is taken for white"),
+        pytest.warns(UserWarning, match="of modes"),
+    ):
+        images = load_images([tmp_path / "a.png", tmp_path / "eight.png"], 12, 1)
+    assert images.amax((1, 2, 3)).tolist() == [round(255 * largest / white), 255]
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32])
 def test_labels_of_0_and_1_are_black_and_white(tmp_path, kind):
     Image.fromarray(ramp(1, kind)).save(tmp_path / "a.tiff")
