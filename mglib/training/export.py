@@ -27,8 +27,7 @@ def export_network(network: NodeNetwork, path: str | Path) -> tuple[int, list[st
     needs is missing. Raises OSError if the disk refuses (full, read-only); no part of a file is left.
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        install = "pip install -e '.[export]' in the project's folder"
-        raise ValueError(f"the export to ONNX needs {' and '.join(missing)}: {install}")
+        raise ValueError(f"the export to ONNX needs {' and '.join(missing)}: pip install -e '.[export]' in the project")
     path = Path(path)
     if os.path.lexists(path):
         raise ValueError(f"{path} exists already; choose a new file")
