@@ -55,7 +55,7 @@ def _torchvision_datasets(name: str) -> ModuleType:
         from torchvision import datasets  # here, since it takes as long to import as all the rest
     except ImportError as error:
         raise DataUnavailableError(
-            f"{name} is read by torchvision ({error}): pip install -e '.[data]' in the project's folder"
+            f"{name} needs torchvision ({error}): pip install -e '.[data]' in the project"
         ) from error
     return datasets
 

@@ -88,7 +88,7 @@ def test_omniglot_is_tested_on_the_evaluation_alphabets(tmp_path, no_checksums):
 @pytest.mark.parametrize("data", ["omniglot", "cifar10"])
 def test_without_torchvision_the_extra_is_named(tmp_path, monkeypatch, data):
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(DataUnavailableError, match=rf"{data} is read by torchvision .*pip install -e '\.\[data\]'"):
+    with pytest.raises(DataUnavailableError, match=rf"{data} needs torchvision .*pip install -e '\.\[data\]'"):
         load_federation(data, root=tmp_path)
 
 
