@@ -54,9 +54,7 @@ def _torchvision_datasets(name: str) -> ModuleType:
     try:
         from torchvision import datasets  # here, since it takes as long to import as all the rest
     except ImportError as error:
-        raise DataUnavailableError(
-            f"{name} needs torchvision ({error}): pip install -e '.[data]' in the project"
-        ) from error
+        raise DataUnavailableError(f"{name} needs torchvision ({error}): pip install -e '.[data]'") from error
     return datasets
 
 
