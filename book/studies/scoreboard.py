@@ -94,6 +94,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ),
         ("5. The second stage, which moves the gates, brings accuracy", leads("gates-fixed"), STAGES),
         ("5. … after 1,500 rounds with learnt rates", leads_at_length("gates-fixed-long"), LONGER),
+        ("5. … at a quarter of the MACs, as long", leads_at_length("gates-fixed-long", 0.0, quarter), LONGER),
         (
             "5. … at least a point where nodes are asked different things",
             [_asked(asked, budget) for budget in (0.12, 0.25, 0.5)],

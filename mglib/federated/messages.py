@@ -106,7 +106,7 @@ def reason_against(update: Update, sent: Params, round: Round) -> str | None:
     """Return why an update must not reach the average, None if it may.
 
     It has to answer this round, in plain tensors under the names and in the shapes and types of `sent`, with numbers
-    that are finite, squared too, a positive finite weight and finite metrics. Names, shapes and types come before numbers. What
+    that are finite, squared too, a positive finite weight and finite metrics. Numbers are looked at last. What
     is well formed and wrong passes: against nodes that lie there are robust means.
     """
     if not isinstance(update, Update):

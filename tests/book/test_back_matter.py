@@ -207,6 +207,7 @@ RIVALS = {  # what a row of the scoreboard says of MetaGater's lead, and over wh
     "4. … after 1,500 rounds with learnt rates": "static-mask-long-50",
     "5. The second stage, which moves the gates, brings accuracy": "gates-fixed-50",
     "5. … after 1,500 rounds with learnt rates": "gates-fixed-long-50",
+    "5. … at a quarter of the MACs, as long": "gates-fixed-long-25",
     "7. MetaGater beats pFedMe": "pfedme-50",
     "7. MetaGater beats ANIL": "anil-50",
     "7. MetaGater beats Per-FedAvg": "per-fedavg-50",
