@@ -10,7 +10,7 @@ import numpy as np
 from studies.questions import compared as compared_questions
 from studies.rows import DATA, SEEDS, SMALL, UNSEEN
 from studies.statistics import estimate_means
-from studies.tables import leads_by_budget
+from studies.tables import slim_by_budget
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 NAMES = {
@@ -50,7 +50,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
     base, steps = rows_of("baselines"), rows_of("steps")
     long, quarter = rows_of("long") + rows_of("small"), rows_of("quarter")
     asked = compared_questions(RESULTS / "questions")
-    tighter = [row for row in leads_by_budget(RESULTS / "evidence") if row["budget"] == 0.25]
+    tighter = [row for row in slim_by_budget(RESULTS / "evidence") if row["budget"] == 0.25]
 
     def leads(method: str, least: float = 0.0) -> list[Measured]:
         return [compared(_row(base, data, method), -1, least) for data in DATA]

@@ -47,7 +47,7 @@ def table_rows(table: Table, folder: Path, seeds: Sequence[int] | None = None) -
     return found
 
 
-def leads_by_budget(folder: Path, budgets: Sequence[float] = (0.25, 0.5, 0.75)) -> list[dict[str, Any]]:
+def slim_by_budget(folder: Path, budgets: Sequence[float] = (0.25, 0.5, 0.75)) -> list[dict[str, Any]]:
     """Return the slim network's rows, each compared with MetaGater at the same budget and trained as long.
 
     `p` is Holm's for the budgets of one data set; for all else see `table_rows`.
