@@ -14,6 +14,7 @@ from mglib.training.evaluation import ci95
 from mglib.training.experiment import data_of
 from mglib.training.recipes import Recipe
 from mglib.training.results import with_provenance
+from studies import question_data
 from studies.cells import Cell
 from studies.counting import counted, macs_of, right_share
 from studies.equal_macs import Intervention, intervention_of, trained
@@ -133,6 +134,8 @@ def bytes_of(experiment: Experiment, params: Params) -> int:
 
 def federation_of(recipe: Recipe) -> Federation:
     """Return the recipe's federation; one process loads it once."""
+    if recipe.data.partition(":")[0] == "questions":
+        return question_data.federation_of(recipe)
     return _load(**data_of(recipe))
 
 

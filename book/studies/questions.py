@@ -15,13 +15,13 @@ import numpy as np
 from mglib.meta.adapt import factors_of
 from mglib.nets import dense_macs
 from mglib.params import PRICE, Params
-from mglib.tasks.questions import QUESTIONS, question_of
 from mglib.training.experiment import Experiment
 from mglib.training.results import with_provenance
 from studies.cells import read_record
 from studies.counting import counted, macs_of, told
 from studies.measure import commit, federation_of
 from studies.methods import METHODS, recipe_of, reference_macs
+from studies.question_data import QUESTIONS, question_of
 from studies.recipes import set_up
 from studies.statistics import estimate_means, holm
 

@@ -13,8 +13,7 @@ class DataConfig(Config):
     """Which images there are, which nodes hold them, and which nodes are kept for tests."""
 
     data: str = "glyphs"
-    """glyphs, questions, questions:SHARE, omniglot, cifar10, cifar100, fashion-mnist, cifar-fs:PATH,
-    mini-imagenet:PATH, folder:PATH."""
+    """glyphs, omniglot, cifar10, cifar100, fashion-mnist, cifar-fs:PATH, mini-imagenet:PATH, folder:PATH."""
     held_out: tuple[str, ...] = ()
     """Nodes (alphabets, scripts, or classes of a flat folder) kept for the final test; none: the data set's own."""
     validation: tuple[str, ...] = ()

@@ -12,13 +12,11 @@ from mglib.tasks.glyphs import GlyphSettings, glyph_federation
 from mglib.tasks.images import check_shape
 from mglib.tasks.partition import Partition, partition_classes
 from mglib.tasks.published import CLASS_SPLITS, labelled_images, omniglot_folders, read_class_split
-from mglib.tasks.questions import question_federation
 
 _WITH_PATH = (*CLASS_SPLITS, "folder")
 # Classes held out for (test, validation): by class as CIFAR-FS does for cifar100, half of the small sets.
 _HELD_OUT_CLASSES = {"cifar10": (5, 0), "cifar100": (20, 16), "fashion-mnist": (5, 0)}
-_DRAWN = ("glyphs", "questions")  # here, when they are asked for
-DATA_NAMES = (*_DRAWN, "questions:SHARE", "omniglot", *_HELD_OUT_CLASSES, *(f"{kind}:PATH" for kind in _WITH_PATH))
+DATA_NAMES = ("glyphs", "omniglot", *_HELD_OUT_CLASSES, *(f"{kind}:PATH" for kind in _WITH_PATH))
 OMNIGLOT_VALIDATION = 5  # of the 30 background alphabets
 
 
@@ -39,8 +37,6 @@ def load_federation(
 
     data: one of DATA_NAMES.
       glyphs: writers of scripts, generated; `held_out` names scripts, by default TEST and VALIDATION.
-      questions: coloured characters on striped ground; a third of the nodes is asked for the character, the ink, the
-        ground. questions:SHARE: so much of that, from 0 (all are asked for the character) to 1. Scripts are held out.
       omniglot: alphabets; tested on the evaluation set, validated on five alphabets of the background set.
       cifar10, cifar100, fashion-mnist: classes are partitioned into nodes; `held_out` names classes.
       cifar-fs:PATH: PATH/data/<class>/<image> and PATH/splits/bertinetto/{train,val,test}.txt, a class a line.
@@ -68,9 +64,6 @@ def load_federation(
         _check_unpartitioned(data, partition)
         settings = GlyphSettings(image_size=image_size, channels=channels or 1, seed=seed)
         return glyph_federation(settings, held_out=held_out, validation=validation, rotate=rotate, cache=root)
-    if data.partition(":")[0] == "questions":
-        _check_unpartitioned(data, partition)
-        return question_federation(_share(data), image_size=image_size, seed=seed, cache=root)
     if data == "omniglot":
         _check_unpartitioned(data, partition)
         background, evaluation = (read_folder(each, image_size, channels, invert) for each in omniglot_folders(root))
@@ -150,16 +143,7 @@ def resolve_data(data: str) -> str:
 
 def of_files(data: str) -> bool:
     """Return whether `data` names image files: glyphs are drawn here, light on dark, and never change."""
-    return data not in _DRAWN and (data in DATA_NAMES or _kind_and_path(data)[0] != "")
-
-
-def _share(data: str) -> float:
-    """The number in "questions:0.5", 1 in "questions"."""
-    share = data.partition(":")[2] or "1"
-    try:
-        return float(share)
-    except ValueError:
-        raise ValueError(f"`data` (={data!r}): SHARE must be a number from 0 to 1, not {share!r}") from None
+    return data != "glyphs" and (data in DATA_NAMES or _kind_and_path(data)[0] != "")
 
 
 def _kind_and_path(data: str) -> tuple[str, Path]:

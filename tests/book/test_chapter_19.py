@@ -10,8 +10,9 @@ from chapters import defined_in, prose_of
 import mglib
 from mglib.params import PRICE, RATE
 from mglib.tasks import fonts
-from mglib.tasks.questions import QUESTIONS
 from mglib.training import Run
+from studies.measure import federation_of
+from studies.question_data import QUESTIONS
 from studies.questions import compared, rates_of
 
 CHAPTER = "19_when_the_labels_decide"
@@ -36,7 +37,7 @@ def test_the_start_is_that_of_the_first_part_of_the_study():
     record = json.loads((RESULTS / "questions" / "metagater-12-asked-1-seed0.json").read_text())
     run = Run(RESULTS / "runs" / "questions" / "two-stages-12")
     recipe, _, params = run.load()
-    experiment = mglib.set_up(recipe)
+    experiment = mglib.set_up(recipe, federation_of(recipe))
     assert rates_of(experiment, params) == record["rates"]
     assert float(params[PRICE]) == record["price"]
     assert any(name.startswith(RATE) for name in params)

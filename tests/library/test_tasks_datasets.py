@@ -102,7 +102,7 @@ def test_a_partition_depends_on_the_seed_alone(tmp_path):
 def test_an_unknown_data_set_is_refused_with_those_allowed(data):
     with pytest.raises(
         ValueError,
-        match=r"allowed are glyphs, questions, questions:SHARE, omniglot, .* mini-imagenet:PATH, folder:PATH",
+        match=r"allowed are glyphs, omniglot, .* mini-imagenet:PATH, folder:PATH",
     ):
         load_federation(data)
 

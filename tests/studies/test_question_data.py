@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from mglib.tasks import load_federation
-from mglib.tasks.questions import ANGLES, EXAMPLES, NODES, QUESTIONS, VALUES, question_federation, question_of
+from mglib.training import Recipe
+from studies.measure import federation_of
+from studies.question_data import ANGLES, EXAMPLES, NODES, QUESTIONS, VALUES, question_federation, question_of
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_a_share_that_is_none_is_refused(share):
 @pytest.mark.parametrize("data", ["questions:much", "questions:2"])
 def test_data_that_name_no_share_are_refused(data):
     with pytest.raises(ValueError, match=r"from 0|in \[0, 1\]"):
-        load_federation(data)
+        federation_of(Recipe(data=data))
 
 
 def test_held_out_nodes_ask_for_values_that_no_training_node_has(federation):
@@ -52,9 +53,9 @@ def test_held_out_nodes_ask_for_values_that_no_training_node_has(federation):
         assert not new & trained
 
 
-def test_the_same_seed_draws_the_same_pixels_and_another_one_others(federation, cache, tmp_path):
+def test_the_same_seed_draws_the_same_pixels_and_another_one_others(federation, tmp_path):
     again = question_federation(1.0, image_size=14, cache=tmp_path)
-    other = load_federation("questions", image_size=14, seed=1, root=cache)
+    other = federation_of(Recipe(data="questions", image_size=14, data_seed=1))
     pairs = list(zip(federation.train, again.train, strict=True))
     assert all(torch.equal(one.images, two.images) for one, two in pairs)
     assert not torch.equal(federation.train[0].images, other.train[0].images)

@@ -5,6 +5,7 @@ ink, a third for the ground; what it is not asked for varies at random. The char
 nodes occur on no training node.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from mglib.tasks.glyphs import (
     kept_characters,
     read_or_make,
 )
+from mglib.training import Recipe
 
 QUESTIONS = ("character", "ink", "ground")
 NODES = {"train": 36, "validation": 6, "test": 12}
@@ -42,7 +44,8 @@ def question_federation(
     asked: how much the nodes differ in that, from 0 (all are asked for the character) to 1 (a third for each).
     image_size: pixels a side of images in three channels.
 
-    Raises ValueError if `asked` is not in [0, 1].
+    Raises:
+        ValueError: if `asked` is not in [0, 1].
     """
     if not 0 <= asked <= 1:
         raise ValueError(f"`asked` (={asked}) must be in [0, 1]: the share of nodes, of two thirds, asked otherwise")
@@ -50,6 +53,23 @@ def question_federation(
     nodes = read_or_make(path, lambda: _draw_all(asked, image_size, seed))
     test, validation = ([name for name in nodes if name.startswith(split)] for split in ("test", "validation"))
     return assemble("questions", nodes, (test, validation))
+
+
+def federation_of(recipe: Recipe) -> Federation:
+    """Return the questions that a recipe's `data` names: "questions", or "questions:SHARE" for less difference.
+
+    Raises:
+        ValueError: if the share is no number from 0 to 1.
+    """
+    share = recipe.data.partition(":")[2] or "1"
+    try:
+        asked = float(share)
+    except ValueError:
+        raise ValueError(f"`data` (={recipe.data!r}): SHARE must be a number from 0 to 1, not {share!r}") from None
+    return _load(asked, image_size=recipe.image_size, seed=recipe.data_seed)
+
+
+_load = functools.cache(question_federation)
 
 
 def question_of(node: str) -> str:
