@@ -54,9 +54,12 @@ def merge(params: Params, changes: Params) -> Params:
 def detach(params: Params, *, requires_grad: bool = False) -> Params:
     """Return the same numbers as detached leaves without history.
 
-    Raises TypeError if a parameter is no tensor; ValueError if gradients are asked for and a parameter holds whole
-    numbers.
+    Raises TypeError if a parameter is no tensor, or they are no dict of such; ValueError if gradients are asked for and
+    a parameter holds whole numbers.
     """
+    if not isinstance(params, Mapping):
+        kind = type(params).__name__
+        raise TypeError(f"the parameters are a {kind}: need a dict, such as `dict(net.named_parameters())`")
     return {name: _leaf(name, value, requires_grad) for name, value in params.items()}
 
 

@@ -45,8 +45,8 @@ def fast_steps(
     loss_fn: LossFn, params: Params, support, stages: Sequence[Stage]
 ) -> Iterator[tuple[Stage, Derivatives, Params]]:
     """Yield the stage of every step, the derivatives that it takes, and where it leads."""
+    params, stages = detach(params), tuple(stages)
     check_stages(stages, params)
-    params = detach(params)
     for stage in stages:
         rates = {name: stage.learning_rate * factor for name, factor in factors_of(stage, params).items()}
         for _ in range(stage.steps):

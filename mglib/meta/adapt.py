@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -87,12 +87,13 @@ class Step(NamedTuple):
 
 
 def take_steps(
-    loss_fn: LossFn, params: Params, support: Any, stages: Sequence[Stage], *, create_graph: bool
+    loss_fn: LossFn, params: Params, support: Any, stages: Iterable[Stage], *, create_graph: bool
 ) -> Iterator[Step]:
     """Yield every step of every stage in order, each from a detached point: no step's graph holds another's."""
+    params, stages = detach(params), tuple(stages)
     check_stages(stages, params)
     for stage in stages:
-        factors = factors_of(stage, detach(params))
+        factors = factors_of(stage, params)
         for _ in range(stage.steps):
             point, gradient, _ = differentiate(loss_fn, params, support, stage.parameters, create_graph=create_graph)
             stepped = {name: point[name] - stage.learning_rate * factors[name] * gradient[name] for name in gradient}
@@ -100,7 +101,7 @@ def take_steps(
             yield Step(stage, point, gradient, factors, after=params)
 
 
-def adapt(loss_fn: LossFn, params: Params, support: Any, stages: Sequence[Stage]) -> Params:
+def adapt(loss_fn: LossFn, params: Params, support: Any, stages: Iterable[Stage]) -> Params:
     """Return the parameters that a node owns after adapting on its support set.
 
     Each step is `p[A] ← p[A] − η · ∂L_S(p)/∂p[A]` for the stage's parameters A, taken at the

@@ -39,7 +39,12 @@ def macs_per_layer(costs: Sequence[LayerCost], gates: Sequence[Tensor], batch: i
 
     gates: one (batch, filter) tensor of zeros and ones a gated layer; the result is differentiable in them.
     batch: number of examples, read only where no gate tells it.
+
+    Raises ValueError if the gates are fewer than the gated layers.
     """
+    gated = sum(cost.writes is not None for cost in costs)
+    if len(gates) < gated:
+        raise ValueError(f"gates of {len(gates)} layers: need those of {gated}, one tensor for each gated layer")
     ones = torch.ones_like(gates[0][:, 0]) if gates else torch.ones(batch)
     columns = []
     for cost in costs:

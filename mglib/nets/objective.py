@@ -47,19 +47,21 @@ class Objective(Config):
         return functional_call(self.net, params, (batch.images, statistics, self.noise))
 
     def __call__(self, params: Params, batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss, a scalar, and what to watch beside it, detached: accuracy, MACs, open filters."""
-        return self.score(self.predict(params, batch), batch.labels, params.get(PRICE))
+        """Return the loss, a scalar, and what to watch beside it, detached: accuracy, MACs, open filters.
+
+        Raises TypeError or ValueError if images or labels are not the network's; see `check_images`, `check_labels`.
+        """
+        prediction = self.predict(params, batch)
+        check_labels(batch.labels, *prediction.logits.shape)
+        return self.score(prediction, batch.labels, params.get(PRICE))
 
     def score(
         self, prediction: Prediction, labels: Tensor, price: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and the metrics of a prediction for images of the given labels, (batch,).
+        """Return the loss and the metrics of a prediction for images of the given labels, (batch,), checked before.
 
         price: the multiplier of the budget; None: the penalty on what is over it.
-
-        Raises TypeError or ValueError if the labels are not what the network can name; see `check_labels`.
         """
-        check_labels(labels, *prediction.logits.shape)
         loss = F.cross_entropy(prediction.logits, labels)
         ratio = macs_ratio(self.net.costs, prediction.gates).mean()
         if prediction.gates:

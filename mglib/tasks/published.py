@@ -54,7 +54,8 @@ def _torchvision_datasets(name: str) -> ModuleType:
     try:
         from torchvision import datasets  # here, since it takes as long to import as all the rest
     except ImportError as error:
-        raise DataUnavailableError(f"{name} needs torchvision ({error}): pip install -e '.[data]'") from error
+        how = "pip install -e '.[data]' in the project's folder"
+        raise DataUnavailableError(f"{name} needs torchvision ({error}): {how}") from error
     return datasets
 
 

@@ -27,7 +27,8 @@ def export_network(network: NodeNetwork, path: str | Path) -> tuple[int, list[st
     needs is missing. Raises OSError if the disk refuses (full, read-only); no part of a file is left.
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise ValueError(f"the export to ONNX needs {' and '.join(missing)}: pip install -e '.[export]' in the project")
+        needed = " and ".join(missing)
+        raise ValueError(f"the export to ONNX needs {needed}: pip install -e '.[export]' in the project's folder")
     path = Path(path)
     if os.path.lexists(path):
         raise ValueError(f"{path} exists already; choose a new file")

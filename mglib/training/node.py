@@ -133,10 +133,12 @@ class NodeNetwork:
 
         Raises ValueError if a file is missing, not whole, or does not fit the recipe's network.
         """
-        recipe = Recipe.load(Path(folder) / "recipe.json")
         file = Path(folder) / NETWORK
-        if not file.exists():
+        if not file.exists() and Run(folder).begun:
             raise ValueError(f"{folder} holds a run, no network that adapt wrote: evaluate and adapt use it")
+        if not file.exists():
+            raise ValueError(f"{folder} holds no network that adapt wrote: there is no {NETWORK}")
+        recipe = Recipe.load(file.with_name("recipe.json"))
         tensors, metadata = load(file)
         try:
             classes, inverted = tuple(json.loads(metadata["classes"])), json.loads(metadata["inverted"])

@@ -41,6 +41,11 @@ class Run:
         return str(self.folder)
 
     @property
+    def begun(self) -> bool:
+        """Whether there is anything of a training."""
+        return any(file.exists() for file in (self.metrics_file, self.checkpoint_file, self.params_file))
+
+    @property
     def finished(self) -> bool:
         """Whether the training has ended."""
         return self.params_file.exists()
@@ -80,6 +85,7 @@ class Run:
             if self.folder.exists() and any(file.suffix not in (PART, LOCK) for file in self.folder.iterdir()):
                 raise ValueError(f"{self.folder} holds other files and no run; choose an empty or a new folder")
             return
+        self._check_kind()
         if not resume:
             raise ValueError(f"{self.folder} already holds a run; choose another folder, or go on with --resume")
         if differences := recipe.differences(Recipe.load(self.recipe_file)):
@@ -146,14 +152,17 @@ class Run:
         is of another architecture.
         """
         recipe = Recipe.load(self.recipe_file)
+        self._check_kind()
         if not self.finished:
-            if (self.folder / NETWORK).exists():
-                raise ValueError(f"{self.folder} holds a network that adapt wrote, no run: predict and export use it")
             raise ValueError(f"the run in {self.folder} is not finished; go on with train --resume")
         params, _ = load(self.params_file)
         net, initial = network_of(recipe)
         check_fit(params, initial, self.params_file)
         return recipe, net, params
+
+    def _check_kind(self) -> None:
+        if (self.folder / NETWORK).exists() and not self.begun:
+            raise ValueError(f"{self.folder} holds a network that adapt wrote, no run: predict and export use it")
 
     def _keep_metrics(self, rounds: int) -> None:
         """Cut the metrics to the rounds that the checkpoint knows of; the others will be trained again."""

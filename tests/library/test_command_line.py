@@ -232,15 +232,19 @@ def test_a_run_in_the_way_is_refused_and_kept(run, folder, capsys):
 def test_commands_that_get_the_wrong_folder_say_so(tmp_path, capsys):
     assert "holds no run" in refused(capsys, "evaluate", str(tmp_path))
     assert "holds no run" in refused(capsys, "adapt", str(tmp_path), "--support", str(tmp_path), "--out", "x")
-    assert "recipe.json" in refused(capsys, "predict", str(tmp_path), "x.png")
+    told = refused(capsys, "predict", str(tmp_path), "x.png")
+    assert f"{tmp_path} holds no network that adapt wrote: there is no network.safetensors" in told
 
 
 def test_a_run_and_a_network_are_told_apart(glyphs, tmp_path, capsys):
     support, own = str(glyphs / "support"), str(tmp_path / "own")
     assert main(["adapt", GLYPH_RUN, "--support", support, "--out", own]) == 0
-    for command in (["evaluate", own], ["adapt", own, "--support", support, "--out", "x"]):
+    commands = ["evaluate", own], ["adapt", own, "--support", support, "--out", "x"], ["train", "--out", own]
+    for command in (*commands, ["train", "--resume", "--out", own]):
         assert f"{own} holds a network that adapt wrote, no run: predict" in refused(capsys, *command)
     assert f"{GLYPH_RUN} holds a run, no network that adapt wrote: ev" in refused(capsys, "predict", GLYPH_RUN, "x.png")
+    (tmp_path / "own" / "network.safetensors").unlink()
+    assert f"{own} holds no network that adapt wrote: there is no" in refused(capsys, "predict", own, "x.png")
 
 
 def test_what_is_in_the_way_of_a_command_is_not_overwritten(run, folder, tmp_path, capsys):

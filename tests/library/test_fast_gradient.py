@@ -86,6 +86,16 @@ def test_any_stages_in_any_order(gated):
     assert_same(ours, meta_gradient(objective, params, task, stages)[0])
 
 
+@pytest.mark.parametrize("function", [meta_gradient, fast_meta_gradient])
+def test_stages_may_come_one_by_one_and_parameters_are_a_dict(function):
+    objective, params, task, stages = problem()
+    several, given = (function(objective, params, task, each)[0] for each in (stages, iter(stages)))
+    assert all(torch.equal(given[name], several[name]) for name in params)
+    for walk in (stages, ()):
+        with pytest.raises(TypeError, match=r"the parameters are a generator: need a dict, such as `dict\(net\.named"):
+            function(objective, (pair for pair in params.items()), task, walk)
+
+
 def test_a_closed_and_an_open_layer():
     objective, params, task, stages = problem()
     params["layers.1.gate.linear.bias"] = torch.full_like(params["layers.1.gate.linear.bias"], -50.0)

@@ -231,6 +231,13 @@ def test_the_budget_reaches_every_gate_with_a_gradient():
     assert all((leaves[f"layers.{index}.gate.linear.bias"].grad > 0).all() for index in range(4))
 
 
+def test_macs_without_the_gates_of_a_layer_are_refused():
+    net, _ = make_net(0, depth=2)
+    for gates in ((), (torch.ones(1, 32),)):
+        with pytest.raises(ValueError, match=f"gates of {len(gates)} layers: need those of 2"):
+            macs_ratio(net.costs, gates)
+
+
 def test_the_budget_falls_from_everything_to_its_value():
     assert annealed_budget(0.4, 0.0) == 1.0
     assert annealed_budget(0.4, 0.25) == pytest.approx(0.7)
