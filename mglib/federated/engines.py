@@ -113,10 +113,8 @@ def _become_worker(packed: bytes, together: Barrier) -> None:
 
 def _run_on_worker(sent: bytes, positions: Sequence[int], round: Round) -> list[Answer]:
     """Return the answers, parameters as bytes; they are examined here, for of what is refused not all can travel."""
-    client_update, nodes = _worker
-    answers = []
+    (client_update, nodes), params, answers = _worker, safetensors.torch.load(sent), []
     for position in positions:
-        params = safetensors.torch.load(sent)
         answer = examined(_answer(client_update, _copied(params), nodes, position, round), params, round, str(position))
         answers.append(answer if isinstance(answer, Refusal) else answer._replace(params=_packed(answer.params)))
     return answers

@@ -28,21 +28,22 @@ class Order:
         """Return the records: arrays, and numbers and text beside them."""
         round = {"round": self.round.index, "rounds": self.round.rounds, "seed": self.round.seed}
         config = {"recipe": self.recipe.dumps(), **round, "position": self.position}
-        return RecordDict({"params": _arrays(self.params), "order": ConfigRecord(config)})
+        return RecordDict({"params": ArrayRecord(OrderedDict(self.params)), "order": ConfigRecord(config)})
 
     @classmethod
     def unpack(cls, content: RecordDict) -> "Order":
         """Return the order that records hold."""
         config = content["order"]
         round = Round(config["round"], config["rounds"], config["seed"])
-        return cls(_params(content["params"]), Recipe.loads(config["recipe"]), round, config["position"])
+        params, recipe = content["params"].to_torch_state_dict(), Recipe.loads(config["recipe"])
+        return cls(params, recipe, round, config["position"])
 
 
 def pack_update(update: Update) -> RecordDict:
     """Return a node's answer as records: parameters, the mean of each metric, its weight, the round."""
     numbers = MetricRecord({name: float(value) for name, value in update.metrics.items()})
     config = ConfigRecord({"weight": float(update.weight), "round": int(update.round)})
-    return RecordDict({"params": _arrays(update.params), "metrics": numbers, "answer": config})
+    return RecordDict({"params": ArrayRecord(OrderedDict(update.params)), "metrics": numbers, "answer": config})
 
 
 def unpack_update(node: str, content: RecordDict) -> Update:
@@ -51,7 +52,8 @@ def unpack_update(node: str, content: RecordDict) -> Update:
     Its values are checked on admission. Records that are not those of an answer raise whatever error they cause.
     """
     config = content["answer"]
-    return Update(node, _params(content["params"]), config["weight"], dict(content["metrics"]), config["round"])
+    params = content["params"].to_torch_state_dict()
+    return Update(node, params, config["weight"], dict(content["metrics"]), config["round"])
 
 
 class Member(NamedTuple):
@@ -108,11 +110,3 @@ def receive(grid: Grid, waiting: dict[str, int], unpack: Callable[[int, RecordDi
         except Exception as error:  # whatever the records hold, they are the node's own
             received[node_id] = f"its records cannot be read: {type(error).__name__}: {error}"
     return received
-
-
-def _arrays(params: Params) -> ArrayRecord:
-    return ArrayRecord(OrderedDict(params))
-
-
-def _params(arrays: ArrayRecord) -> Params:
-    return dict(arrays.to_torch_state_dict())

@@ -139,7 +139,7 @@ def _without(net: nn.Module, params: Params, kept: Mapping[int, Tensor]) -> Para
         for part in ("conv.weight", "scale", "shift", "gate.linear.weight", "gate.linear.bias"):
             params[f"{layer}.{part}"] = params[f"{layer}.{part}"][stay]
         if index + 1 == len(net.layers):
-            params["head.weight"] = _columns(params["head.weight"], channels)[:, stay].flatten(1)
+            params["head.weight"] = params["head.weight"].unflatten(1, (channels, -1))[:, stay].flatten(1)
             break
         reader, gate = f"layers.{index + 1}", net.layers[index + 1].gate
         params[f"{reader}.conv.weight"] = params[f"{reader}.conv.weight"][:, stay]
@@ -147,14 +147,9 @@ def _without(net: nn.Module, params: Params, kept: Mapping[int, Tensor]) -> Para
         # This one makes the weights of the absent maps, whose normalised values are all the same, sum to zero: they may
         # go.
         name = f"{reader}.gate.linear.weight"
-        weight = _columns(params[name], channels)
+        weight = params[name].unflatten(1, (channels, -1))  # (filter, map, cell)
         rest = weight[:, stay].flatten(1)
         if absent := absent_inputs(gate) + weight[0].numel() - rest.shape[1]:
             rest = rest - (weight.sum((1, 2)) - rest.sum(1))[:, None] / absent
         params[name] = rest
     return params
-
-
-def _columns(weight: Tensor, channels: int) -> Tensor:
-    """Return a linear map's weight, whose inputs are maps one after the other, as (output, channel, cell)."""
-    return weight.unflatten(1, (channels, -1))

@@ -7,4 +7,3 @@ from mglib.tasks.folders import read_support
 from mglib.tasks.glyphs import GlyphSettings, glyph_federation
 from mglib.tasks.images import load_images
 from mglib.tasks.partition import Partition
-from mglib.tasks.published import DataUnavailableError

@@ -54,8 +54,8 @@ def load_federation(
     seed: of every choice, and of the pixels of glyphs.
     root: where downloads and the glyph cache lie; by default $MGLIB_CACHE or the user's cache folder.
 
-    Raises ValueError for an unknown name (the message lists the allowed ones), images that cannot be read, or
-    too few nodes or classes; DataUnavailableError, a ValueError, for a download without a network.
+    Raises ValueError for an unknown name (the message lists the allowed ones), images that cannot be read, too few
+    nodes or classes, or a download without a network.
     """
     image_size = check_shape(image_size, channels)
     chosen, root = (held_out, validation), Path(root or cache_folder())
@@ -104,16 +104,10 @@ def _check_unpartitioned(data: str, partition: Partition) -> None:
 
 def _check_no_class_is_kept(data: str, kind: str, named: Names) -> None:
     """Raise ValueError if classes are to be kept from training, which new sets of trained classes contradict."""
-    if named:
-        raise ValueError(
-            f"`new_nodes` (='unseen-sets') trains on every class, so held_out and validation must name none, "
-            f"not {', '.join(named)}"
-        )
-    if kind in CLASS_SPLITS:
-        raise ValueError(
-            f"`new_nodes` (='unseen-sets') trains on every class, but {data} is published with classes kept "
-            f"from training; allowed is unseen-classes"
-        )
+    if named or kind in CLASS_SPLITS:
+        published = f"{data} is published with classes kept from training"
+        why = f"`held_out` and `validation` name {', '.join(named)}" if named else published
+        raise ValueError(f"`new_nodes` (='unseen-sets') trains on every class, but {why}; allowed is unseen-classes")
 
 
 def load_nodes(

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mglib.params import cache_folder, load, save, whole_number
+from mglib.config import Config
+from mglib.params import cache_folder, load, save
 from mglib.tasks import fonts
 from mglib.tasks.episodes import ClassImages
 from mglib.tasks.federations import LEAST_CLASSES, Federation, Names, assemble, check_names, choose_held_out
@@ -57,7 +58,7 @@ TEST = ("Georgian", "Tifinagh", "Hebrew", "Lao")
 
 
 @dataclass(frozen=True)
-class GlyphSettings:
+class GlyphSettings(Config):
     """How many examples there are and how much they vary; `warp` scales every variation at once.
 
     Strengths are standard deviations of one example around its writer; a writer deviates from the typeface
@@ -83,14 +84,12 @@ class GlyphSettings:
     style: float = 0.7  # writer's own deviation over that of an example
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        """Refuse counts and strengths that mean nothing."""
+    def check(self) -> None:
+        """Raise ValueError for counts and strengths that mean nothing."""
         check_shape(self.image_size, self.channels)
-        for name in ("examples", "writers", "held_out_writers"):
-            whole_number(name, getattr(self, name), 1)
+        self.check_counts("examples", "writers", "held_out_writers")
         for field in fields(self):
-            if not getattr(self, field.name) >= 0:  # also refuses nan
-                raise ValueError(f"`{field.name}` (={getattr(self, field.name)}) must not be negative")
+            self.refuse_unless(getattr(self, field.name) >= 0, field.name, "must not be negative")
 
 
 def glyph_federation(

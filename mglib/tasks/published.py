@@ -22,15 +22,11 @@ CLASS_SPLITS = {  # how the files lie
 }
 
 
-class DataUnavailableError(ValueError):
-    """A published data set that is neither on disk nor to be fetched."""
-
-
 def omniglot_folders(root: Path) -> tuple[Path, Path]:
     """Return the folders <alphabet>/<character>/<image> of the background and the evaluation set.
 
     Source: Lake, Salakhutdinov & Tenenbaum 2015; 30 alphabets to learn from and 20 to be tested on.
-    Raises DataUnavailableError if they are neither in `root` nor to be fetched.
+    Raises ValueError if they are neither in `root` nor to be fetched.
     """
     load = _torchvision_datasets("omniglot").Omniglot
     background, evaluation = (_fetched("omniglot", root, load, background=part) for part in (True, False))
@@ -41,7 +37,7 @@ def labelled_images(name: str, root: Path, image_size: int, channels: int | None
     """Return the images of cifar10, cifar100 or fashion-mnist by class, its own train and test part together.
 
     Returns {class: (example, channel, image_size, image_size) uint8}.
-    Raises DataUnavailableError if the set is neither in `root` nor to be fetched.
+    Raises ValueError if the set is neither in `root` nor to be fetched.
     """
     load = getattr(_torchvision_datasets(name), _LABELLED[name])
     parts = [_fetched(name, root, load, train=train) for train in (True, False)]
@@ -55,7 +51,7 @@ def _torchvision_datasets(name: str) -> ModuleType:
         from torchvision import datasets  # here, since it takes as long to import as all the rest
     except ImportError as error:
         how = "pip install -e '.[data]' in the project's folder"
-        raise DataUnavailableError(f"{name} needs torchvision ({error}): {how}") from error
+        raise ValueError(f"{name} needs torchvision ({error}): {how}") from error
     return datasets
 
 
@@ -71,7 +67,7 @@ def _fetched(name: str, root: Path, load: Callable, **part: bool):
         return load(str(root), download=True, **part)
     except (RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())  # torchvision's may run over several lines
-        raise DataUnavailableError(
+        raise ValueError(
             f"{name} is not (complete) in {root} and could not be fetched ({reason}); "
             f"it needs a network once, or give images of your own as folder:PATH"
         ) from error

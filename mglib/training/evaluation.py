@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -16,7 +16,7 @@ from mglib.nets import Objective, dense_macs
 from mglib.params import Params, whole_number
 from mglib.tasks import Batch, Federation, Node, Task, load_federation, load_nodes, resolve_data
 from mglib.tasks.datasets import of_files
-from mglib.tasks.federations import SPLITS
+from mglib.tasks.federations import SPLITS, check_names
 from mglib.training.algorithms import final_objective, stages_of
 from mglib.training.experiment import data_of
 from mglib.training.recipes import Recipe
@@ -158,7 +158,9 @@ def evaluate_run(
 
 def _held_out(run: Run, federation: Federation, split: str, names: Sequence[str]) -> list[Node]:
     """The nodes that the run held out in training, whatever else the data hold today."""
-    chosen = _among((run.nodes or nodes_of(federation))[split], names)
+    held_out = (run.nodes or nodes_of(federation))[split]
+    check_names("nodes", names, held_out)
+    chosen = names or held_out
     changed = run.changes(federation)
     if wrong := [f"{name} {changed[name]}" for name in chosen if name in changed]:
         raise ValueError(
@@ -177,15 +179,10 @@ def _new_nodes(run: Run, recipe: Recipe, data: str, names: Sequence[str]) -> lis
     nodes = load_nodes(data, image_size=recipe.image_size, channels=recipe.channels, invert=invert)
     here = {node.name: node for node in nodes}
     trained = {mark: name for name, mark in (run.nodes or {"train": {}})["train"].items()}
-    chosen = [here[name] for name in _among(here, names)]
+    check_names("nodes", names, here)
+    chosen = [here[name] for name in names or here]
     if seen := [f"{node.name} ({trained[node.fingerprint]})" for node in chosen if node.fingerprint in trained]:
         raise ValueError(
             f"{data} holds nodes that the run in {run.folder} was trained on: {', '.join(seen)}; name others"
         )
     return chosen
-
-
-def _among(known: Collection[str], names: Sequence[str]) -> list[str]:
-    if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"no held-out nodes {unknown}; there are {', '.join(known)}")
-    return list(names or known)

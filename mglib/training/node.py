@@ -98,8 +98,8 @@ class NodeNetwork:
 
         Raises ValueError, naming the file that is missing, truncated or no image.
         """
-        size, channels = self.recipe.image_size, self.recipe.channels
-        return load_images([Path(path) for path in paths], size, channels, invert=self.inverted).float() / 255
+        images = load_images(paths, self.recipe.image_size, self.recipe.channels)
+        return (255 - images if self.inverted else images).float() / 255
 
     def __call__(self, images: Tensor) -> Prediction:
         """Answer for images (batch, channel, height, width), float32 from 0 (background) to 1 (ink).

@@ -226,7 +226,7 @@ def test_evaluation_on_another_folder_takes_all_of_it(finished, tmp_path):
 
 
 def test_a_trained_node_cannot_be_evaluated_as_if_it_were_new(finished):
-    with pytest.raises(ValueError, match=r"no held-out nodes \['alphabet0'\]; there are alphabet3"):
+    with pytest.raises(ValueError, match="nodes holds unknown names: alphabet0; allowed are alphabet3"):
         evaluate_run(finished, nodes=["alphabet0"], tasks=2)
 
 

@@ -180,9 +180,9 @@ def test_three_channels_repeat_the_grey_image(tmp_path, federation):
     ("change", "message"),
     [
         ({"image_size": 7}, r"`image_size` \(=7\) must be a whole number from 8"),
-        ({"examples": 0}, r"`examples` \(=0\) must be a whole number of at least 1"),
+        ({"examples": 0}, r"`examples` \(=0\) must be a whole number from 1"),
         ({"warp": -1.0}, r"`warp` \(=-1.0\) must not be negative"),
-        ({"noise": math.nan}, r"`noise` \(=nan\) must not be negative"),
+        ({"noise": math.nan}, r"`noise` \(=nan\) must be a finite number"),
         ({"channels": 2}, r"`channels` \(=2\) must be 1"),
         ({"seed": -1}, r"`seed` \(=-1\) must not be negative"),
     ],
