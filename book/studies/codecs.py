@@ -1,7 +1,7 @@
 """Codecs: what a node moved, in fewer bytes, as a message from which the server has to make do."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,7 +15,9 @@ from mglib.federated import Round, Update
 from mglib.federated.engines import ClientUpdate
 from mglib.params import Params
 from mglib.tasks import Node, Task
-from mglib.training.experiment import Experiment, Wrap
+from mglib.training.experiment import Experiment
+
+Wrap = Callable[[ClientUpdate, Experiment], ClientUpdate]  # (a node's update, for whom) → the same with more around it
 
 
 class Codec(Protocol):

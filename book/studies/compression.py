@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 
-from mglib.training.results import with_provenance
+from mglib.training.evaluation import with_provenance
 from studies.counting import counted, told
 from studies.measure import commit, federation_of
 from studies.recipes import Recipe, set_up

@@ -11,7 +11,8 @@ from mglib.federated import Round, Update, move_length
 from mglib.federated.engines import ClientUpdate
 from mglib.params import Params
 from mglib.tasks import Batch, Node, Task
-from mglib.training.experiment import Experiment, Wrap
+from mglib.training.experiment import Experiment
+from studies.codecs import Wrap
 
 STRENGTH = 10.0  # times the length of an honest move
 _ATTACKERS = 1_000_003  # the stream of the seed that chooses who lies: no round has it

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 from mglib.params import Params
 from mglib.tasks import Federation, load_federation
-from mglib.training.evaluation import ci95
+from mglib.training.evaluation import ci95, with_provenance
 from mglib.training.experiment import data_of
 from mglib.training.recipes import Recipe
-from mglib.training.results import with_provenance
 from studies import question_data
 from studies.cells import Cell
 from studies.counting import counted, macs_of, right_share

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mglib.nets import dense_macs
-from mglib.training.evaluation import ci95
-from mglib.training.results import with_provenance
+from mglib.training.evaluation import ci95, with_provenance
 from studies.counting import counted, right_share, told
 from studies.measure import TRIAL, commit, federation_of, without_paths
 from studies.methods import LONG, recipe_of

@@ -15,8 +15,8 @@ import numpy as np
 from mglib.meta.adapt import factors_of
 from mglib.nets import dense_macs
 from mglib.params import PRICE, Params
+from mglib.training.evaluation import with_provenance
 from mglib.training.experiment import Experiment
-from mglib.training.results import with_provenance
 from studies.cells import read_record
 from studies.counting import counted, macs_of, told
 from studies.measure import commit, federation_of

@@ -8,10 +8,11 @@ from typing import ClassVar, Literal
 import mglib
 from mglib import training
 from mglib.federated import ServerUpdate
+from mglib.federated.engines import ClientUpdate
 from mglib.params import merge
 from mglib.tasks import Federation, at_hand
 from studies.baselines import ALGORITHMS, HELD, STARTS, ClassifierUpdate, HeldUpdate, MetaUpdate, NamedMetaUpdate
-from studies.codecs import compressed
+from studies.codecs import Wrap, compressed
 from studies.lies import attacked
 
 Method = Literal[
@@ -97,9 +98,20 @@ class Recipe(mglib.Recipe):
 
 @dataclass(frozen=True)
 class Experiment(training.Experiment):
-    """An experiment of the studies, some of whose methods leave parameters as they start."""
+    """An experiment of the studies, some of whose methods leave parameters as they start.
+
+    wraps: what stands around each node's update, such as a codec or an attack, the innermost first.
+    """
 
     held: frozenset[str] = frozenset()
+    wraps: tuple[Wrap, ...] = ()
+
+    def client_update(self, device: str = "cpu") -> ClientUpdate:
+        """Return what a node does in a round."""
+        update = super().client_update(device)
+        for wrap in self.wraps:
+            update = wrap(update, self)
+        return update
 
     def server_update(self) -> ServerUpdate:
         """Return the server's step, which leaves what is held as it is, whatever the nodes say, or rounding."""
@@ -124,7 +136,7 @@ def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
     if recipe.attack != "none":
         wraps.append(attacked(recipe.attack, recipe.byzantine_fraction))
     algorithm = ALGORITHMS[recipe.method]
-    made = vars(mglib.set_up(recipe, federation, algorithm=algorithm, wraps=wraps))
+    made = vars(mglib.set_up(recipe, federation, algorithm=algorithm))
     net, nodes = made["net"], at_hand(made["federation"].train)
     classes = tuple(sorted({name for node in nodes for name in node.classes}))
     if recipe.method in STARTS:
@@ -136,4 +148,4 @@ def set_up(recipe: Recipe, federation: Federation | None = None) -> Experiment:
         algorithm = replace(algorithm, update=partial(HeldUpdate, held=held))
     elif issubclass(algorithm.update, ClassifierUpdate):
         algorithm = replace(algorithm, update=partial(algorithm.update, classes=classes))
-    return Experiment(**made | {"algorithm": algorithm, "held": held})
+    return Experiment(**made | {"algorithm": algorithm, "held": held, "wraps": tuple(wraps)})

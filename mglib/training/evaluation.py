@@ -1,9 +1,13 @@
-"""Evaluation: adaptation on nodes that training never saw."""
+"""Evaluation: adaptation on nodes that training never saw, and the record of it that goes to a file."""
 
+import datetime
+import json
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -61,8 +65,7 @@ def evaluate(
     """
     if not nodes:
         raise ValueError("there are no nodes to evaluate on")
-    if tasks < 1:
-        raise ValueError(f"`tasks` (={tasks}) must be at least 1")
+    whole_number("tasks", tasks, 1)
     params = {name: value.to(device) for name, value in params.items()}
     for index in range(tasks):
         node = nodes[index % len(nodes)]
@@ -186,3 +189,24 @@ def _new_nodes(run: Run, recipe: Recipe, data: str, names: Sequence[str]) -> lis
             f"{data} holds nodes that the run in {run.folder} was trained on: {', '.join(seen)}; name others"
         )
     return chosen
+
+
+def with_provenance(record: dict, recipe: Recipe) -> dict:
+    """Return a record with the recipe behind it, the versions that computed it, and today's date."""
+    return {
+        **record,
+        "recipe": asdict(recipe),
+        "versions": {name: version(name) for name in ("mglib", "torch", "numpy", "matplotlib", "pillow")},
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def read_results(folder: str | os.PathLike) -> dict[str, dict]:
+    """Return the records in a folder of JSON files by file name, in alphabetical order.
+
+    Raises ValueError if the folder holds none.
+    """
+    records = {path.stem: json.loads(path.read_text()) for path in sorted(Path(folder).glob("*.json"))}
+    if not records:
+        raise ValueError(f"{folder} holds no results")
+    return records

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -20,17 +20,13 @@ from mglib.training.recipes import Recipe
 
 @dataclass(frozen=True)
 class Experiment:
-    """A recipe with everything it stands for: the data, the network, where it starts, how a node adapts.
-
-    wraps: what stands around each node's update, such as a codec or an attack, the innermost first.
-    """
+    """A recipe with everything it stands for: the data, the network, where it starts, how a node adapts."""
 
     recipe: Recipe
     federation: Federation
     net: nn.Module
     initial: Params
     algorithm: Algorithm
-    wraps: tuple["Wrap", ...] = ()
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -44,10 +40,7 @@ class Experiment:
 
     def client_update(self, device: str = "cpu") -> ClientUpdate:
         """Return what a node does in a round."""
-        update = client_update(self.recipe, self.net, device, algorithm=self.algorithm)
-        for wrap in self.wraps:
-            update = wrap(update, self)
-        return update
+        return client_update(self.recipe, self.net, device, algorithm=self.algorithm)
 
     def server_update(self) -> ServerUpdate:
         """Return what the server makes of the nodes' parameters."""
@@ -69,20 +62,10 @@ class Experiment:
             yield from run_rounds(engine, params or self.initial, self.server_update(), **options)
 
 
-Wrap = Callable[[ClientUpdate, Experiment], ClientUpdate]
-
-
-def set_up(
-    recipe: Recipe,
-    federation: Federation | None = None,
-    *,
-    algorithm: Algorithm | None = None,
-    wraps: Sequence[Wrap] = (),
-) -> Experiment:
+def set_up(recipe: Recipe, federation: Federation | None = None, *, algorithm: Algorithm | None = None) -> Experiment:
     """Load what a recipe names (or take `federation` in its place), make the network, check the two against each other.
 
     algorithm: a method of one's own, in place of the recipe's.
-    wraps: what stands around each node's update, such as a codec or an attack, the innermost first.
 
     The experiment's recipe says what was found out about the data: channels, image size and polarity are the
     federation's, the path is absolute.
@@ -101,7 +84,7 @@ def set_up(
     recipe = filled_in(recipe, federation)
     algorithm = algorithm or ALGORITHMS[recipe.method]
     net, initial = network_of(recipe, algorithm=algorithm)
-    return Experiment(recipe, federation, net, initial, algorithm, tuple(wraps))
+    return Experiment(recipe, federation, net, initial, algorithm)
 
 
 def filled_in(recipe: Recipe, federation: Federation) -> Recipe:

@@ -82,7 +82,6 @@ SHORT = {  # files of fewer than 80 lines, and why they stand alone
     "flower/node.py": "a node's own images, without Flower",
     "flower/connection.py": "where the superlink is, and how it is reached",
     "training/updates.py": "what a node does in a round",
-    "training/results.py": "what every result file carries",
 }
 
 
