@@ -57,11 +57,8 @@ def run_rounds(
     overflowed.
     """
     rounds, start = whole_number("rounds", rounds, 0), whole_number("start", start, 0)
-    seed, nodes_per_round = whole_number("seed", seed, 0), whole_number("nodes_per_round", nodes_per_round)
-    if not 1 <= nodes_per_round <= len(engine):
-        raise ValueError(f"`nodes_per_round` (={nodes_per_round}) must be between 1 and the {len(engine)} nodes")
-    if not 1 <= quorum <= nodes_per_round:
-        raise ValueError(f"`quorum` (={quorum}) must be between 1 and the {nodes_per_round} nodes of a round")
+    nodes_per_round = whole_number("nodes_per_round", nodes_per_round, 1, len(engine))
+    seed, quorum = whole_number("seed", seed, 0), whole_number("quorum", quorum, 1, nodes_per_round)
     state = server_state or {}
     for index in range(start, rounds):
         round = Round(index, rounds, seed)

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mglib.params import whole_number
+
 ClassImages = Mapping[str, Tensor]  # class: (example, channel, height, width), uint8
 
 
@@ -112,8 +114,7 @@ class Node:
         Raises ValueError, naming node and numbers, if they are fewer.
         """
         for name, value, least in (("ways", ways, 2), ("shots", shots, 1), ("queries", queries, 1)):
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
+            whole_number(name, value, least)
         needed = shots + queries
         large = [label for label, members in enumerate(self.examples_by_class) if len(members) >= needed]
         if len(large) < ways:

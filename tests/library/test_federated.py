@@ -152,7 +152,7 @@ def test_nodes_and_server_compute_on_one_thread_and_give_the_others_back():
 
 @pytest.mark.parametrize("nodes_per_round", [0, 7])
 def test_a_round_of_more_nodes_than_there_are_is_refused(nodes_per_round):
-    with pytest.raises(ValueError, match=f"={nodes_per_round}.*6 nodes"):
+    with pytest.raises(ValueError, match=rf"`nodes_per_round` \(={nodes_per_round}\) must be .* from 1 to 6"):
         run(LocalEngine(Descend(), HILLS), nodes_per_round=nodes_per_round)
 
 
