@@ -103,11 +103,7 @@ def under_prefix(prefix: str, params: Params) -> Params:
 
 
 def save(path: str | os.PathLike, params: Params, metadata: Mapping[str, str] | None = None) -> None:
-    """Write `params` to a safetensors file, whole or not at all.
-
-    The bytes go to a neighbouring temporary file that takes the name of `path` once they are on disk: a
-    process killed or a disk filled half-way leaves the file that was there before.
-    """
+    """Write `params` to a safetensors file, whole or not at all; see `write_atomically`."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in params.items()}
     write_atomically(path, safetensors.torch.save(tensors, dict(metadata or {})))
 
@@ -127,7 +123,9 @@ def load(path: str | os.PathLike) -> tuple[Params, dict[str, str]]:
 
 
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
-    """Write a file whole or not at all; an error leaves the file that was there before.
+    """Write a file whole or not at all: a neighbouring temporary file takes its name once the bytes are on disk.
+
+    Whatever happens half-way, the file that was there before is left as it was.
 
     Raises OSError, naming the file, if the disk refuses (full, read-only); nothing half-written is left.
     """

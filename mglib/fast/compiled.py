@@ -91,11 +91,9 @@ class CompiledNet:
     ):
         """Take the sizes and the tensors of each `Layer`, and the head's weight (way, filter · pixels) and bias (way,).
 
-        Raises ValueError if there is no library for `dtype` here, or a tensor is not what the sizes say.
+        dtype: one that there is a `library` for. Raises ValueError if a tensor is not what the sizes say.
         """
         loaded = library(dtype)
-        if loaded is None:
-            raise ValueError(f"`dtype` (={dtype}): no C compiler here, or none of {', '.join(map(str, DEFINES))}")
         self._forward, self._dtype, self._kept = loaded.forward, dtype, []
         plain = (Layer * len(layers))(*(Layer(*sizes) for sizes, _ in layers))
         for layer, (_, tensors) in zip(plain, layers, strict=True):

@@ -46,8 +46,6 @@ class GatedConvNet(nn.Module):
     ):
         """Make the network; weights are drawn from torch's global generator (see `make_net`).
 
-        gated: whether there are gates; without them it is the dense network.
-
         Raises ValueError if a size is not a positive integer.
         """
         super().__init__()
