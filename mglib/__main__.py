@@ -56,7 +56,10 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 class _Lenient(io.TextIOWrapper):
     """A standard stream that escapes what the terminal cannot show, and lets work go on that nobody listens to."""
 
-    forgiven: type[OSError] = OSError  # what is not: see `_make_streams_lenient`
+    def __init__(self, stream: io.TextIOWrapper, forgiven: type[OSError]):
+        kept = {option: getattr(stream, option) for option in ("encoding", "line_buffering", "write_through")}
+        super().__init__(stream.buffer, errors="backslashreplace", **kept)
+        self.forgiven = forgiven
 
     def write(self, text: str) -> int:
         self._attempt(super().write, text)
@@ -76,17 +79,12 @@ class _Lenient(io.TextIOWrapper):
 
 def _make_streams_lenient() -> None:
     """Replace the process's own output and error streams; those that somebody put in their place are left alone."""
-    for name in ("stdout", "stderr"):
+    for name, forgiven in (("stdout", BrokenPipeError), ("stderr", OSError)):  # a result that a full disk lost is none
         stream = getattr(sys, name)
-        if stream is not getattr(sys, f"__{name}__"):
-            continue
         if stream is None:  # closed from outside
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, it stays open to the end
-        else:
-            kept = {option: getattr(stream, option) for option in ("encoding", "line_buffering", "write_through")}
-            setattr(sys, name, _Lenient(stream.buffer, errors="backslashreplace", **kept))
-    if isinstance(sys.stdout, _Lenient):
-        sys.stdout.forgiven = BrokenPipeError  # a result that a full disk lost is no result
+        elif stream is getattr(sys, f"__{name}__"):
+            setattr(sys, name, _Lenient(stream, forgiven))
 
 
 if __name__ == "__main__":

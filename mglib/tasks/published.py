@@ -57,15 +57,11 @@ def _torchvision_datasets(name: str) -> ModuleType:
 
 def _fetched(name: str, root: Path, load: Callable, **part: bool):
     """One of torchvision's data sets from what is on disk, else after a download."""
-    try:
-        return load(str(root), download=False, **part)
-    except (RuntimeError, OSError):  # torchvision's way to say that files are missing or damaged
-        pass
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT)  # torchvision itself would wait for ever
     try:
         return load(str(root), download=True, **part)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError) as error:  # torchvision's ways to say that files are missing or damaged
         reason = " ".join(str(error).split())  # torchvision's may run over several lines
         raise ValueError(
             f"{name} is not (complete) in {root} and could not be fetched ({reason}); "
