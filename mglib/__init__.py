@@ -40,60 +40,29 @@ if TYPE_CHECKING:
         train,
     )
 
-__all__ = [
-    "Batch",
-    "Experiment",
-    "FedAdam",
-    "Federation",
-    "GatedConvNet",
-    "LocalEngine",
-    "Node",
-    "NodeNetwork",
-    "Objective",
-    "Params",
-    "Recipe",
-    "Round",
-    "Run",
-    "SkippingNet",
-    "Stage",
-    "Task",
-    "Update",
-    "adapt",
-    "adapt_to_folder",
-    "annealed_budget",
-    "average",
-    "dense_macs",
-    "evaluate",
-    "evaluate_run",
-    "export_network",
-    "fast_meta_gradient",
-    "freeze",
-    "gumbel",
-    "load_federation",
-    "macs_per_layer",
-    "macs_ratio",
-    "make_net",
-    "meta_gradient",
-    "run_rounds",
-    "set_up",
+_OFFERS = {  # what each room offers here
+    "fast": "SkippingNet fast_meta_gradient",
+    "federated": "FedAdam LocalEngine Round Update average run_rounds",
+    "meta": "Stage adapt meta_gradient",
+    "nets": "GatedConvNet Objective annealed_budget dense_macs freeze gumbel macs_per_layer macs_ratio make_net "
     "straight_through",
-    "summarise",
-    "train",
-]
-
-
-_PARTS = ("training", "federated", "fast", "nets", "params", "tasks", "meta")  # the first that has a name gives it
+    "params": "Params",
+    "tasks": "Batch Federation Node Task load_federation",
+    "training": "Experiment NodeNetwork Recipe Run adapt_to_folder evaluate evaluate_run export_network set_up "
+    "summarise train",
+}
+_ROOMS = {name: room for room, names in _OFFERS.items() for name in names.split()}
+__all__ = sorted(_ROOMS)
 
 
 def __getattr__(name: str) -> Any:
-    """Return a part of the library, or a name that one of them offers; torch, which takes seconds, is imported now."""
-    if name in _PARTS:
+    """Return a room of the library, or a name that one of them offers; torch, which takes seconds, is imported now."""
+    if name in _OFFERS:
         return importlib.import_module(f"mglib.{name}")
-    if name in __all__:
-        parts = (importlib.import_module(f"mglib.{part}") for part in _PARTS)
-        return next(getattr(part, name) for part in parts if hasattr(part, name))
+    if name in _ROOMS:
+        return getattr(importlib.import_module(f"mglib.{_ROOMS[name]}"), name)
     raise AttributeError(f"module 'mglib' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_PARTS})
+    return sorted({*globals(), *__all__, *_OFFERS})
