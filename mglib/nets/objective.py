@@ -58,8 +58,9 @@ class Objective(Config):
     def score(
         self, prediction: Prediction, labels: Tensor, price: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and the metrics of a prediction for images of the given labels, (batch,), checked before.
+        """Return the loss and the metrics of a prediction.
 
+        labels: (batch,), which `check_labels` let pass.
         price: the multiplier of the budget; None: the penalty on what is over it.
         """
         loss = F.cross_entropy(prediction.logits, labels)
