@@ -9,7 +9,7 @@ from studies.tables import table_rows
 
 
 def compared_lines(name: str, folder: Path, *methods: str, data: Sequence[str] = ()) -> Iterator[str]:
-    """Yield, for reading, what a table's files say of its reference and of some of its other methods, and of which days.
+    """Yield, for reading, what a table's files say of its reference and of some other methods, and of which days.
 
     data: the data sets to look at; the table's if none are given.
     """
