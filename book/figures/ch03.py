@@ -31,7 +31,7 @@ def show_penalties(budget: float, caption: str = "") -> Figure:
             arrow(axis, (x, x - budget), (x - 0.1, x - budget), OPEN, size=11)
     axis.text(0.42, 0.53, "a price: always pushes", ha="right", color=ACCENT)
     axis.text(budget / 2, 0.03, "the hinge: free", ha="center", color=OPEN)
-    axis.text(budget + 0.24, 0.36 * 2 * (1 - budget), "then it pushes", ha="right", color=OPEN)
+    axis.text(budget + 0.03, 0.36 * 2 * (1 - budget), "then it pushes", color=OPEN)
     axis.axvline(budget, color=FAINT, linestyle="--", linewidth=1.5)
     axis.text(budget + 0.02, 1.0, "budget", color=INK, va="top", ha="left")
     axis.set_xlabel("share of the dense network's MACs")

@@ -65,19 +65,19 @@ def show_split(splits: Mapping[str, Mapping[str, Tensor]], characters: Mapping[s
     characters: how many characters each script has.
     """
     above, below = -(-len(splits["train"]) // 3), max(len(splits["validation"]), -(-len(splits["test"]) // 2))
-    drawing, axes = new_drawing(5.4, 0.0535 * (29 * (above + below) + 16))
-    places = {  # left, top, columns
-        "train: learn": (0, 0, 3),
-        "validation: choose": (0, 29 * above + 8, 1),
-        "test: look once": (34, 29 * above + 8, 2),
+    drawing, axes = new_drawing(5.4, 0.0535 * (29 * (above + below) + 21))
+    places = {  # left, top, columns, what it is for
+        "train": (0, 0, 3, "learn"),
+        "validation": (0, 29 * above + 13, 1, "choose"),
+        "test": (34, 29 * above + 13, 2, "look once"),
     }
-    for heading, (left, top, columns) in places.items():
-        split = heading.split(":")[0]
-        axes.text(left, top + 3, heading, va="center", fontweight="bold", color=_split_style(split)[1])
+    for split, (left, top, columns, purpose) in places.items():
+        heading = f"{split}: {purpose}" if columns == 3 else f"{split}:\n{purpose}"
+        axes.text(left, top + 5.5, heading, va="bottom", fontweight="bold", color=_split_style(split)[1])
         for index, (script, images) in enumerate(splits[split].items()):
             corner = left + 34 * (index % columns), top + 7 + 29 * (index // columns)
             _card(axes, *corner, split, script, characters[script], images)
-    _frame_of(axes, 100, 29 * (above + below) + 13, left=-1, top=-1)
+    _frame_of(axes, 100, 29 * (above + below) + 18, left=-1, top=-1)
     told = "; ".join(f"{split}: {', '.join(scripts)}" for split, scripts in splits.items())
     alt = f"Cards of small drawn characters, one for each script, in three groups. {told}. The groups' frames differ."
     return Figure(drawing, caption, alt)

@@ -72,7 +72,7 @@ def show_correction(
         axis.annotate("start", start, (-8, 6), textcoords="offset points", ha="right"),
     ]
     for base, vector, colour, told, offset in (
-        (stepped, -gradient, ACCENT, "downhill after the step:\nfirst order", (8, -2)),
+        (stepped, -gradient, ACCENT, "downhill\nafter the step:\nfirst order", (8, -2)),
         (start, -(gradient + correction), OPEN, "downhill for the start:\nexact", (-10, -8)),
     ):
         arrow(axis, base, base + vector, colour, width=2, size=14)
@@ -112,22 +112,22 @@ def show_descents(
     across, up, loss = grid
     drawing, axis = new_drawing(5.4, 3.9)
     depth = np.sqrt(np.asarray(loss, float) / float(loss.max()))
-    draw_relief(bare(axis), across, up, depth, 12, lambda fine: 0.7 * (1 - fine), alpha=0.25)
+    draw_relief(bare(axis), across, up, depth, 12, lambda fine: 0.55 * (1 - fine), alpha=0.25)
     axis.set_aspect("equal")
     for letter, centre in zip("ABCDEFGH", np.asarray(centres), strict=False):
         axis.annotate(letter, centre, ha="center", va="center", color=INK, fontsize=13)
-    ends = []
-    for (name, several), (colour, mark, width, offset) in zip(
-        paths.items(), ((OPEN, "P", 1.6, (0, 12)), (ACCENT, "D", 1.2, (0, -16))), strict=True
+    ends, lines, words = [], [], []
+    for (name, several), (colour, mark, width, offset, align) in zip(
+        paths.items(), ((OPEN, "P", 1.6, (0, 13), "center"), (ACCENT, "D", 1.2, (10, 0), "left")), strict=True
     ):
         for path in several:
-            axis.plot(*np.asarray(path).T, color=colour, linewidth=width, alpha=0.8)
+            lines += axis.plot(*np.asarray(path).T, color=colour, linewidth=width, alpha=0.8)
         end = np.asarray(several[0])[-1]
         axis.plot(*end, mark, color=colour, markersize=10)
-        axis.annotate(
-            name, end, offset, textcoords="offset points", ha="center", va="center", color=colour, weight="bold"
-        )
+        style = {"textcoords": "offset points", "ha": align, "va": "center", "weight": "bold"}
+        words.append(axis.annotate(name, end, offset, **style))
         ends.append(f"those of {name} end at ({end[0]:.1f}, {end[1]:.1f})")
+    _part(lines, words)
     alt = f"A map of the mean loss after one step, with paths of descent from several starts: {'; '.join(ends)}."
     return Figure(drawing, caption, alt)
 

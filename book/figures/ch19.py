@@ -51,9 +51,11 @@ def show_rates(stages: Mapping[str, Mapping[str, Sequence[float]]], rounds: int,
             axis.plot(across, rates, color=colour, linestyle=style, label=name)
             told.append(f"{stage}, {name}: from {rates[0]:.2g} to {rates[-1]:.2g}")
         axis.set_yscale("log")
-        ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5) if min(map(min, courses.values())) * 0.8 <= tick]
+        start, lowest = round(next(iter(courses.values()))[0], 2), min(map(min, courses.values()))
+        ticks = sorted({start, *(tick for tick in (0.1, 0.2, 1, 2, 3, 5) if tick >= 0.8 * lowest)})
         axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.yaxis.set_minor_formatter(NullFormatter())
+        axis.set_ylabel("rate, log scale")
         axis.set_title(stage, loc="left")
         axis.legend(frameon=False, fontsize=10, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes[-1, 0].set_xlabel("round")

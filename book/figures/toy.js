@@ -56,7 +56,7 @@ function redraw() {
   const corner = [across(found.moved), up(phi)];
   first.setAttribute("d", arrow([across(theta), up(phi)], corner));
   right.setAttribute("d", arrow(corner, [corner[0], up(found.right)]));
-  right.setAttribute("opacity", state.trap ? 0.35 : 1);
+  right.setAttribute("opacity", state.trap ? 0.7 : 1);
   wrong.setAttribute("d", state.trap ? arrow(corner, [corner[0], up(found.wrong)]) : "M0 0");
   for (const [name, mark] of Object.entries(marks)) {
     const end = Math.max(20, Math.min(FLOOR - TOP - 8, up(found[name]) + 6)), left = corner[0] > 100;

@@ -32,7 +32,7 @@ export class GatedNet {
 
   // ---- prediction: closed filters are not computed ------------------------------------------------------------------
 
-  // One image, and the statistics by which its maps are normalised: probabilities, logits, gates and multiply-adds.
+  // One image, and the statistics by which its maps are normalised: probabilities, logits, gates and MACs.
   predict(image, statistics, { skip = true } = {}) {
     this.check([image]);
     const { params, layers, sizes } = this;

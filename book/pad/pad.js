@@ -165,7 +165,7 @@ function ask() {
 
 // The milliseconds that each work takes, by turns: in the fastest of some blocks, since what else the machine does, and
 // code that is not compiled yet, only slow them down. A block is several runs, because clocks here are coarse.
-function times(works, blocks = 8, runs = 4) {
+function times(works, blocks = 20, runs = 4) {
   const fastest = works.map(() => Infinity);
   for (let block = 0; block < blocks; block++) works.forEach((work, which) => {
     const started = performance.now();
@@ -196,7 +196,7 @@ function showAnswer(answer) {
   const macs = answer?.told[1].macs;
   part("work").style.width = answer ? `${100 * macs}%` : "0";
   part("cost").textContent = answer
-    ? `${percent(macs)} of the dense network's multiply-adds: ${answer.gated.toFixed(2)} ms, all filters ${answer.dense.toFixed(2)} ms`
+    ? `${percent(macs)} of the dense network's multiply-accumulates: ${answer.gated.toFixed(2)} ms, all filters ${answer.dense.toFixed(2)} ms`
     : "How much of the network it takes to answer is shown here.";
   showGates(answer?.told.map((each) => each.gates));
 }

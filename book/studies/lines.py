@@ -9,18 +9,22 @@ from studies.tables import table_rows
 
 
 def compared_lines(name: str, folder: Path, *methods: str, data: Sequence[str] = ()) -> Iterator[str]:
-    """Yield, for reading, what a table's files say of some of its methods beside the reference, and of which days.
+    """Yield, for reading, what a table's files say of its reference and of some other methods, and of which days.
 
     data: the data sets to look at; the table's if none are given.
     """
     whole = TABLES[name]
     compared = tuple(row for row in whole.compared if row.method in methods)
     table = replace(whole, compared=compared, data=tuple(data) or whole.data)
-    rows = [row for row in table_rows(table, folder) if row["difference"] is not None]
+    rows = [row for row in table_rows(table, folder) if row["accuracy"] is not None]
     for row in rows:
         off = " (off its budget)" if row["off_budget"] else ""
         macs = "" if row["macs_ratio"] is None else f", MACs {row['macs_ratio']:.0%}{off}"
-        yield f"{row['data']}, {row['method']}: {100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f} %{macs},"
+        score = f"{row['data']}, {row['method']}: {100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f} %{macs}"
+        if row["difference"] is None:
+            yield score
+            continue
+        yield f"{score},"
         apart = f"{100 * row['difference']:+.1f} ± {100 * row['difference_ci95']:.1f} points"
         yield f"    {apart} from {table.reference.method} ({row['paired_seeds']} seeds)"
     if any(row["off_budget"] for row in rows):

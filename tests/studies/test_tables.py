@@ -59,12 +59,15 @@ def test_further_seeds_count_where_there_are_files(tmp_path):
 def test_lines_say_the_rows_of_the_methods_asked_for(tmp_path, monkeypatch):
     write_small(tmp_path)
     monkeypatch.setitem(TABLES, "small", SMALL)
-    _, slim, anil, _ = table_rows(SMALL, tmp_path)
-    own, apart, days = compared_lines("small", tmp_path, "anil")
+    reference, slim, anil, _ = table_rows(SMALL, tmp_path)
+    beside, own, apart, days = compared_lines("small", tmp_path, "anil")
+    half = f"{100 * reference['ci95']:.1f} %, MACs 50%"
+    assert beside == f"glyphs, metagater: {100 * reference['accuracy']:.1f} ± {half}"
     assert own == f"glyphs, anil: {100 * anil['accuracy']:.1f} ± {100 * anil['ci95']:.1f} %, MACs 50%,"
     assert f"{100 * anil['difference']:+.1f} ± {100 * anil['difference_ci95']:.1f} points from metagater (5" in apart
     assert days.startswith("measured 20")
-    assert next(compared_lines("small", tmp_path, "slim")).startswith(f"glyphs, slim: {100 * slim['accuracy']:.1f}")
+    _, own, *_ = compared_lines("small", tmp_path, "slim")
+    assert own.startswith(f"glyphs, slim: {100 * slim['accuracy']:.1f}")
 
 
 def test_p_is_corrected_within_a_family_alone(tmp_path):
@@ -126,13 +129,14 @@ def test_a_target_that_most_seeds_miss_has_no_number(tmp_path):
 
 
 @pytest.mark.parametrize(("spent", "off"), [(0.5, False), (0.491, False), (0.489, True), (0.511, True)])
-def test_a_row_off_its_budget_is_marked(tmp_path, monkeypatch, spent, off):
+@pytest.mark.parametrize("place", [0, 1], ids=["the reference", "a rival"])
+def test_a_row_off_its_budget_is_marked(tmp_path, monkeypatch, spent, off, place):
     monkeypatch.setitem(TABLES, "small", SMALL)
-    Cell("glyphs", "metagater").write(tmp_path, record([4, 6]))
-    Cell("glyphs", "slim").write(tmp_path, record([5, 6], macs_ratio=spent))
-    assert table_rows(SMALL, tmp_path)[1]["off_budget"] == off
-    first, *others = compared_lines("small", tmp_path, "slim")
-    assert ("off its budget" in first) == off
+    for at, method in enumerate(("metagater", "slim")):
+        Cell("glyphs", method).write(tmp_path, record([4, 6], macs_ratio=spent if at == place else 0.5))
+    assert table_rows(SMALL, tmp_path)[place]["off_budget"] == off
+    reference, rival, *others = compared_lines("small", tmp_path, "slim")
+    assert ["(off its budget)" in line for line in (reference, rival)] == [off and place == 0, off and place == 1]
     assert any(line == "off its budget: by more than one point of the MACs" for line in others) == off
 
 
