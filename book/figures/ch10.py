@@ -47,8 +47,8 @@ def show_sorted(
     bare(axes).set_aspect("equal")
     axes.set(xlim=(0, columns), ylim=(len(panels) * (ways + 1.5) - 0.4, -1.1))
     alt = (
-        "Rows of small characters: each row begins with the one example of a class, behind it lie the queries that "
-        f"the network takes for that class, framed in another colour where it is wrong. {'; '.join(told)}."
+        "Rows of small characters: each row begins with the one example of a class; the queries that the network takes "
+        f"for that class follow it, framed in another colour where it is wrong. {'; '.join(told)}."
     )
     return Figure(drawing, caption, alt)
 

@@ -15,6 +15,7 @@ def play_closing(
     gates: Sequence[Tensor],
     answers: Mapping[str, tuple[Sequence[Tensor], Tensor]],
     caption: str = "",
+    opens_at: int = 0,
 ) -> Live:
     """Return drawings whose open filters the reader closes step by step, in orders to choose from.
 
@@ -22,13 +23,17 @@ def play_closing(
     gates: what the inputs open, a layer, (input, filter).
     answers: by order, at which step each filter closes, a layer (input, filter), zero if it is never open or stays; and
         the probabilities, (step, input, ways), nothing closed at step 0.
+    opens_at: the step that is shown before the reader moves anything.
 
     Raises:
-        ValueError: if there is no order, or the steps of two orders differ in number.
+        ValueError: if there is no order, if the steps of two orders differ in number, or if there is no such step.
     """
     steps = {len(probabilities) for _, probabilities in answers.values()}
     if len(steps) != 1:
         raise ValueError(f"orders of {sorted(steps)} steps: need one order at least, and the same steps for each")
+    (count,) = steps
+    if not 0 <= opens_at < count:
+        raise ValueError(f"`opens_at` (={opens_at}) must be a step from 0 to {count - 1}")
     data = {
         "images": [_bytes(image) for image in images],
         "support": [_bytes(image) for image in support],
@@ -42,7 +47,8 @@ def play_closing(
             }
             for name, (closes, probabilities) in answers.items()
         },
-        "steps": steps.pop() - 1,
+        "steps": count - 1,
+        "opens_at": opens_at,
     }
     opened = [int(sum(gate[i].sum() for gate in gates)) for i in range(len(images))]
     alt = (

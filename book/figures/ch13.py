@@ -60,8 +60,8 @@ def show_moves(grid: Grid, starts: Tensor, corners: Tensor, ends: Tensor, captio
     drawing, axis = new_drawing(5.4, 4.7)
     _relief(axis, grid)
     for start, corner, end in zip(*map(np.asarray, (starts, corners, ends)), strict=True):
-        arrow(axis, start, corner, ACCENT, width=2, size=7)
-        arrow(axis, corner, end, INK, width=2, size=7)
+        for tail, head, colour in ((start, corner, ACCENT), (corner, end, INK)):
+            arrow(axis, tail, head, colour, width=1.8, size=min(9, 26 * np.linalg.norm(head - tail)))
         axis.plot(*start, "o", color=ACCENT, markersize=4)
     _plain(axis)
     axis.set_xlabel("backbone θ →")

@@ -76,48 +76,34 @@ def show_partition(
 
 @page_style
 def show_gap(
-    columns: Sequence[str], lines: Mapping[str, Sequence[tuple[float, float] | None]], caption: str = ""
+    columns: Sequence[str], methods: Mapping[str, Sequence[tuple[float, float] | None]], caption: str = ""
 ) -> Figure:
-    """Draw what each method loses from one kind of new nodes to a harder one, a line a method.
+    """Draw what each method loses from one kind of new nodes to a harder one: a row a method, a mark with its interval.
 
-    columns: two kinds of new nodes; lines: a method's name, and accuracy and half width of its interval in each, as
-        shares, None where not measured: such a method is named below.
+    columns: two kinds of new nodes; methods: a method's name, and accuracy and half width of its interval in each, as
+        shares, None where not measured. The two accuracies are not paired: the loss's interval comes from both.
     """
-    shown = {name: ends for name, ends in lines.items() if None not in ends}
-    lacking = [name for name in lines if name not in shown]
-    drawing, axis = new_drawing(5.4, 3.4 if shown else 1.2)
-    looks = ((OPEN, "o", "-"), (INK, "s", "-"), (ACCENT, "D", "--"), (INK, "^", ":"), (FAINT, "v", "-"))
-    told = []
-    order = sorted(shown, key=lambda name: shown[name][1][0])
-    spread = [value for ends in shown.values() for value, _ in ends]
-    least, low = 0.07 * (float(np.ptp(spread)) if spread else 1.0), -np.inf
-    for name in order:
-        colour, mark, style = looks[list(lines).index(name) % len(looks)]
-        (first, c), (second, d) = shown[name]
-        axis.errorbar(
-            (0, 1), (first, second), (c, d), color=colour, marker=mark, linestyle=style, markersize=7, capsize=4
-        )
-        low = max(second, low + least)
-        axis.text(
-            1.06,
-            low,
-            f"{name}: {100 * (second - first):+.1f}".replace("-", "−"),
-            color=colour,
-            va="center",
-            fontsize=10,
-        )
-        told.append(f"{name} from {first:.1%} to {second:.1%}")
-    axis.set(xlim=(-0.15, 2.25), xticks=(0, 1) if shown else ())
-    if shown:
-        axis.set_xticklabels(columns)
-        axis.yaxis.set_major_locator(MaxNLocator(5))
-        axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
-        axis.set_ylabel("accuracy after one step")
+    drawing, axis = new_drawing(5.4, 0.5 * len(methods) + 0.75)
+    told, reach = [], []
+    for place, (name, ends) in enumerate(methods.items()):
+        said = f"{name}: {NOT_YET}"
+        if None not in ends:
+            (first, c), (second, d) = ends
+            loss, half = 100 * (second - first), 100 * float(np.hypot(c, d))
+            said = f"{name}: {loss:+.1f} ± {half:.1f}, to {100 * second:.1f} %".replace("-", "−")
+            axis.errorbar(loss, place + 0.12, xerr=half, color=OPEN, marker="o", markersize=7, capsize=4)
+            reach += [loss - half, loss + half]
+        axis.text(0.01, place - 0.12, said, transform=axis.get_yaxis_transform(), va="bottom", fontsize=10)
+        told.append(said)
+    axis.set(yticks=[], ylim=(len(methods) - 0.5, -0.75))
+    axis.spines["left"].set_visible(False)
+    if reach:
+        margin = max(0.3, 0.06 * float(np.ptp(reach)))
+        axis.set_xlim(min(reach) - margin, max(reach) + margin)
+        axis.xaxis.set_major_locator(MaxNLocator(5))
+        axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+        axis.set_xlabel(f"points, from {columns[0]} to {columns[1]}")
     else:
-        bare(axis).text(0.5, 0.5, f"{len(lacking)} methods: {NOT_YET}", transform=axis.transAxes, ha="center")
-    told += [f"{name}: {NOT_YET}" for name in lacking]
-    return Figure(
-        drawing,
-        caption,
-        f"Lines from {columns[0]} to {columns[1]}, a line a method. {'; '.join(told)}.".replace("\n", " "),
-    )
+        axis.set_xticks([])
+    alt = f"Marks with intervals: points lost from {columns[0]} to {columns[1]}, and what is left. {'; '.join(told)}."
+    return Figure(drawing, caption, alt)

@@ -1,7 +1,7 @@
 // A drawing, the filters that it opens, and the answer while they close. `root` and `data` come from the page, the rest from live.js.
 const WIDTH = 540, HEIGHT = 250, CELL = 11, COLUMNS = 4;
 svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
-const orders = Object.keys(data.orders), state = { image: 0, order: orders[0], step: 0 };
+const orders = Object.keys(data.orders), state = { image: 0, order: orders[0], step: data.opens_at };
 
 const text = (words, x, y, style) => draw("text", { x, y, "font-size": 18, fill: "currentColor", ...style }, words);
 const picture = (pixels, x, y, size) => {
@@ -51,16 +51,16 @@ function redraw() {
 }
 
 // --- the reader's hand ---------------------------------------------------------------------------------------------
-const slider = (name, max, act) => {
+const slider = (name, max, value, act) => {
   const label = document.createElement("label"), input = document.createElement("input");
-  Object.assign(input, { type: "range", min: 0, max, step: 1, value: 0 });
+  Object.assign(input, { type: "range", min: 0, max, step: 1, value });
   input.addEventListener("input", () => { act(+input.value); redraw(); });
   label.append(name, input);
   controls.append(label);
   return input;
 };
-slider("drawing", data.images.length - 1, (value) => (state.image = value));
-slider("filters closed", data.steps, (value) => (state.step = value));
+slider("drawing", data.images.length - 1, state.image, (value) => (state.image = value));
+slider("filters closed", data.steps, state.step, (value) => (state.step = value));
 const label = document.createElement("label"), select = document.createElement("select");
 for (const name of orders) select.append(new Option(name, name));
 select.addEventListener("change", () => { state.order = select.value; redraw(); });

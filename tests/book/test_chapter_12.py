@@ -257,3 +257,5 @@ def test_the_player_closes_what_it_is_given():
     assert "2 characters can be chosen, which open 4 to 4 filters" in figure.alt
     with pytest.raises(ValueError, match="the same steps"):
         play_closing(torch.zeros(2, 6, 6), [0, 1], torch.zeros(5, 6, 6), gates, {})
+    with pytest.raises(ValueError, match="a step from 0 to 2"):
+        play_closing(torch.zeros(2, 6, 6), [0, 1], torch.zeros(5, 6, 6), gates, answers, opens_at=3)

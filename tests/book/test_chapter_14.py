@@ -66,9 +66,10 @@ def test_a_partition_says_what_is_on_new_nodes_only():
     assert "1 classes are on new nodes only" in figure.alt
 
 
-def test_a_gap_names_what_is_not_measured():
-    figure = show_gap(("sets", "classes"), {"a": [(0.5, 0.01), (0.45, 0.01)], "b": [(0.5, 0.01), None]})
-    assert "a from 50.0% to 45.0%; b: not measured yet" in figure.alt
+def test_a_gap_says_each_loss_and_names_what_is_not_measured():
+    figure = show_gap(("sets", "classes"), {"a": [(0.5, 0.03), (0.45, 0.04)], "b": [(0.5, 0.01), None]})
+    assert "from sets to classes" in figure.alt
+    assert "a: −5.0 ± 5.0, to 45.0 %; b: not measured yet" in figure.alt
     assert "a: not measured yet" in show_gap(("sets", "classes"), {"a": [None, None]}).alt
 
 
