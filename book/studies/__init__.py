@@ -4,7 +4,7 @@ The library knows nothing of it. `bench` times the library beside what else coul
 """
 
 from studies.cells import Cell
-from studies.lines import compared_lines
+from studies.lines import compared_lines, days_line
 from studies.registry import STUDIES, Study, measure_missing
 from studies.reproduce import Instruments, Progress, reproduce_tables
 from studies.rows import TABLES, Row, Table
@@ -22,6 +22,7 @@ __all__ = [
     "Study",
     "Table",
     "compared_lines",
+    "days_line",
     "estimate_means",
     "holm",
     "measure_missing",

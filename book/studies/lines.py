@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from studies.rows import MOST_SEEDS, TABLES
+from studies.rows import MOST_SEEDS, TABLES, Table
 from studies.tables import table_rows
 
 
@@ -25,6 +25,16 @@ def compared_lines(name: str, folder: Path, *methods: str, data: Sequence[str] =
         yield f"    {apart} from {table.reference.method} ({row['paired_seeds']} seeds)"
     if any(row["off_budget"] for row in rows):
         yield "off its budget: by more than one point of the MACs"
-    days = sorted(record["date"] for cell in table.cells(MOST_SEEDS) if (record := cell.read(folder)))
-    if days:
-        yield f"measured {days[0]} to {days[-1]}"
+    if days := _days(folder, table):
+        yield days
+
+
+def days_line(folder: Path, *names: str) -> str:
+    """Return between which days the files of some tables were made, as a line to print; empty if there are none."""
+    return _days(folder, *(TABLES[name] for name in names))
+
+
+def _days(folder: Path, *tables: Table) -> str:
+    cells = {cell for table in tables for cell in table.cells(MOST_SEEDS)}
+    days = sorted(record["date"] for cell in cells if (record := cell.read(folder)))
+    return f"measured {days[0]} to {days[-1]}" if days else ""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_tables import QUERIES, SMALL, drawn, record, write_small
 
-from studies import TABLES, Cell, Row, compared_lines, table_rows
+from studies import TABLES, Cell, Row, compared_lines, days_line, table_rows
 from studies.statistics import bootstrap_interval, resampled_means
 
 COLUMNS = {"data", "shots", "method", "budget", "accuracy", "ci95", "macs_ratio", "seeds", "difference"}
@@ -173,3 +173,13 @@ def test_the_first_seed_of_all_methods_comes_before_the_second_of_any():
     seeds = [cell.seed for cell in TABLES["baselines"].cells(range(3))]
     assert seeds == sorted(seeds)
     assert len(set(TABLES["baselines"].cells(range(3)))) == len(seeds)
+
+
+def test_the_days_of_tables_are_the_first_and_the_last(tmp_path, monkeypatch):
+    monkeypatch.setitem(TABLES, "small", SMALL)
+    monkeypatch.setitem(TABLES, "other", dataclasses.replace(SMALL, compared=(Row("joint"),)))
+    assert days_line(tmp_path, "small") == ""
+    for method, day in (("slim", "2026-02-01"), ("anil", "2026-02-03"), ("joint", "2026-01-30")):
+        Cell("glyphs", method).write(tmp_path, record([4, 6], date=day))
+    assert days_line(tmp_path, "small") == "measured 2026-02-01 to 2026-02-03"
+    assert days_line(tmp_path, "small", "other") == "measured 2026-01-30 to 2026-02-03"
