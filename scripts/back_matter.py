@@ -26,8 +26,8 @@ RUN_TIMES = ROOT / "results" / "run_times.json"
 MADE = "<!-- Made by scripts/back_matter.py (`make notebooks`); edit what it is made of instead. -->\n"
 MANY_SECTIONS = 3  # a term in more sections of a chapter than this is there throughout
 EVERYDAY = {  # terms whose words the book also uses in another sense
-    *("Bounded", "Cell", "Direction", "Drift", "Floor", "Graph", "Lever", "Neighbours", "Noise", "Price", "Record"),
-    *("Rival", "Smooth", "Stroke", "Trial", "Ways", "Weight", "Worth"),
+    *("Bounded", "Cell", "Direction", "Drift", "Floor", "Graph", "Lever", "Mask", "Neighbours", "Noise", "Panel"),
+    *("Price", "Record", "Rival", "Smooth", "Stroke", "Trial", "Ways", "Weight", "Worth"),
 }
 
 
@@ -125,7 +125,7 @@ def bibliography() -> str:
     backend = find_plugin("pybtex.backends", "markdown")()
     entries = parse_file(BOOK / "references.bib").entries
     ordered = sorted(entries.values(), key=lambda entry: (names(entry), entry.fields["year"], entry.fields["title"]))
-    pages = [(chapter.title, chapter.page, chapter.text) for chapter in chapters()]
+    pages = [(each.title, each.page, each.text) for each in (Chapter(BOOK / "index.ipynb"), *chapters())]
     for name in ("preface", "how_to_read", "practice", "claims"):
         text = (BOOK / f"{name}.md").read_text(encoding="utf-8")
         pages.append((re.search(r"^# (.+)$", text, re.M)[1], f"{name}.md", text))

@@ -14,10 +14,12 @@ SPLITS = ("train", "validation", "test")
 
 
 @page_style
-def show_photos(rows: Mapping[str, Tensor], caption: str = "") -> Figure:
+def show_photos(
+    rows: Mapping[str, Tensor], caption: str = "", told: str = "Backgrounds change within a row."
+) -> Figure:
     """Draw a few images of each class in their own colours, a row a class.
 
-    rows: a class's name and its images, (image, 3, height, width), uint8.
+    rows: a class's name and its images, (image, 3, height, width), uint8; told: what the text alternative adds.
     """
     count = max(len(images) for images in rows.values())
     drawing, axes = new_drawing(5.4, 5.0 * len(rows) / (count + 2.6) + 0.1)
@@ -27,7 +29,7 @@ def show_photos(rows: Mapping[str, Tensor], caption: str = "") -> Figure:
         axes.imshow(strip, extent=(0, len(images), row + 0.96, row + 0.04), interpolation="none", aspect="auto")
     bare(axes).set_aspect("equal")
     axes.set(xlim=(-2.6, count), ylim=(len(rows), 0))
-    alt = f"Rows of small images in colour, {count} of each class: {', '.join(rows)}. Backgrounds change within a row."
+    alt = f"Rows of small images in colour, {count} of each class: {', '.join(rows)}. {told}"
     return Figure(drawing, caption, alt)
 
 

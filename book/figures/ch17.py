@@ -42,9 +42,9 @@ def _draw_row(drawing, grid, row: int, name: str, images: np.ndarray, kind: str)
 
 @page_style
 def show_noise(true: np.ndarray, found: np.ndarray, bars: Mapping[str, float], caption: str = "") -> Figure:
-    """Draw the true images, what an attack found of them, and shares as bars: a frame of a flip book over the noise.
+    """Draw the true images, what an attack found of them, and bars: a frame of a flip book over the noise.
 
-    true, found: (image, height, width), 0 to 1; bars: shares, 0 to 1, by what they are of.
+    true, found: (image, height, width), 0 to 1; bars: how long, 0 to 1, by the words that stand above them.
     """
     count = len(true)
     drawing = new_drawing(4.6, 3.9)[0]
@@ -56,8 +56,8 @@ def show_noise(true: np.ndarray, found: np.ndarray, bars: Mapping[str, float], c
     for place, (name, share) in enumerate(bars.items()):
         axis.barh(place, 1, color=FAINT, alpha=0.25, height=0.35)
         axis.barh(place, max(share, 0), color=OPEN if place else INK, height=0.35)
-        axis.text(0, place - 0.25, f"{name}: {share:.0%}", fontsize=10, va="bottom")
+        axis.text(0, place - 0.25, name, fontsize=10, va="bottom")
     axis.set(xlim=(0, 1), ylim=(len(bars) - 0.6, -0.85))
     bare(axis)
-    told = ", ".join(f"{name}: {share:.0%}" for name, share in bars.items())
+    told = "; ".join(bars)
     return Figure(drawing, caption, f"{count} drawings, and below them what an attack found of them. {told}.")

@@ -44,6 +44,20 @@ def images_of(drawings: Sequence[Strokes]) -> Tensor:
     return torch.from_numpy(images)[:, None].float() / 255
 
 
+def folded(line: str, room: int = 76) -> list[str]:
+    """Return a line of code as lines of at most `room` characters, each broken where few brackets are open."""
+    indent = len(line) - len(line.lstrip())
+    depth, breaks = 0, []
+    for place, letter in enumerate(line[:room] if len(line) > room else ""):
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == " " and place > indent + 20:
+            breaks.append((depth, line[place - 1] != ",", -place))
+    if not breaks:
+        return [line]
+    place = -min(breaks)[-1]
+    return [line[:place], *folded(" " * (indent + 4) + line[place + 1 :], room)]
+
+
 @cache
 def trained() -> tuple:
     """Return the start trained on drawings: its recipe, network, parameters, objective and stages."""

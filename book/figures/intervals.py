@@ -15,12 +15,17 @@ NOT_YET = "not measured yet"
 
 @page_style
 def show_rows(
-    groups: Mapping[str, Sequence[Mapping]], caption: str = "", chance: float | None = None, reference: int = 0
+    groups: Mapping[str, Sequence[Mapping]],
+    caption: str = "",
+    chance: float | None = None,
+    reference: int = 0,
+    scale_of: Sequence[Mapping] = (),
 ) -> Figure:
     """Draw accuracies with 95 % intervals, a panel a group, a dashed line through one of its rows, the reference.
 
     groups: a title and its rows: `label`, `accuracy` and `ci95` (shares), `macs_ratio` and `seeds`; what is None was
         not measured. chance: a dotted line, if given; reference: the row's place, from 0.
+    scale_of: rows that every panel's scale makes room for: give all, and the panels share one scale.
     """
     counts = [len(rows) if any(row["accuracy"] is not None for row in rows) else 1 for rows in groups.values()]
     drawing, axes = new_drawing(
@@ -39,7 +44,7 @@ def show_rows(
             continue
         for place, row in enumerate(rows):
             told.append(f"{title}, {_row(axis, place, row, rows[reference], chance)}")
-        axis.set_xlim(*_limits(rows, chance))
+        axis.set_xlim(*_limits([*rows, *scale_of], chance))
         axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
     axes[-1, 0].set_xlabel("accuracy" if chance is None else "accuracy; dotted: chance")
@@ -50,13 +55,16 @@ def show_rows(
 
 @page_style
 def show_differences(rows: Sequence[Mapping], zero: str, caption: str = "") -> Figure:
-    """Draw differences in points with their intervals around zero, what lies below it in orange and open.
+    """Draw differences in points with their intervals, what lies below zero in orange and open.
+
+    Zero is in the middle, or on the left if every interval lies above it.
 
     rows: `label`, `difference` and `difference_ci95`, as shares, None where not measured.
     zero: what the line at zero stands for.
     """
     drawing, axis = new_drawing(5.4, 0.5 * len(rows) + 0.95)
     reach, told = [0.012], []
+    above = all(row["difference"] is not None and row["difference"] > (row["difference_ci95"] or 0) for row in rows)
     for place, row in enumerate(rows):
         mean, half = row["difference"], row["difference_ci95"] or 0
         label = row["label"]
@@ -69,10 +77,12 @@ def show_differences(rows: Sequence[Mapping], zero: str, caption: str = "") -> F
         said = f"{100 * mean:+.1f} ± {100 * half:.1f}".replace("-", "−")
         style = {"marker": "o", "markerfacecolor": colour} if mean >= 0 else {"marker": "s", "markerfacecolor": "none"}
         axis.errorbar(mean, place + 0.12, xerr=half, color=colour, capsize=4, linewidth=1.8, markersize=7, **style)
-        axis.text(mean, place - 0.08, f"{label}: {said}", ha="center", va="bottom", color=colour, fontsize=10)
+        across, align = (0, "left") if above else (mean, "center")
+        axis.text(across, place - 0.08, f"{label}: {said}", ha=align, va="bottom", color=colour, fontsize=10)
         reach.append(abs(mean) + half)
         told.append(f"{label}: {said} points")
-    axis.set(xlim=(-1.35 * max(reach), 1.35 * max(reach)), ylim=(len(rows) - 0.4, -0.7), yticks=[])
+    left, right = (-0.05, 1.1) if above else (-1.35, 1.35)
+    axis.set(xlim=(left * max(reach), right * max(reach)), ylim=(len(rows) - 0.4, -0.7), yticks=[])
     axis.spines["left"].set_visible(False)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=None, symbol=""))
     axis.set_xlabel(f"points; dashed: {zero}")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mglib import Run, adapt, set_up
-from studies import TABLES, table_rows
+from studies import TABLES, days_line, table_rows
 from studies.methods import METHODS
 from studies.scoreboard import LEVEL, scoreboard
 
@@ -29,14 +29,14 @@ OMNIGLOT = "runs/omniglot-small1"
 
 # Result file, and the options of `train`; everything else is the default recipe.
 RUNS = {
-    "glyphs/gated-50": "--data glyphs",
     "glyphs/dense": "--data glyphs --method maml",
-    "glyphs/gated-25": "--data glyphs --budget 0.25",
     "glyphs/gated-75": "--data glyphs --budget 0.75",
+    "glyphs/gated-50": "--data glyphs",
+    "glyphs/gated-25": "--data glyphs --budget 0.25",
     "glyphs/slim-dense": "--data glyphs --method maml --width 22",
+    "omniglot/dense": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --method maml",
     "omniglot/gated-50": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --budget 0.5",
     "drawings/gated-50": "--rounds 4000",
-    "omniglot/dense": f"--data folder:{OMNIGLOT} --held-out Latin --rotate --method maml",
 }
 KEPT = ("glyphs/gated-50", "glyphs/dense", "drawings/gated-50")  # chapters load their parameters from results/runs
 
@@ -91,24 +91,24 @@ def draw_picture() -> None:
 
 def runs_table() -> str:
     """Return the table of the networks that chapters start from, made of their result files alone."""
-    lines = [
-        "| data, held out | network | accuracy | before | MACs | training | date |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = ["| network | accuracy, % | before | MACs, % | minutes |", "|---|---|---|---|---|"]
+    held_out: dict[str, str] = {}
+    days = set()
     for name in RUNS:
         record = json.loads((ROOT / "results" / f"{name}.json").read_text())
-        held_out = ", ".join(dict.fromkeys(node.split("/")[0] for node in record["nodes"]))
+        data, network = name.split("/")
+        held_out[data] = ", ".join(dict.fromkeys(node.split("/")[0] for node in record["nodes"]))
+        days.add(record["date"])
         cells = [
-            f"{name.split('/')[0]}: {held_out}",
-            f"{name.split('/')[1].replace('-', ' ')} (`results/{name}.json`)",
-            f"{100 * record['accuracy']:.1f} ± {100 * record['ci95']:.1f} %",
-            f"{100 * record['accuracy_zero_step']:.1f} %",
-            f"{100 * record['macs'] / record['dense_macs']:.1f} %",
-            f"{record['training_seconds'] / 60:.1f} min",
-            record["date"],
+            f"[{data}, {network.replace('-', ' ')}](../results/{name}.json)",
+            f"{100 * record['accuracy']:.1f} ± {100 * record['ci95']:.1f}",
+            f"{100 * record['accuracy_zero_step']:.1f}",
+            f"{100 * record['macs'] / record['dense_macs']:.1f}",
+            f"{record['training_seconds'] / 60:.1f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    out = "; ".join(f"of {data} {scripts}" for data, scripts in held_out.items())
+    return "\n".join([*lines, "", f"Held out: {out}. Measured {min(days)} to {max(days)}."])
 
 
 @cache
@@ -128,7 +128,8 @@ def methods_table(methods: Collection[str] = ()) -> str:
         lines.append(f"| {METHODS[method].label} | {' | '.join(cells)} |")
     seeds = {name: min(row["seeds"] for (own, _), row in of.items() if own == name) for name in data}
     counts = ", ".join(f"{count} on {name}" for name, count in seeds.items())
-    return "\n".join([*lines, "", f"Trainings behind every row, at least: {counts}."])
+    days = days_line(EVIDENCE, "baselines")
+    return "\n".join([*lines, "", f"Trainings behind every row, at least: {counts}; {days}."])
 
 
 def _measured(row: dict) -> str:
@@ -138,7 +139,7 @@ def _measured(row: dict) -> str:
     said = (
         f"{100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f}" if row["seeds"] > 1 else f"{100 * row['accuracy']:.1f}"
     )
-    return f"{said}{sign} ({100 * row['macs_ratio']:.0f}{'†' if row['off_budget'] else ''})"
+    return f"{said}{sign} ({100 * row['macs_ratio']:.1f}{'†' if row['off_budget'] else ''})"
 
 
 HEADLINES = ("metagater", "dense", "slim", "gates-fixed", "static-mask", "first-order", "fedavg-10")

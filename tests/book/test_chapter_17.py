@@ -178,7 +178,7 @@ def test_figures_say_what_they_show():
     assert show_price({"one": [(1, 0.5, 0)]}, ("a", "b"), alt="One half.").alt == "b against a. One half."
     with pytest.raises(ValueError, match="4 lines"):
         show_price({name: [(1, 1, 0)] for name in "abcd"}, ("a", "b"))
-    assert "likeness: 40%" in show_noise(images, images, {"likeness": 0.4}).alt
+    assert "likeness: 0.40" in show_noise(images, images, {"likeness: 0.40": 0.4}).alt
 
 
 def test_gates_that_no_input_opens_tell_nothing_of_it():
