@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.image import AxesImage
+from matplotlib.ticker import LogFormatterSciNotation
 
 # The name of a role, the colour that stands for it while matplotlib draws, and what the page makes of it: a
 # variable of the page's theme, or a tone that reads on white and on black where the page sets none.
@@ -82,6 +83,25 @@ class Figure(Captioned):
         return f'<figure class="mg-figure">{self.svg}{caption}</figure>'
 
 
+class _OnePieceFormatter(LogFormatterSciNotation):
+    """Labels of a logarithmic axis: 0.1, 1, 10; on one that goes further 10⁻⁸, in one piece.
+
+    matplotlib writes the raised part as a piece of its own, which is too small to read on a phone.
+    """
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the label of a tick; empty where matplotlib leaves it out."""
+        label = super().__call__(x, pos)
+        low, high = sorted(self.axis.get_view_interval())
+        if label and low >= 1e-3 and high <= 2e4:
+            return f"{x:g}"
+        label = re.sub(r"\$\\mathdefault\{(.*)\}\$", r"\1", label).replace(r"\times", "·")
+        return re.sub(r"\^\{(.+)\}", lambda match: match[1].translate(_RAISED), label)
+
+
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
 def new_drawing(width: float, height: float, **grid) -> tuple[Drawing, Axes | np.ndarray]:
     """Return a transparent matplotlib figure, inches, and its axes; `grid` goes to `Figure.subplots`."""
     drawing = Drawing(figsize=(width, height), layout="constrained")
@@ -115,6 +135,11 @@ def bare(axes: Axes) -> Axes:
 
 def _themed_svg(drawing: Drawing, alt: str) -> str:
     """Return the drawing as an <svg> element whose ids, colours and text belong to the page."""
+    for axis in (axis for axes in drawing.axes for axis in (axes.xaxis, axes.yaxis)):
+        if type(axis.get_major_formatter()) is LogFormatterSciNotation:  # matplotlib's own, which nobody has replaced
+            axis.set_major_formatter(_OnePieceFormatter())
+        if type(axis.get_minor_formatter()) is LogFormatterSciNotation:
+            axis.set_minor_formatter(_OnePieceFormatter())
     buffer = io.StringIO()
     with matplotlib.rc_context(_SVG_OUTPUT):
         drawing.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

@@ -11,7 +11,16 @@ window.pageChecks = (() => {
     return Promise.race([frames, new Promise((done) => setTimeout(done, 2000))]);
   }
 
-  // What makes the page scroll sideways.
+  // Lay all frames of the page's flip-books into the place of one that is in sight: the others are drawn when asked for.
+  async function unfold() {
+    const states = [...document.querySelectorAll('script[type="application/vnd.jupyter.widget-state+json"]')];
+    const values = states.flatMap((e) => Object.values(JSON.parse(e.textContent).state)).map((model) => model.state.value);
+    const frames = values.filter((value) => typeof value == "string" && value.includes("mg-figure"));
+    const shown = [...document.querySelectorAll("article .mg-explorer figure.mg-figure")].find((e) => e.getClientRects().length);
+    if (frames.length) shown.insertAdjacentHTML("afterend", frames.join(""));
+    await drawn();
+  }
+
   function layout() {
     const page = document.scrollingElement, found = [];
     if (page.scrollWidth <= innerWidth) return found;
@@ -24,15 +33,16 @@ window.pageChecks = (() => {
     return found.slice(0, 5);
   }
 
-  // Output and tables of which a part is out of sight. Output goes on in the next line; a narrow window lets tables scroll.
+  // Output, tables and code between paragraphs of which a part is out of sight. Output goes on in the next line; a narrow
+  // window lets tables and code scroll.
   function clipped() {
     const found = [];
-    for (const e of document.querySelectorAll("article .cell_output pre, article table")) {
+    for (const e of document.querySelectorAll("article pre:not(.cell_input pre), article table")) {
       for (let box = e; box && box.tagName != "ARTICLE"; box = box.parentElement) {
         const flow = getComputedStyle(box).overflowX, beyond = box.scrollWidth - box.clientWidth;
         if (flow == "visible" || beyond <= 1 || !box.clientWidth) continue;
         if (flow != "auto" && flow != "scroll") found.push(`${beyond} px are cut off: ` + name(e));
-        else if (innerWidth >= 1280 || e.tagName == "PRE") found.push(`${beyond} px are out of sight: ` + name(e));
+        else if (innerWidth >= 1280 || e.matches(".cell_output pre")) found.push(`${beyond} px are out of sight: ` + name(e));
       }
     }
     return found.slice(0, 5);
@@ -49,11 +59,12 @@ window.pageChecks = (() => {
     return found.slice(0, 5);
   }
 
-  // Labels of figures too small to read: their size in the drawing times the scale at which it is shown.
+  // Labels of figures too small to read: the size of each piece in the drawing times the scale at which it is shown.
   function small() {
     const found = [];
-    for (const e of document.querySelectorAll("article figure.mg-figure svg text")) {
-      const to = e.getClientRects().length && e.textContent.trim() ? e.getScreenCTM() : null;
+    for (const e of document.querySelectorAll("article figure.mg-figure svg :is(text, tspan)")) {
+      const written = [...e.childNodes].some((part) => part.nodeType == Node.TEXT_NODE && part.data.trim());
+      const to = written && e.getClientRects().length ? e.closest("text").getScreenCTM() : null;
       const size = to && parseFloat(getComputedStyle(e).fontSize) * Math.sqrt(Math.abs(to.a * to.d - to.b * to.c));
       if (to && size < 10.9) found.push(`a label of ${size.toFixed(1)} px, ${e.textContent.trim().slice(0, 40)}: ` + name(e.closest("figure")));
     }
@@ -155,5 +166,5 @@ window.pageChecks = (() => {
     return seen.map((e) => (e.tagName == "CANVAS" ? e.toDataURL() : e.outerHTML)).join("\n");
   }
 
-  return { drawn, layout, clipped, broken, cut, raw, small, content, contrast, accessibility, picture };
+  return { drawn, unfold, layout, clipped, broken, cut, raw, small, content, contrast, accessibility, picture };
 })();

@@ -31,7 +31,7 @@ def show_graph(caption: str = "") -> Figure:
     notes = (
         (0.75, 1.36, "stage one, rate α", INK),
         (1.5, -0.42, "stage two, rate β", INK),
-        (4.3, 0.98, "$L_Q$", INK),
+        (4.3, 0.98, "query loss", INK),
         (1.64, 0.21, "stage two must\nnot go back", ACCENT),
     )
     for x, y, words, colour in notes:

@@ -68,7 +68,7 @@ function redraw() {
     draw(box[0], { ...box[1], fill: colour }, undefined, handle);
     handle.setAttribute("aria-label", `move of node ${i + 1}, ${lies ? "lying" : "honest"}`);
     handle.setAttribute("aria-valuenow", Math.hypot(...move).toFixed(1));
-    handle.setAttribute("aria-valuetext", `${move[0].toFixed(1)} across, ${move[1].toFixed(1)} up`);
+    handle.setAttribute("aria-valuetext", `${move[0].toFixed(2)} across, ${move[1].toFixed(2)} up`);
   });
   const told = Object.entries(MEANS).map(([name, of], k) => {
     const found = of(state.moves), style = { fill: "none", stroke: "currentColor", "stroke-width": 2.5 };
@@ -80,7 +80,7 @@ function redraw() {
   readout.textContent = `Distance from the honest nodes' mean: ${told.join(", ")}.`;
 }
 const moveTo = (i, p) => {
-  state.moves[i] = p.map((x) => Math.max(-REACH, Math.min(REACH, x)));
+  state.moves[i] = p.map((x) => Math.round(100 * Math.max(-REACH, Math.min(REACH, x))) / 100); // what is said is all
   redraw();
 };
 
@@ -93,7 +93,7 @@ const slider = (name, max, step, value, act) => {
   controls.append(label);
   return input;
 };
-const many = slider("how many lie", Math.floor(COUNT / 2) + 1, 1, state.liars, (value) => { state.liars = value; state.moves.length = Math.min(state.moves.length, COUNT - value); });
+const many = slider("how many lie", Math.floor(COUNT / 2) + 1, 1, state.liars, (value) => { state.moves.length = COUNT - Math.max(state.liars, value); state.liars = value; });
 const far = slider("how far they go the wrong way", 10, 0.1, state.strength, (value) => (state.strength = value));
 const button = document.createElement("button");
 button.type = "button";

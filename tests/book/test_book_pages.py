@@ -32,6 +32,11 @@ class Page:
                     page.wait_for_timeout(400)  # the theme moves its columns and looks for boxes that scroll
                     found += page.evaluate("pageChecks.accessibility()")
                 wrong += [f"{theme}, {size['width']} px: {problem}" for problem in found]
+        page.evaluate("pageChecks.unfold()")
+        for size in (NARROW, WIDE):
+            page.set_viewport_size(size)
+            page.evaluate("pageChecks.drawn()")
+            wrong += [f"frames, {size['width']} px: {problem}" for problem in page.evaluate(f"[{SIZED}]")]
         assert not wrong, "\n".join([f"{page_name}:", *wrong])
 
 
@@ -116,7 +121,7 @@ def test_a_phone_keeps_a_printed_table_s_columns(visit):
 @pytest.mark.parametrize(
     ("chapter", "label", "values"),
     [
-        ("01_where_the_multiplications_go", "value", ["1 of 18: Window", "2 of 18: Window"]),
+        ("01_where_the_multiplications_go", "value", ["5 of 18: Window", "6 of 18: Window"]),
         ("06_two_stages", "rate β", ["β = 16:", "β = 32:"]),
         ("10_one_step_on_a_new_node", "steps", ["After 1 step of each", "After 2 steps of each"]),
     ],
@@ -154,6 +159,12 @@ def test_axe_sees_what_is_wrong(visit):
             "out of sight",
         ),
         ("small", "<figure class=mg-figure><svg><text y=9 font-size=9>low</text></svg></figure>", "9.0 px, low"),
+        (
+            "small",
+            "<figure class=mg-figure><svg><text y=9><tspan font-size=7>raised</tspan></text></svg></figure>",
+            "7.0 px, raised",
+        ),
+        ("clipped", "<div class=highlight style='overflow: auto'><pre>" + WORD, "out of sight"),
         ("cut", "<figure class=mg-figure><svg><text y=9 x=-40>left out</text></svg></figure>", "are cut off, left out"),
         ("broken", "<p><mjx-container><mjx-math style='display: inline-block; width: 999px'>", "px too wide"),
         ("contrast", "<div class=highlight><pre><span class=k style='color: #999'>def", "contrast 2."),
@@ -165,6 +176,24 @@ def test_what_would_be_hard_to_read_is_seen(visit, check, worse, complaint):
     assert not any(complaint in found for found in page.evaluate(f"pageChecks.{check}()"))
     page.evaluate(f'document.querySelector("article").insertAdjacentHTML("beforeend", "{worse}")')
     assert any(complaint in found for found in page.evaluate(f"pageChecks.{check}()"))
+
+
+@pytest.mark.browser
+def test_frames_out_of_sight_are_looked_at(visit):
+    """The last frame's labels are made too small in the page's own data, and found when the frames are laid out."""
+    page, _ = visit("book/19_when_the_labels_decide.html", viewport=NARROW)
+    page.evaluate(
+        """() => {
+            const state = document.querySelector('script[type="application/vnd.jupyter.widget-state+json"]');
+            const whole = JSON.parse(state.textContent), models = Object.values(whole.state).map(({ state }) => state);
+            const last = models.filter(({ value }) => `${value}`.includes("mg-figure")).at(-1);
+            last.value = last.value.replace("<text", "<text font-size=5>low</text><text");
+            state.textContent = JSON.stringify(whole);
+        }"""
+    )
+    assert page.evaluate("pageChecks.small()") == []
+    page.evaluate("pageChecks.unfold()")
+    assert any(", low: " in found for found in page.evaluate("pageChecks.small()"))
 
 
 @pytest.mark.browser

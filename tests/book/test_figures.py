@@ -150,3 +150,20 @@ def test_a_flip_book_cannot_open_at_a_frame_it_lacks(opens_at):
     frames = [Figure(new_drawing(1, 1)[0], "", f"frame {number}") for number in range(3)]
     with pytest.raises(ValueError, match=r"opens_at.*must be a frame of 3"):
         flip_book(frames, "page", opens_at=opens_at)
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ((1e-9, 1e3), {"10⁻⁷", "10⁻¹"}),
+        ((0.2, 500), {"1", "100"}),
+        ((0.5, 7), {"0.6", "1", "4"}),
+        ((2e7, 7e7), {"4·10⁷"}),
+    ],
+)
+def test_labels_of_a_logarithmic_axis_are_of_one_piece(values, labels):
+    drawing, axes = new_drawing(4, 3)
+    axes.loglog(values, values)
+    svg = Figure(drawing, "", "A line.").svg
+    assert labels <= set(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
+    assert "<tspan" not in svg
