@@ -1,6 +1,5 @@
 """What node-level privacy costs: accuracy and gates after training with clipped and noisy updates, and the ε of it."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -214,6 +213,5 @@ def rounded(epsilon: float) -> float | None:
 
 def privacy_rows(part: str, record: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what a table says of a part."""
-    recipe = Recipe.loads(json.dumps(record["recipe"]))
-    row = {name: getattr(recipe, name) for name in ("privacy", "noise", "clip_norm", "seed")}
+    row = {name: record["recipe"][name] for name in ("privacy", "noise", "clip_norm", "seed")}
     return [row | {name: record.get(name) for name in ("accuracy", "macs_ratio", "open_rate", "dependence", "epsilon")}]
