@@ -38,18 +38,15 @@ class Costs(NamedTuple):
         """Return the bytes that the server holds: parameters, two moments, and every node's answer until the mean."""
         return self.message * (3 + sampled)
 
-    def distributed(
-        self, sampled: int, *, slower: float, device_rate: float, link_rate: float, answered: float = 1.0
-    ) -> float:
+    def distributed(self, sampled: int, *, slower: float, device_rate: float, link_rate: float) -> float:
         """Return the seconds of a round on devices elsewhere: the slowest device, or the server, whichever is later.
 
         slower: times this machine's seconds that the slowest device takes which is waited for.
         device_rate, link_rate: bytes a second of that device and of the server, in each direction.
-        answered: share of the sampled that are waited for.
         """
         device = slower * (self.computing + self.packing) + 2 * self.message / device_rate
         link = sampled * (self.packing + 2 * self.message / link_rate)
-        return self.sampling + max(device, link) + self.step + answered * sampled * self.adding
+        return self.sampling + max(device, link) + self.step + sampled * self.adding
 
 
 def measure(quick: bool = False, progress: Progress = iter, recipe: Recipe | None = None) -> Report:
