@@ -76,11 +76,11 @@ def main() -> int:
     return 0
 
 
-def draw_glyphs(folder: Path, scripts: int, characters: int = 6) -> Path:
+def draw_glyphs(folder: Path, scripts: int) -> Path:
     """Write images of the glyph federation as PATH/<script>/<character>/<k>.png and return PATH."""
     nodes = [node for node in load_federation("glyphs").train if node.name.endswith("writer1")]
     for node in nodes[:scripts]:
-        for label in range(characters):
+        for label in range(6):
             place = folder / node.name.split("/")[0] / f"character{label:02}"
             place.mkdir(parents=True)
             for number, example in enumerate(node.examples_by_class[label]):
@@ -88,9 +88,9 @@ def draw_glyphs(folder: Path, scripts: int, characters: int = 6) -> Path:
     return folder
 
 
-def one_of_each(node: Path, folder: Path, ways: int = 5) -> Path:
+def one_of_each(node: Path, folder: Path) -> Path:
     """Copy one image of five of a node's classes into a folder to adapt on, and return it."""
-    for place in sorted(place for place in node.iterdir() if place.is_dir())[:ways]:
+    for place in sorted(place for place in node.iterdir() if place.is_dir())[:5]:
         (folder / place.name).mkdir(parents=True)
         image = sorted(place.iterdir())[0]
         (folder / place.name / image.name).write_bytes(image.read_bytes())

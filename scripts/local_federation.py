@@ -24,17 +24,15 @@ class LocalFederation:
         self,
         folder: Path,
         *,
-        port: int | None = None,
         prefix: Sequence[str] = (),
         settings: Mapping[str, str] | None = None,
     ):
         """Make a federation that keeps its files in `folder`; nothing runs yet.
 
-        port: of the superlink; None: a free one.
         prefix: what is put before every command; settings: for its environment.
         """
         self.folder, self.prefix, self._settings = folder, list(prefix), dict(settings or {})
-        self.port = port or free_port()
+        self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._running: list[subprocess.Popen] = []
 
@@ -66,10 +64,10 @@ class LocalFederation:
             time.sleep(0.2)
         return superlink
 
-    def node(self, name: str, data: str, *options: str, port: int | None = None) -> subprocess.Popen:
-        """Start `python -m mglib node` on some data; port: by which its two programs talk, None: a free one."""
+    def node(self, name: str, data: str, *options: str) -> subprocess.Popen:
+        """Start `python -m mglib node` on some data."""
         command = [sys.executable, "-m", "mglib", "node", "--data", data, "--superlink", self.address]
-        return self._start(name, [*command, "--port", str(port or free_port()), *options])
+        return self._start(name, [*command, "--port", str(free_port()), *options])
 
     def train(self, *options: str, program: Sequence[str] = ("-m", "mglib")) -> subprocess.Popen:
         """Start `python -m mglib train --engine flower`, the driver; what it says can be read from `stdout`."""

@@ -7,19 +7,28 @@ from pathlib import Path
 import nbformat
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
+RESULTS = BOOK.parent / "results"
+
+
+def cells_of(chapter: str, kind: str) -> list[nbformat.NotebookNode]:
+    """Return the cells of `book/<chapter>.ipynb` that are of a kind, "code" or "markdown"."""
+    return [c for c in nbformat.read(BOOK / f"{chapter}.ipynb", as_version=4).cells if c.cell_type == kind]
 
 
 def code_of(chapter: str) -> ast.Module:
-    """Return the syntax tree of all code cells of `book/<chapter>.ipynb`, without IPython's own commands."""
-    cells = nbformat.read(BOOK / f"{chapter}.ipynb", as_version=4).cells
-    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    """Return the syntax tree of all code cells of a chapter, without IPython's own commands."""
+    code = "\n".join(cell.source for cell in cells_of(chapter, "code"))
     return ast.parse(re.sub(r"^(\s*)[%!].*$", r"\1pass", code, flags=re.MULTILINE))
 
 
 def prose_of(chapter: str) -> str:
-    """Return the text of all Markdown cells of `book/<chapter>.ipynb`, in one line."""
-    cells = nbformat.read(BOOK / f"{chapter}.ipynb", as_version=4).cells
-    return " ".join(" ".join(cell.source for cell in cells if cell.cell_type == "markdown").split())
+    """Return the text of all Markdown cells of a chapter, in one line."""
+    return " ".join(" ".join(cell.source for cell in cells_of(chapter, "markdown")).split())
+
+
+def outputs_of(chapter: str) -> list[nbformat.NotebookNode]:
+    """Return the outputs of all code cells of a chapter."""
+    return [output for cell in cells_of(chapter, "code") for output in cell.outputs]
 
 
 def defined_in(chapter: str, *names: str) -> dict:

@@ -5,25 +5,12 @@ import functools
 import http.server
 import json
 import os
-import shutil
 import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from rendered import CHECKS, DOCUMENTS, HTML, WIDE, settle
-
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
+from rendered import CHECKS, DOCUMENTS, HTML, WIDE
 
 # Seconds, roughly, of what takes longest; of the notebooks, results/run_times.json says.
 SECONDS = {
@@ -107,6 +94,14 @@ def folder(tmp_path_factory) -> Path:
     return write_alphabets(tmp_path_factory.mktemp("alphabets"))
 
 
+@pytest.fixture
+def alphabets(tmp_path) -> Path:
+    """Return such a folder for one test alone, which may change it."""
+    from small_data import write_alphabets
+
+    return write_alphabets(tmp_path / "alphabets")
+
+
 @pytest.fixture(scope="session")
 def rendered_book() -> Path:
     """Return the folder of the rendered book."""
@@ -118,12 +113,13 @@ def rendered_book() -> Path:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Return the path of the browser."""
-    named = os.environ.get("MGLIB_CHROMIUM")
-    found = shutil.which(named) if named else next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    from make_pdf import BROWSERS, browser_path
+
+    found, named = browser_path(), os.environ.get("MGLIB_CHROMIUM")
     if named and not found:
         lacking(f"no browser: MGLIB_CHROMIUM={named} is no program")
     if not found:
-        lacking(f"no browser: MGLIB_CHROMIUM is not set and none of {', '.join(CHROMIUM_NAMES)} is on the PATH")
+        lacking(f"no browser: MGLIB_CHROMIUM is not set and none of {', '.join(BROWSERS)} is on the PATH")
     return found
 
 
@@ -156,10 +152,11 @@ def origins(rendered_book):
 @pytest.fixture(scope="module")
 def browser(chromium):
     """Return one browser for all tests of a file."""
+    from make_pdf import FLAGS
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
         browser.close()
 
@@ -167,6 +164,8 @@ def browser(chromium):
 @pytest.fixture
 def visit(browser, origins):
     """Return a function that opens a page, ready for pageChecks, and the list of everything that goes wrong on it."""
+    from make_pdf import settle
+
     contexts = []
 
     def open_page(path: str, origin: str = "http", theme: str = "light", viewport: dict = WIDE):

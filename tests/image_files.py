@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image
 
+from mglib.tasks import load_federation
+
 
 def write_image(path, value=200, size=(12, 12), mode="L"):
     """Write an even grey image, and the folders above it."""
@@ -15,6 +17,11 @@ def pixels_of(path):
     """Return the pixels of a file, by another way than the library's."""
     with Image.open(path) as image:
         return np.asarray(image)
+
+
+def load(path, **options):
+    """Return the federation of a folder's images, made small."""
+    return load_federation(f"folder:{path}", image_size=12, **options)
 
 
 def names(nodes):

@@ -1,4 +1,4 @@
-"""The rendered book as the page tests see it: which pages there are, what a page holds, when it has come to rest."""
+"""The rendered book as the page tests see it: which pages there are, what a page holds."""
 
 import re
 from html.parser import HTMLParser
@@ -40,17 +40,6 @@ class Page(HTMLParser):
             self.loaded.append(attributes.get(LOADING[tag], ""))
         elif tag == "link" and attributes.get("rel") not in ("canonical", "license"):
             self.loaded.append(attributes.get("href", ""))
-
-
-def settle(page) -> None:
-    """Wait until formulas are set, widgets drawn and fonts loaded."""
-    page.evaluate("() => window.MathJax?.startup?.promise")
-    widgets = page.locator('script[type="application/vnd.jupyter.widget-view+json"]').count()
-    if widgets:
-        page.wait_for_function(
-            "n => document.querySelectorAll('.widget-subarea, .jupyter-widgets').length >= n", arg=widgets
-        )
-    page.evaluate("() => document.fonts.ready")
 
 
 def theme_of(page) -> str:

@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from figures.style import arrow, draw_relief
-from figures.widgets import Live
+from figures.widgets import Live, numbers
 from mglib.figure import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style
 
 _LEVELS, _TOP = 0.2, 2.4  # nats between two level lines; nats above which all is drawn as ground
@@ -204,8 +204,8 @@ def play_bowls(
             f"centres {tuple(centres.shape)} and curvatures {tuple(curvatures.shape)}: need (n, 2), (n, 2, 2)"
         )
     data = {
-        "centres": [[round(float(x), 4) for x in centre] for centre in centres],
-        "curvatures": [[[round(float(x), 4) for x in row] for row in matrix] for matrix in curvatures],
+        "centres": numbers(centres, 4),
+        "curvatures": numbers(curvatures, 4),
         "rate": learning_rate,
         "start": list(start),
     }

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from figures.widgets import Live
+from figures.widgets import Live, numbers
 
 MOST = {"steps": 50, "rate": 1.0, "rounds": 40}  # where the sliders end
 
@@ -32,9 +32,9 @@ def play_drift(bowls: Sequence[Bowl], start: Tensor, steps: int, rate: float, ro
             raise ValueError(f"`{name}` (={value}) must be above 0 and at most {MOST[name]}")
     data = {
         "names": [bowl.name for bowl in bowls],
-        "minima": [_numbers(bowl.minimum) for bowl in bowls],
-        "curvatures": [_numbers(bowl.curvature) for bowl in bowls],
-        "start": _numbers(start),
+        "minima": [numbers(bowl.minimum, 6) for bowl in bowls],
+        "curvatures": [numbers(bowl.curvature, 6) for bowl in bowls],
+        "start": numbers(start, 6),
         "steps": steps,
         "rate": rate,
         "rounds": rounds,
@@ -47,7 +47,3 @@ def play_drift(bowls: Sequence[Bowl], start: Tensor, steps: int, rate: float, ro
         "moved. How far the server ends from the cross is given below."
     )
     return Live("drift.js", data, caption, alt)
-
-
-def _numbers(point: Tensor) -> list[float]:
-    return [round(float(x), 6) for x in point]

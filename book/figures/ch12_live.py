@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from figures.widgets import Live
+from figures.widgets import Live, numbers
 
 
 def play_closing(
@@ -39,11 +39,11 @@ def play_closing(
         "support": [_bytes(image) for image in support],
         "side": images.shape[-1],
         "labels": [int(label) for label in labels],
-        "gates": [[_bits(gate[i]) for gate in gates] for i in range(len(images))],
+        "gates": [[gate[i].int().tolist() for gate in gates] for i in range(len(images))],
         "orders": {
             name: {
                 "closes": [[layer[i].int().tolist() for layer in closes] for i in range(len(images))],
-                "answers": [[[round(float(p), 3) for p in row] for row in step] for step in probabilities],
+                "answers": numbers(probabilities, 3),
             }
             for name, (closes, probabilities) in answers.items()
         },
@@ -61,7 +61,3 @@ def play_closing(
 
 def _bytes(image: Tensor) -> list[int]:
     return np.asarray(image * 255).round().astype(int).flatten().tolist()
-
-
-def _bits(gate: Tensor) -> list[int]:
-    return [int(open_) for open_ in gate]

@@ -39,11 +39,9 @@ def show_parties(down: int, up: int, images: int, caption: str = "") -> Figure:
     return Figure(drawing, caption, alt)
 
 
-def _party(axis: Axes, left: float, bottom: float, name: str, told: str, width: float = 3.9) -> None:
-    shape = FancyBboxPatch(
-        (left, bottom), width, 1.7, boxstyle="round,pad=0,rounding_size=0.25", fill=False, edgecolor=FAINT
-    )
-    axis.add_patch(shape)
+def _party(axis: Axes, left: float, bottom: float, name: str, told: str) -> None:
+    width, style = 3.9, "round,pad=0,rounding_size=0.25"
+    axis.add_patch(FancyBboxPatch((left, bottom), width, 1.7, boxstyle=style, fill=False, edgecolor=FAINT))
     axis.text(left + width / 2, bottom + 1.1, name, ha="center", va="center", fontweight="bold")
     axis.text(left + width / 2, bottom + 0.5, told, ha="center", va="center", fontsize=10)
 

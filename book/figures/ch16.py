@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from figures.widgets import Live
+from figures.widgets import Live, numbers
 
 _REACH = 3.2  # how far the plane goes; a move beyond is drawn on its edge
 
@@ -20,7 +20,7 @@ def play_lies(moves: Tensor, liars: int, strength: float, norm: float, share: fl
     if not 0 <= liars <= most:
         raise ValueError(f"{liars} liars of {len(moves)} nodes: 0 to {most} can be shown")
     data = {
-        "moves": [[round(float(x), 6) for x in move] for move in moves],
+        "moves": numbers(moves, 6),
         "liars": liars,
         "strength": strength,
         "norm": norm,

@@ -1,9 +1,7 @@
 """Chapter 18: drawings of scripts that nobody trained on, and the pad that adapts to them in the page."""
 
 import dataclasses
-from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,37 +9,18 @@ from torch import Tensor
 
 import mglib
 from mglib import Batch, adapt, show
-from mglib.tasks import fonts
-from mglib.tasks.glyphs import SCRIPTS, TEST, VALIDATION, kept_characters
-from pad import DrawingPad, export_live
-from pad.drawings import DrawingSettings, character_lines, shake
-from pad.strokes import centred, rasterise
+from pad import START, DrawingPad, drawings, export_live
+from pad.drawings import held_out_lines, images_of
 
-RUN = mglib.Run(Path(mglib.__file__).parents[1] / "results" / "runs" / "drawings" / "gated-50")
+RUN = START
 _LABELS = torch.arange(5)
 
 Strokes = list[np.ndarray]
 
 
-@cache
-def held_out_lines() -> dict[str, dict[str, Strokes]]:
-    """Return the centre lines of the characters of each held-out script, by name."""
-    kept = kept_characters(tuple(SCRIPTS), {*TEST, *VALIDATION})
-    return {script: character_lines(kept[script], fonts.covering_faces(kept[script])[0]) for script in TEST}
-
-
 def draw_task(script: str, generator: np.random.Generator) -> list[list[Strokes]]:
-    """Return two drawings of five characters by one shaking hand: five to adapt to, five to ask for."""
-    settings, lines = DrawingSettings(), held_out_lines()[script]
-    hand = settings.style * generator.standard_normal(30)
-    chosen = [lines[name] for name in generator.choice(sorted(lines), 5, replace=False)]
-    return [[shake(strokes, settings, generator, hand)[0] for strokes in chosen] for _ in range(2)]
-
-
-def images_of(drawings: Sequence[Strokes]) -> Tensor:
-    """Return drawings as the network sees them, (drawing, 1, 28, 28)."""
-    images = np.stack([rasterise(centred(strokes)) for strokes in drawings])
-    return torch.from_numpy(images)[:, None].float() / 255
+    """Return two drawings of five characters of a held-out script by one shaking hand: to adapt to, and to ask for."""
+    return drawings.draw_task(held_out_lines()[script], generator)
 
 
 def folded(line: str, room: int = 76) -> list[str]:

@@ -5,7 +5,14 @@ import html
 import json
 from pathlib import Path
 
+from torch import Tensor
+
 from mglib.figure import Captioned
+
+
+def numbers(values: Tensor, digits: int) -> list | float:
+    """Return a tensor as nested lists of rounded numbers, which a script's data are made of."""
+    return [numbers(each, digits) for each in values] if values.ndim else round(float(values), digits)
 
 
 class Live(Captioned):

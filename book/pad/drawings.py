@@ -4,6 +4,7 @@ import itertools
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -46,11 +47,11 @@ def drawing_federation(
     held_out: Names = (),
     validation: Names = (),
     rotate: bool = False,
-    cache: Path | None = None,
+    folder: Path | None = None,
 ) -> Federation:
     """Return the federation whose nodes are writers, whose classes are characters, as `glyph_federation` has them.
 
-    Needs scikit-image (`mglib[book]`) unless the drawings are in the folder `cache` already.
+    Needs scikit-image (`mglib[book]`) unless the drawings are in `folder` already; None: the cache.
 
     Raises:
         ValueError: for a script that does not exist, or one held out that has hardly a shape of its own.
@@ -60,7 +61,7 @@ def drawing_federation(
     held = {*kept[0], *kept[1]}
     choices = [asdict(settings), sorted(held), matplotlib.__version__, np.__version__]
     code = (__file__, str(Path(__file__).with_name("strokes.py")), glyphs.__file__, fonts.__file__)
-    path = cached_path("drawings", choices, code, cache)
+    path = cached_path("drawings", choices, code, folder)
     return of_writers("drawings", read_or_make(path, lambda: _draw_all(settings, held)), kept, rotate=rotate)
 
 
@@ -113,6 +114,7 @@ def draw_all(
 
 
 _NUMBERS = 30  # that a hand is described by: 5 of the affine map, 1 of the pen, 2 x 3 x 4 of the bend
+_STEP = 0.04  # canvas sides
 _WAVES = np.array([(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])  # of the bend, in cycles a canvas
 
 
@@ -140,10 +142,31 @@ def shake(
     return moved, PEN * float(np.exp(np.clip(own[5], -2, 2) * settings.pen))
 
 
-def _dense(stroke: Stroke, step: float = 0.04) -> Stroke:
-    """Return the stroke with a point at least every `step`, as a pointer leaves them."""
+@cache
+def held_out_lines() -> dict[str, dict[str, list[Stroke]]]:
+    """Return the centre lines of the characters of each script that nobody trained on, by name."""
+    kept = kept_characters(tuple(SCRIPTS), {*TEST, *VALIDATION})
+    return {script: character_lines(kept[script], fonts.covering_faces(kept[script])[0]) for script in TEST}
+
+
+def draw_task(lines: dict[str, list[Stroke]], generator: np.random.Generator) -> list[list[list[Stroke]]]:
+    """Return two drawings of five of these characters by one shaking hand: five to adapt to, five to ask for."""
+    settings = DrawingSettings()
+    hand = settings.style * generator.standard_normal(_NUMBERS)
+    chosen = [lines[name] for name in generator.choice(sorted(lines), 5, replace=False)]
+    return [[shake(strokes, settings, generator, hand)[0] for strokes in chosen] for _ in range(2)]
+
+
+def images_of(drawings: Sequence[Sequence[Stroke]]) -> Tensor:
+    """Return drawings as the network sees them, (drawing, 1, 28, 28), 0 to 1."""
+    images = np.stack([rasterise(centred(strokes)) for strokes in drawings])
+    return torch.from_numpy(images)[:, None].float() / 255
+
+
+def _dense(stroke: Stroke) -> Stroke:
+    """Return the stroke with a point at least every `_STEP`, as a pointer leaves them."""
     points = [stroke[:1]]
     for start, end in itertools.pairwise(stroke):
-        count = max(1, int(np.ceil(np.linalg.norm(end - start) / step)))
+        count = max(1, int(np.ceil(np.linalg.norm(end - start) / _STEP)))
         points.append(start + (end - start) * (np.arange(1, count + 1) / count)[:, None])
     return np.concatenate(points)

@@ -10,6 +10,7 @@ from mglib.training import Run
 from mglib.training.algorithms import stages_of
 
 SOURCE = Path(__file__).parent / "gated_net.js"
+START = Run(Path(__file__).resolve().parents[2] / "results" / "runs" / "drawings" / "gated-50")  # the pad's own
 
 
 def export_live(run: Run) -> dict[str, Any]:

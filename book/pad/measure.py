@@ -18,18 +18,15 @@ import torch
 from playwright.sync_api import sync_playwright
 from tqdm import tqdm
 
-from mglib import Batch, Run, adapt, set_up
-from mglib.tasks import fonts
-from mglib.tasks.glyphs import SCRIPTS, TEST, VALIDATION, kept_characters
+from mglib import Batch, adapt, set_up
+from mglib.tasks.glyphs import TEST
 from mglib.training import with_provenance
-from pad import DrawingPad, export_live
-from pad.drawings import DrawingSettings, character_lines, federation_of, shake
-from pad.strokes import centred, rasterise
+from pad import START, DrawingPad, export_live
+from pad.drawings import draw_task, federation_of, held_out_lines, images_of
 from studies.bench.report import machine
+from studies.cells import RESULTS
 
-ROOT = Path(__file__).resolve().parents[2]
-RUN = ROOT / "results" / "runs" / "drawings" / "gated-50"
-RESULT = ROOT / "results" / "drawings" / "pad.json"
+RESULT = RESULTS / "drawings" / "pad.json"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 DRAW = """(strokes) => {
   const pad = document.querySelector('[data-part=pad]'), box = pad.getBoundingClientRect();
@@ -53,16 +50,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser's program")
     options = parser.parse_args()
-    kept = kept_characters(tuple(SCRIPTS), {*TEST, *VALIDATION})
-    lines = {script: character_lines(kept[script], fonts.covering_faces(kept[script])[0]) for script in TEST}
-    run, generator = Run(RUN), np.random.default_rng(options.seed)
-    recipe, _, params = run.load()
+    lines, generator = held_out_lines(), np.random.default_rng(options.seed)
+    recipe, _, params = START.load()
     experiment = set_up(recipe, federation_of(recipe))
     page_right, python_right, adapting, predicting = [], [], [], []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = Path(folder) / "pad.html"
         file.write_text(
-            f"<!doctype html><meta charset='utf-8'>{DrawingPad(export_live(run), lines['Hebrew'])._repr_html_()}"
+            f"<!doctype html><meta charset='utf-8'>{DrawingPad(export_live(START), lines['Hebrew'])._repr_html_()}"
         )
         browser = playwright.chromium.launch(executable_path=options.chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -107,20 +102,6 @@ def main() -> int:
     print(f"page {record['page']:.1%} ± {record['ci95']:.1%}, Python {record['python']:.1%}")
     print(f"median: adapt {record['adapt_milliseconds']:.1f} ms, predict {record['predict_milliseconds']:.2f} ms")
     return 0
-
-
-def draw_task(script: dict, generator: np.random.Generator) -> tuple[list, list]:
-    """Return two drawings of each of five characters by one hand, to adapt on and to ask for."""
-    settings = DrawingSettings()
-    hand = settings.style * generator.standard_normal(30)
-    chosen = [script[name] for name in generator.choice(sorted(script), 5, replace=False)]
-    return tuple([shake(strokes, settings, generator, hand)[0] for strokes in chosen] for _ in range(2))
-
-
-def images_of(drawings: list) -> torch.Tensor:
-    """Return the drawings as the pad would rasterise them: (drawing, 1, side, side), 0 to 1."""
-    images = np.stack([rasterise(centred(strokes)) for strokes in drawings])
-    return torch.from_numpy(images)[:, None].float() / 255
 
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@ from tqdm import tqdm
 
 import mglib.__main__
 from studies import STUDIES, TABLES, measure_missing, reproduce_tables, table_rows
-from studies.readme import ROOT, readme_command
+from studies.cells import RESULTS, ROOT
+from studies.readme import readme_command
 from studies.reproduce import INSTRUMENTS
 
 Positional = tyro.conf.Positional
-RESULTS, QUICK = ROOT / "results", ROOT / "runs" / "evidence-quick"
+QUICK = ROOT / "runs" / "evidence-quick"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
-from mglib.training.evaluation import with_provenance
 from studies.counting import counted, told
-from studies.measure import federation_of
+from studies.measure import as_record, federation_of
 from studies.recipes import Recipe, set_up
-from studies.statistics import estimate_means
+from studies.statistics import accuracy_of
 
 BASE = {
     "rounds": 80,
@@ -51,15 +49,12 @@ def measure_attack(changes: Mapping[str, Any], quick: bool = False) -> dict[str,
         params = result.params
     finite = all(bool(torch.isfinite(value).all()) for value in params.values())
     scores = counted(experiment, params, experiment.federation.test, QUICK["tasks"] if quick else TASKS)
-    record = {"finite": finite, "attack": recipe.attack, "aggregation": recipe.aggregation}
-    return with_provenance({**record, **told(scores), "quick": quick}, experiment.recipe)
+    record = {"finite": finite, "attack": recipe.attack, "aggregation": recipe.aggregation, **told(scores)}
+    return as_record(record, experiment.recipe, quick)
 
 
 def attack_rows(part: str, record: dict) -> list[dict]:
     """Return the row of one training."""
-    (estimate,) = estimate_means([np.array([record["correct"]]) / record["queries"]])
     said = {name: record[name] for name in ("attack", "macs_ratio", "finite")}
     defence = part.removeprefix(f"{record['attack']}-").rpartition("-")[0]
-    return [
-        {**said, "defence": defence, "seed": record["recipe"]["seed"], "accuracy": estimate.mean, "ci95": estimate.ci95}
-    ]
+    return [{**said, "defence": defence, "seed": record["recipe"]["seed"], **accuracy_of(record)}]

@@ -132,7 +132,7 @@ def head(net: nn.Module) -> frozenset[str]:
     return frozenset(name for name in all_names(net) if name.startswith("head."))
 
 
-def random_gates(recipe: Recipe, net: nn.Module, params: Params, classes: Sequence[str] = ()) -> Params:
+def random_gates(recipe: Recipe, net: nn.Module, params: Params, classes: Sequence[str]) -> Params:
     """Return `params` with gate heads drawn by chance, that open about as many filters as the budget allows.
 
     A head sees normalised values, so weights of variance one over their number give logits that are standard normal

@@ -10,6 +10,8 @@ from typing import Any
 from mglib.params import write_atomically
 from studies.recipes import Recipe
 
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "results"
 FIELDS = ("correct", "queries", "macs_ratio", "bytes_sent", "rounds_to_target", "curve", "seconds")
 """What `measure` must say of a cell, beside whatever else it says: recipe, versions, commit, date, further `steps`."""
 

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from mglib.federated.process import one_thread
 from mglib.meta import Stage, adapt
 from mglib.nets import Objective, macs_ratio
 from mglib.params import Params, merge, split
 from mglib.tasks import Task
+from mglib.training import Experiment
 from studies.forcing import forced_gates, gate_logits
 
 Gates = tuple[Tensor, ...]  # a gated layer, (batch, filter) of zeros and ones
@@ -84,12 +86,17 @@ def by_magnitude(view: View, part: str) -> Gates:
 
 
 def magnitudes(view: View) -> list[Tensor]:
-    """Return the norm of each filter's weights times the scale after its normalisation: a gated layer, (1, filter)."""
-    return [
-        (view.params[f"{name}.conv.weight"].flatten(1).norm(dim=1) * view.params[f"{name}.scale"].abs())[None]
-        for name, layer in view.objective.net.convolutions().items()
-        if layer.gate is not None
-    ]
+    """Return the `magnitude` of the filters: a gated layer, (1, filter)."""
+    layers = view.objective.net.convolutions().items()
+    return [magnitude(view.params, name)[None] for name, layer in layers if layer.gate is not None]
+
+
+def magnitude(params: Params, layer: str) -> Tensor:
+    """Return the norm of each filter's weights (Li et al., arXiv 1608.08710) times its scale, (filter,).
+
+    A filter's maps are normalised before they are scaled.
+    """
+    return params[f"{layer}.conv.weight"].flatten(1).norm(dim=1) * params[f"{layer}.scale"].abs()
 
 
 def at_random(seed: Sequence[int], *, each: bool) -> Rule:
@@ -176,6 +183,13 @@ def without(layer: int, position: int) -> Rule:
         return tuple(gates)
 
     return rule
+
+
+def opened_after_adaptation(experiment: Experiment, params: Params, task: Task) -> Tensor:
+    """Return which filters a task's queries open once the network has adapted: (query, filter), all layers in a row."""
+    with one_thread():
+        moved = adapt(experiment.objective, params, task.support, experiment.stages)
+        return torch.cat(View(experiment.objective, moved, task).gates("query"), 1)
 
 
 def adapted_with(view: View, rule: Rule, stages: Sequence[Stage]) -> View:

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 
-from mglib.training.evaluation import with_provenance
 from studies.counting import counted, told
-from studies.measure import commit, federation_of
+from studies.measure import as_record, federation_of
 from studies.recipes import Recipe, set_up
-from studies.statistics import estimate_means
+from studies.statistics import accuracy_of
 
 KEPT = (0.3, 0.1, 0.03, 0.01)  # shares of the numbers that top-k sends
 _BASE = {"rounds": 150, "width": 16, "queries": 5, "nodes_per_round": 12, "server_learning_rate": 5e-3}
@@ -34,19 +33,12 @@ def measure_compression(changes: Mapping[str, Any], quick: bool = False) -> dict
         params = result.params
         sizes += [update.metrics.get("bytes", full) for update in result.updates]
     scores = counted(experiment, params, experiment.federation.test, _QUICK["tasks"] if quick else _TASKS)
-    record = {
-        "bytes_up": float(np.mean(sizes)),
-        "bytes_down": full,
-        **told(scores),
-        "quick": quick,
-        "commit": commit(),
-    }
-    return with_provenance(record, experiment.recipe)
+    record = {"bytes_up": float(np.mean(sizes)), "bytes_down": full, **told(scores)}
+    return as_record(record, experiment.recipe, quick)
 
 
 def compression_rows(part: str, record: dict) -> list[dict]:
     """Return the row of one training."""
-    (estimate,) = estimate_means([np.array([record["correct"]]) / record["queries"]])
     said = {name: record[name] for name in ("bytes_up", "bytes_down", "macs_ratio")}
     said |= {"compression": part.rpartition("-")[0], "seed": record["recipe"]["seed"]}
-    return [{**said, "accuracy": estimate.mean, "ci95": estimate.ci95}]
+    return [said | accuracy_of(record)]

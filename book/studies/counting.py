@@ -12,7 +12,7 @@ from mglib.meta import Stage, adapt
 from mglib.nets import Objective, dense_macs
 from mglib.params import Params, detach, of_network
 from mglib.tasks import Batch, Node, Task
-from mglib.training.evaluation import evaluate
+from mglib.training.evaluation import ci95, evaluate
 from mglib.training.experiment import Experiment
 from studies.baselines import own_params
 
@@ -71,6 +71,11 @@ def counted(
 def right_share(scores: Sequence[Counted]) -> float:
     """Return the share of queries answered rightly."""
     return sum(score.correct for score in scores) / sum(score.queries for score in scores)
+
+
+def ci95_of(scores: Sequence[Counted]) -> float:
+    """Return the half width of that share's 95 % interval over tasks (normal)."""
+    return ci95([score.correct / score.queries for score in scores])
 
 
 def macs_share(scores: Sequence[Counted]) -> float:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mglib.federated.rounds import ServerState
 from mglib.nets.freezing import resized
 from mglib.params import Params, merge, under_prefix, with_prefix
+from studies.choices import magnitude
 from studies.counting import counted, macs_share
 from studies.methods import width_within
 from studies.recipes import Experiment
@@ -60,10 +61,7 @@ def pruned_to(filters: int, experiment: Experiment, params: Params, server_state
 
 
 def strongest_filters(net: nn.Module, params: Params, counts: Sequence[int]) -> list[Tensor]:
-    """Return the positions of the `counts` filters of greatest magnitude in each layer of a dense `GatedConvNet`.
-
-    A filter's magnitude is the norm of its weights (Li et al., arXiv 1608.08710) times its scale, for its maps are
-    normalised before they are scaled.
+    """Return the positions of the `counts` filters of greatest `magnitude` in each layer of a dense `GatedConvNet`.
 
     Raises:
         ValueError: if the network has gates, or not as many layers as there are counts.
@@ -71,11 +69,8 @@ def strongest_filters(net: nn.Module, params: Params, counts: Sequence[int]) -> 
     layers = net.convolutions()
     if net.gate_names() or len(layers) != len(counts):
         raise ValueError(f"a dense network of {len(counts)} layers is needed to keep {list(counts)} filters")
-    positions = []
-    for name, count in zip(layers, counts, strict=True):
-        magnitude = params[f"{name}.conv.weight"].flatten(1).norm(dim=1) * params[f"{name}.scale"].abs()
-        positions.append(magnitude.topk(count).indices.sort().values)
-    return positions
+    pairs = zip(layers, counts, strict=True)
+    return [magnitude(params, name).topk(count).indices.sort().values for name, count in pairs]
 
 
 def prune(net: nn.Module, params: Params, positions: Sequence[Tensor]) -> Params:

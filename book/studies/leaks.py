@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,12 @@ from torch import Tensor
 from mglib.federated.aggregation import clip, with_noise
 from mglib.params import Params
 from mglib.tasks import Node, Task
-from mglib.training import Experiment, Recipe, Run, set_up, with_provenance
+from mglib.training import Experiment, Recipe, Run, set_up
+from studies.cells import RESULTS
 from studies.inversion import Attack, GradientFunction, batch_gradient, likeness, peak_ratio, task_gradient
-from studies.measure import commit
+from studies.measure import as_record
 
-RUNS = Path(__file__).parents[2] / "results" / "runs" / "glyphs"
+RUNS = RESULTS / "runs" / "glyphs"
 NETWORKS = {"dense": "dense", "gated": "gated-50"}
 NOISE = (0.003, 0.01, 0.03, 0.1)  # in clips, on a gradient that is longer than the clip
 CLIP = 1.0
@@ -61,10 +61,8 @@ def measure_inversion(kind: str, seed: int, *, quick: bool = False) -> dict[str,
         "found": found,
         "steps": attack.steps,
         "smoothness": attack.smoothness,
-        "quick": quick,
-        "commit": commit(),
     }
-    return with_provenance(record, experiment.recipe)
+    return as_record(record, experiment.recipe, quick)
 
 
 def networks() -> dict[str, tuple[Experiment, Params]]:

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from mglib.params import Params
 from mglib.tasks import Federation, load_federation
-from mglib.training.evaluation import ci95, with_provenance
+from mglib.training.evaluation import with_provenance
 from mglib.training.experiment import data_of
 from mglib.training.recipes import Recipe
 from studies import question_data
 from studies.cells import Cell
-from studies.counting import counted, macs_of, right_share
+from studies.counting import ci95_of, counted, macs_of, right_share
 from studies.equal_macs import Intervention, intervention_of, trained
 from studies.methods import METHODS, recipe_of, reference_macs
 from studies.recipes import Experiment, set_up
@@ -36,22 +36,9 @@ class Subject(NamedTuple):
     intervention: Intervention | None
 
 
-def subject_of(
-    data: str,
-    method: str,
-    *,
-    shots: int = 1,
-    budget: float,
-    seed: int,
-    settings: Mapping[str, Any],
-    sources: Mapping[str, str],
-    rounds_share: float,
-) -> Subject:
+def subject_of(data: str, method: str, *, budget: float, **asked: Any) -> Subject:
     """Return what is to be trained; the arguments are those of `recipe_of`."""
-    recipe = recipe_of(
-        data, method, shots=shots, budget=budget, seed=seed, settings=settings, sources=sources,
-        rounds_share=rounds_share,
-    )  # fmt: skip
+    recipe = recipe_of(data, method, budget=budget, **asked)
     return Subject(set_up(recipe, federation_of(recipe)), intervention_of(data, method, budget))
 
 
@@ -98,10 +85,8 @@ def measure_cell(
         "steps_macs_ratio": {steps: macs_of(now, some) / reference for steps, some in further.items()},
         "seconds": round(time.monotonic() - started, 1),
         "training_seconds": round(training_seconds, 1),
-        "quick": quick,
-        "commit": commit(),
     }
-    return with_provenance(record, without_paths(recipe))
+    return as_record(record, recipe, quick)
 
 
 def measure_trial(
@@ -117,7 +102,7 @@ def measure_trial(
     return {
         "settings": dict(settings),
         "accuracy": right_share(scores),
-        "ci95": ci95([score.correct / score.queries for score in scores]),
+        "ci95": ci95_of(scores),
         "macs_ratio": macs_of(now, scores) / reference_macs(data),
         "tasks": len(scores),
         "seed": TRIAL["seed"],
@@ -139,6 +124,11 @@ def federation_of(recipe: Recipe) -> Federation:
 
 
 _load = cache(load_federation)
+
+
+def as_record(record: Mapping[str, Any], recipe: Recipe, quick: bool) -> dict[str, Any]:
+    """Return what was measured with all that is needed to measure it again: recipe, versions, commit, date."""
+    return with_provenance({**record, "quick": quick, "commit": commit()}, without_paths(recipe))
 
 
 def commit() -> str | None:

@@ -155,7 +155,7 @@ def recipe_of(
 
     budget: share of the MACs of the dense network of REFERENCE_WIDTH; gates keep to it in training, a network without
         gates has as many filters a layer as fit.
-    settings: what tuning chose; folders: where the images of a data set lie, by the name of its option.
+    settings: what tuning chose; sources: where the images of a data set lie, by the name of its option.
     rounds_share: of the rounds in full, for trials and for a quick look.
 
     Raises:

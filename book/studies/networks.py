@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mglib.nets import dense_macs
-from mglib.training.evaluation import ci95, with_provenance
-from studies.counting import counted, right_share, told
-from studies.measure import TRIAL, commit, federation_of, without_paths
+from studies.counting import ci95_of, counted, right_share, told
+from studies.measure import TRIAL, as_record, federation_of
 from studies.methods import LONG, recipe_of
 from studies.recipes import set_up
 
@@ -42,12 +41,10 @@ def measure_network(changes: Mapping[str, Any], quick: bool = False) -> dict[str
         "cost": cost,
         "macs": dense_macs(experiment.net.costs),
         **told(scores),
-        "ci95": ci95([score.correct / score.queries for score in scores]),
+        "ci95": ci95_of(scores),
         "curve": curve,
-        "quick": quick,
-        "commit": commit(),
     }
-    return with_provenance(record, without_paths(recipe))
+    return as_record(record, recipe, quick)
 
 
 def network_rows(part: str, record: dict) -> list[dict]:

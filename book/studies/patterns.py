@@ -7,12 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mglib.federated.process import one_thread
-from mglib.meta import adapt
 from mglib.params import Params
 from mglib.tasks import Task
 from mglib.training import Experiment
-from studies.choices import Gates, View, open_top
+from studies.choices import Gates, open_top, opened_after_adaptation
 
 LAYOUT = 4  # cells a side, where the ink lies
 DIRECTIONS = 8  # bins of half a turn, in which strokes run
@@ -32,10 +30,7 @@ def measure_patterns(experiment: Experiment, params: Params, *, tasks: int, seed
             for index in range(tasks):
                 recipe, generator = experiment.recipe, np.random.default_rng([seed, number, index])
                 task = node.sample_task(recipe.ways, recipe.shots, recipe.queries, generator)
-                with one_thread():
-                    moved = adapt(experiment.objective, params, task.support, experiment.stages)
-                    bits = torch.cat(View(experiment.objective, moved, task).gates("query"), 1)
-                _add(kept, task, bits)
+                _add(kept, task, opened_after_adaptation(experiment, params, task))
     for record in found.values():
         for name in ("rates", "strokes", "layout"):
             record[name] = rounded((record[name] / record["inputs"]).tolist())

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from mglib.nets import dense_macs
-from mglib.training.evaluation import with_provenance
 from studies.counting import counted, told
-from studies.measure import commit, federation_of
+from studies.measure import as_record, federation_of
 from studies.recipes import Recipe, set_up
 
 BASE = {"rounds": 300, "queries": 5, "width": 32}
@@ -45,7 +44,7 @@ def measure_price(changes: Mapping[str, Any], quick: bool = False) -> dict[str, 
         "prices": [round(float(np.mean(prices[at : at + every])), 4) for at in range(0, len(prices), every)],
     }
     record = {**changes, **told(scores), "dense_macs": dense_macs(experiment.net.costs), **course}
-    return with_provenance({**record, "quick": quick, "commit": commit()}, experiment.recipe)
+    return as_record(record, experiment.recipe, quick)
 
 
 def price_rows(part: str, record: dict) -> list[dict]:

@@ -1,6 +1,5 @@
 """What node-level privacy costs: accuracy and gates after training with clipped and noisy updates, and the ε of it."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -10,13 +9,11 @@ import torch
 from torch import Tensor
 
 from mglib.federated import Round
-from mglib.federated.process import one_thread
-from mglib.meta import adapt
 from mglib.params import Params
-from mglib.training import Experiment, Recipe, set_up, with_provenance
-from studies.choices import View
+from mglib.training import Experiment, Recipe, set_up
+from studies.choices import opened_after_adaptation
 from studies.counting import counted, told
-from studies.measure import commit, federation_of
+from studies.measure import as_record, federation_of
 
 CLIP = 0.2  # about as far as the update of one node goes in the clean run
 SERVER_NOISE, NODE_NOISE = (0.03, 0.1, 0.3, 1.0), (0.003, 0.01, 0.03, 0.1)
@@ -48,10 +45,8 @@ def measure_privacy(changes: Mapping[str, Any], quick: bool = False) -> dict[str
         "inputs": len(bits),
         "filters": bits.shape[1],
         **spent(experiment.recipe, len(experiment.federation.train)),
-        "quick": quick,
-        "commit": commit(),
     }
-    return with_provenance(record, experiment.recipe)
+    return as_record(record, experiment.recipe, quick)
 
 
 def spent(recipe: Recipe, nodes: int) -> dict[str, Any]:
@@ -186,9 +181,7 @@ def opened(experiment: Experiment, params: Params, *, tasks: int) -> Tensor:
     for index in range(tasks):
         node = experiment.federation.test[index % len(experiment.federation.test)]
         task = node.sample_task(recipe.ways, recipe.shots, recipe.queries, np.random.default_rng([recipe.seed, index]))
-        with one_thread():
-            moved = adapt(experiment.objective, params, task.support, experiment.stages)
-            rows.append(torch.cat(View(experiment.objective, moved, task).gates("query"), 1))
+        rows.append(opened_after_adaptation(experiment, params, task))
     return torch.cat(rows)
 
 
@@ -214,6 +207,5 @@ def rounded(epsilon: float) -> float | None:
 
 def privacy_rows(part: str, record: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what a table says of a part."""
-    recipe = Recipe.loads(json.dumps(record["recipe"]))
-    row = {name: getattr(recipe, name) for name in ("privacy", "noise", "clip_norm", "seed")}
+    row = {name: record["recipe"][name] for name in ("privacy", "noise", "clip_norm", "seed")}
     return [row | {name: record.get(name) for name in ("accuracy", "macs_ratio", "open_rate", "dependence", "epsilon")}]

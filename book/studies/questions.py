@@ -15,15 +15,14 @@ import numpy as np
 from mglib.meta.adapt import factors_of
 from mglib.nets import dense_macs
 from mglib.params import PRICE, Params
-from mglib.training.evaluation import with_provenance
 from mglib.training.experiment import Experiment
 from studies.cells import read_record
 from studies.counting import counted, macs_of, told
-from studies.measure import commit, federation_of
+from studies.measure import as_record, federation_of
 from studies.methods import METHODS, recipe_of, reference_macs
 from studies.question_data import QUESTIONS, question_of
 from studies.recipes import set_up
-from studies.statistics import estimate_means, holm
+from studies.statistics import accuracy_of, correct_within, estimate_means
 
 SETTINGS = {
     "rounds": 1000,
@@ -86,10 +85,8 @@ def measure_questions(changes: Mapping[str, Any], quick: bool = False) -> dict[s
         "rates": rates_of(experiment, params),
         "course_of_rates": {name: [rates[name] for rates in course] for name in course[0]},
         "price": float(params[PRICE]) if PRICE in params else None,
-        "quick": quick,
-        "commit": commit(),
-    }  # fmt: skip
-    return with_provenance(record, experiment.recipe)
+    }
+    return as_record(record, experiment.recipe, quick)
 
 
 def rates_of(experiment: Experiment, params: Params) -> dict[str, float]:
@@ -103,15 +100,13 @@ def rates_of(experiment: Experiment, params: Params) -> dict[str, float]:
 
 def question_rows(part: str, record: dict) -> list[dict]:
     """Return a training's row."""
-    (estimate,) = estimate_means([np.array([record["correct"]]) / record["queries"]])
     said = {name: record[name] for name in ("method", "budget", "asked", "macs_ratio", "price")}
     without = sum(record["without_gate_step"]) / (record["queries"] * len(record["correct"]))
     return [
         {
             **said,
             "seed": record["recipe"]["seed"],
-            "accuracy": estimate.mean,
-            "ci95": estimate.ci95,
+            **accuracy_of(record),
             **_by_question([record]),
             "without_gate_step": without,
         }
@@ -161,10 +156,7 @@ def compared(folder: Path, seeds: Sequence[int] = range(5)) -> list[dict[str, An
                 "by_question": _by_question(list(records.values())),
             }
         )
-    for family in {(row["asked"], row["budget"]) for row in rows}:
-        own = [row for row in rows if (row["asked"], row["budget"]) == family]
-        for row, p in zip(own, holm([row["p"] for row in own]), strict=True):
-            row["p"] = p
+    correct_within(rows, "asked", "budget")
     return rows
 
 

@@ -19,12 +19,11 @@ import numpy as np
 
 from mglib import Run, adapt, set_up
 from studies import TABLES, days_line, table_rows
+from studies.cells import RESULTS, ROOT
 from studies.methods import METHODS
 from studies.scoreboard import LEVEL, scoreboard
 
-ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-EVIDENCE = ROOT / "results" / "evidence"
 OMNIGLOT = "runs/omniglot-small1"
 
 # Result file, and the options of `train`; everything else is the default recipe.
@@ -51,7 +50,7 @@ def run_module(module: str, *arguments: str) -> str:
 
 def reproduce(name: str, options: str) -> None:
     """Train and evaluate one row, and write its result file."""
-    result = ROOT / "results" / f"{name}.json"
+    result = RESULTS / f"{name}.json"
     if result.exists():
         return
     run = ROOT / "runs" / name
@@ -66,7 +65,7 @@ def reproduce(name: str, options: str) -> None:
     result.parent.mkdir(parents=True, exist_ok=True)
     result.write_text(json.dumps(record, indent=2) + "\n")
     if name in KEPT:
-        kept = ROOT / "results" / "runs" / name
+        kept = RESULTS / "runs" / name
         kept.mkdir(parents=True, exist_ok=True)
         for file in ("recipe.json", "params.safetensors"):
             shutil.copy(run / file, kept / file)
@@ -95,7 +94,7 @@ def runs_table() -> str:
     held_out: dict[str, str] = {}
     days = set()
     for name in RUNS:
-        record = json.loads((ROOT / "results" / f"{name}.json").read_text())
+        record = json.loads((RESULTS / f"{name}.json").read_text())
         data, network = name.split("/")
         held_out[data] = ", ".join(dict.fromkeys(node.split("/")[0] for node in record["nodes"]))
         days.add(record["date"])
@@ -114,7 +113,7 @@ def runs_table() -> str:
 @cache
 def rows_of(table: str) -> list[dict[str, Any]]:
     """Return a table's rows, read once: several pages show them."""
-    return table_rows(TABLES[table], EVIDENCE)
+    return table_rows(TABLES[table], RESULTS / "evidence")
 
 
 def methods_table(methods: Collection[str] = ()) -> str:
@@ -128,7 +127,7 @@ def methods_table(methods: Collection[str] = ()) -> str:
         lines.append(f"| {METHODS[method].label} | {' | '.join(cells)} |")
     seeds = {name: min(row["seeds"] for (own, _), row in of.items() if own == name) for name in data}
     counts = ", ".join(f"{count} on {name}" for name, count in seeds.items())
-    days = days_line(EVIDENCE, "baselines")
+    days = days_line(RESULTS / "evidence", "baselines")
     return "\n".join([*lines, "", f"Trainings behind every row, at least: {counts}; {days}."])
 
 
@@ -180,7 +179,7 @@ def readme_command(only: str = "", omniglot: Path | None = None, tables: bool = 
             print(f"{name}: left out, --omniglot names no folder")
             continue
         reproduce(name, train)
-    if all((ROOT / "results" / f"{name}.json").exists() for name in RUNS):
+    if all((RESULTS / f"{name}.json").exists() for name in RUNS):
         write_tables()
     draw_picture()
 

@@ -2,17 +2,16 @@
 
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from studies.cells import RESULTS
 from studies.questions import compared as compared_questions
 from studies.rows import DATA, SEEDS, SMALL, UNSEEN
 from studies.statistics import estimate_means
 from studies.tables import slim_by_budget
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
 NAMES = {
     "glyphs": "glyphs",
     "omniglot": "Omniglot",

@@ -1,13 +1,16 @@
 """Intervals over seeds and tasks, paired differences, and the correction for asking many questions."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.special import nctdtr, stdtr, stdtrit  # scipy.stats would take a second to import
 
 RESAMPLES = 10_000
+POWER = 0.9  # the chance with which a true difference shall be shown
 CHUNK = 500  # resamples drawn at a time: 500 × 1,000 tasks are 4 MB
 
 
@@ -55,7 +58,7 @@ def _estimate(values: np.ndarray, resampled: np.ndarray) -> Estimate:
     return Estimate(mean, max(by_tasks, by_seeds), max(p_by_tasks, p_by_seeds))
 
 
-def resampled_means(several: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+def resampled_means(several: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:
     """Return the means of two-level resamples: (arrays, seeds, tasks) gives (arrays, resamples).
 
     A resample takes as many seeds as there are, with replacement, and of each as many tasks as there are, anew each
@@ -63,7 +66,7 @@ def resampled_means(several: np.ndarray, resamples: int = RESAMPLES, seed: int =
     """
     arrays, seeds, tasks = several.shape
     sums = np.zeros((arrays, resamples))
-    for start, picked, times in _resamples(seeds, tasks, resamples, seed):
+    for start, picked, times in _resamples(seeds, tasks, resamples):
         for own in range(seeds):
             there = np.flatnonzero(picked == own)
             sums[:, start + there] += several[:, own] @ times[there].T.astype(np.float64)
@@ -71,12 +74,12 @@ def resampled_means(several: np.ndarray, resamples: int = RESAMPLES, seed: int =
 
 
 @lru_cache(maxsize=1)
-def _resamples(seeds: int, tasks: int, resamples: int, seed: int) -> list[tuple[int, np.ndarray, np.ndarray]]:
+def _resamples(seeds: int, tasks: int, resamples: int) -> list[tuple[int, np.ndarray, np.ndarray]]:
     """Return which seed a chunk of resamples picks, and how often it takes each task; the next table asks for the same.
 
     Each item holds the chunk's first resample, (size,) seeds and (size, tasks) counts, which a byte holds.
     """
-    generator, found = np.random.default_rng(seed), []
+    generator, found = np.random.default_rng(0), []
     for start in range(0, resamples, CHUNK):
         size = min(CHUNK, resamples - start)
         rows = np.arange(size)
@@ -104,8 +107,8 @@ def seed_interval(means: np.ndarray) -> tuple[float, float]:
     return float(stdtrit(freedom, 0.975)) * error, float(2 * stdtr(freedom, -abs(means.mean()) / error))
 
 
-def seeds_needed(means: Sequence[float], effect: float, *, power: float = 0.9, level: float = 0.05) -> int:
-    """Return how many seeds show a true difference of `effect` at `level` with probability `power`, by Student's test.
+def seeds_needed(means: Sequence[float], effect: float, *, level: float = 0.05) -> int:
+    """Return how many seeds show a true difference of `effect` at `level` nine times in ten, by Student's test.
 
     means: the paired differences of the seeds that there are; their spread is taken for the true one.
     """
@@ -116,7 +119,7 @@ def seeds_needed(means: Sequence[float], effect: float, *, power: float = 0.9, l
     def too_few(seeds: int) -> bool:
         """Return whether they show it too seldom: Student's t, moved by the true difference, must pass its bound."""
         bound, moved = stdtrit(seeds - 1, 1 - level / 2), abs(effect) / spread * seeds**0.5
-        return 1 - float(nctdtr(seeds - 1, moved, bound)) < power
+        return 1 - float(nctdtr(seeds - 1, moved, bound)) < POWER
 
     low, high = 1, 2
     while too_few(high):
@@ -125,6 +128,22 @@ def seeds_needed(means: Sequence[float], effect: float, *, power: float = 0.9, l
         middle = (low + high) // 2
         low, high = (middle, high) if too_few(middle) else (low, middle)
     return high
+
+
+def accuracy_of(record: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the share of right answers of one training's record, and its interval over tasks, as a row holds them."""
+    (estimate,) = estimate_means([np.array([record["correct"]]) / record["queries"]])
+    return {"accuracy": estimate.mean, "ci95": estimate.ci95}
+
+
+def correct_within(rows: Sequence[dict[str, Any]], *family: str) -> None:
+    """Replace each row's `p` by Holm's for the rows that agree with it in the fields of its family."""
+    families = defaultdict(list)
+    for row in rows:
+        families[tuple(row[name] for name in family)].append(row)
+    for own in families.values():
+        for row, p in zip(own, holm([row["p"] for row in own]), strict=True):
+            row["p"] = p
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:

@@ -161,13 +161,12 @@ def measure_worths(experiment: Experiment, params: Params, *, tasks: int, seed: 
     return records
 
 
-def measure_gates(
-    experiment: Experiment, params: Params, *, tasks: int = 1000, seed: int = 0, few: int = 40, each: int = 8
-) -> dict:
+def measure_gates(experiment: Experiment, params: Params, *, tasks: int, few: int, each: int) -> dict:
     """Return all of the above for one set of parameters, ready for a file: `columns` of records, numbers rounded.
 
     few: tasks for the worths; each: tasks of each node for the patterns.
     """
+    seed = 0
     patterns = measure_patterns(experiment, params, tasks=each, seed=seed)
     sizes = [layer.scale.numel() for layer in experiment.net.convolutions().values() if layer.gate is not None]
     mask = mask_of(patterns, sizes)
@@ -191,7 +190,8 @@ def measure_seed(changes: Mapping[str, Any], quick: bool = False) -> dict:
     """Train by the default recipe with `changes` and return the record of what its gates know."""
     experiment = set_up(Recipe(**changes, **({"rounds": 30, "queries": 5} if quick else {})))
     *_, last = experiment.rounds()
-    return with_provenance(measure_gates(experiment, last.params, tasks=10 if quick else 1000), experiment.recipe)
+    sizes = {"tasks": 10, "few": 2, "each": 1} if quick else {"tasks": 1000, "few": 40, "each": 8}
+    return with_provenance(measure_gates(experiment, last.params, **sizes), experiment.recipe)
 
 
 def swap_rows(part: str, record: dict) -> list[dict]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from studies.cells import Cell
 from studies.rows import MOST_SEEDS, SEEDS, Row, Table
-from studies.statistics import Estimate, estimate_means, holm
+from studies.statistics import Estimate, correct_within, estimate_means, holm
 
 
 def table_rows(table: Table, folder: Path, seeds: Sequence[int] | None = None) -> list[dict[str, Any]]:
@@ -47,19 +47,16 @@ def table_rows(table: Table, folder: Path, seeds: Sequence[int] | None = None) -
     return found
 
 
-def slim_by_budget(folder: Path, budgets: Sequence[float] = (0.25, 0.5, 0.75)) -> list[dict[str, Any]]:
+def slim_by_budget(folder: Path) -> list[dict[str, Any]]:
     """Return the slim network's rows, each compared with MetaGater at the same budget and trained as long.
 
     `p` is Holm's for the budgets of one data set; for all else see `table_rows`.
     """
     found = []
-    for budget in budgets:
+    for budget in (0.25, 0.5, 0.75):
         table = Table("", "", (Row("slim", budget=budget),), Row("metagater", budget=budget))
         found += [row for row in table_rows(table, folder, SEEDS) if row["method"] == "slim"]
-    for data in dict.fromkeys(row["data"] for row in found):
-        own = [row for row in found if row["data"] == data]
-        for row, p in zip(own, holm([row["p"] for row in own]), strict=True):
-            row["p"] = p
+    correct_within(found, "data")
     return found
 
 

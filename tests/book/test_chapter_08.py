@@ -2,12 +2,10 @@
 
 import json
 import re
-from pathlib import Path
 
-import nbformat
 import pytest
 import torch
-from chapters import BOOK, defined_in, prose_of
+from chapters import RESULTS, cells_of, defined_in, prose_of
 from torch.func import functional_call
 from torch.nn import functional as F
 
@@ -18,8 +16,7 @@ from figures.ch08_times import show_time_frontier, show_time_parts, show_where_i
 from mglib.fast.slicing import folded
 
 CHAPTER = "08_making_saved_work_save_time"
-NOTEBOOK = BOOK / f"{CHAPTER}.ipynb"
-REPORT = Path(mglib.__file__).parents[1] / "results" / "bench" / "inference.json"
+REPORT = RESULTS / "bench" / "inference.json"
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +95,7 @@ def test_the_result_file_holds_what_the_chapter_reads():
 
 
 def test_the_table_of_seven_ways_has_the_times_of_the_file():
-    (table,) = [
-        cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.source.startswith("| way |")
-    ]
+    (table,) = [cell.source for cell in cells_of(CHAPTER, "markdown") if cell.source.startswith("| way |")]
     times = {line.split("|")[1].strip(): line.split("|")[4] for line in table.splitlines() if line.count("|") > 4}
     report = json.loads(REPORT.read_text())
     sizes = {"width": 64, "image_size": 84, "batch": 1, "open": 0.5, "patterns": "per input", "threads": 1}

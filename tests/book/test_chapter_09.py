@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from chapters import BOOK, defined_in, prose_of
+from chapters import RESULTS, defined_in, prose_of
 
 import mglib
 from figures.ch09 import direction_frames, show_arcs
@@ -160,7 +160,7 @@ def test_lanes_are_in_units_of_ours():
 
 
 def test_what_is_said_of_fewer_queries_is_in_the_file():
-    report = json.loads((BOOK.parent / "results" / "bench" / "queries.json").read_text())
+    report = json.loads((RESULTS / "bench" / "queries.json").read_text())
     prose = prose_of(CHAPTER)
     over = {(row["setting"]["kind"], row["what"].split()[0]): f"{row['ratio']:.2f}" for row in report["rows"]}
     rounds = {kind: list(ways.values())[-1]["rounds"] for kind, ways in report["notes"]["courses"].items()}

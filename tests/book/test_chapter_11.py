@@ -2,10 +2,9 @@
 
 import re
 
-import nbformat
 import numpy as np
 import pytest
-from chapters import BOOK, defined_in
+from chapters import defined_in, outputs_of, prose_of
 
 from figures.ch11 import draw_duels, show_family, show_resamples, show_tasks_apart, show_trials
 from figures.ch11_tables import show_cost_frontier, show_traffic, show_verdicts
@@ -135,9 +134,8 @@ def test_a_figure_says_what_its_data_say(name, drawn):
     assert re.search(said, figure.alt), figure.alt
 
 
-CELLS = nbformat.read(BOOK / f"{CHAPTER}.ipynb", as_version=4).cells
-PROSE = "\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown").replace("−", "-")
-PRINTED = "\n".join(out.get("text", "") for cell in CELLS for out in cell.get("outputs", []))
+PROSE = prose_of(CHAPTER).replace("−", "-")
+PRINTED = "\n".join(out.get("text", "") for out in outputs_of(CHAPTER))
 
 
 def stars(method):

@@ -1,12 +1,11 @@
 """Chapter 12: gates are forced as stated, rivals open as many filters, and what is measured is what is told."""
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from chapters import defined_in
+from chapters import RESULTS, defined_in
 from torch.func import functional_call
 
 import mglib
@@ -19,12 +18,11 @@ from studies.forcing import forced_gates, gate_logits
 from studies.patterns import DIRECTIONS, LAYOUT, layout, mask_of, strokes
 
 CHAPTER = "12_what_the_meta_gates_know"
-RUN = Path(mglib.__file__).parents[1] / "results" / "runs" / "glyphs" / "gated-50"
 
 
 @cache
 def trained():
-    recipe, _, params = mglib.Run(RUN).load()
+    recipe, _, params = mglib.Run(RESULTS / "runs" / "glyphs" / "gated-50").load()
     return mglib.set_up(recipe), params
 
 

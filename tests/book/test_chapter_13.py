@@ -2,12 +2,11 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from chapters import defined_in
+from chapters import RESULTS, defined_in
 
 import mglib
 from figures.ch13 import show_bounds, show_circulation, show_fans, show_gradient_sizes, show_moves, show_walks
@@ -15,7 +14,6 @@ from studies import convergence
 from studies.convergence import ConvergenceSetting, dealt, gradient_sizes, gradients_at, train_and_probe
 
 CHAPTER = "13_does_it_converge"
-RESULTS = Path(__file__).resolve().parents[2] / "results" / "convergence"
 NAMES = (
     *("vector", "WAVES", "HEIGHTS", "THETA", "PHI", "ONE", "Hills", "Place", "value", "times", "slope", "norm"),
     *("lengths", "H", "RHO", "G", "smoothness", "local_steps", "drift", "kappa", "terms", "mean_value"),
@@ -205,7 +203,7 @@ def test_a_setting_that_cannot_be_measured_is_refused(wrong, complaint):
 
 @pytest.mark.parametrize("name", ["baseline", "steps-2", "steps-5", "nodes-1", "nodes-9", "mixed", "five"])
 def test_a_result_file_holds_what_its_setting_says(name):
-    record = json.loads((RESULTS / f"{name}.json").read_text())
+    record = json.loads((RESULTS / "convergence" / f"{name}.json").read_text())
     fields = record["setting"] | {"seeds": tuple(record["setting"]["seeds"])}
     setting = ConvergenceSetting(**fields)
     assert list(record["seeds"]) == [str(seed) for seed in setting.seeds]

@@ -1,11 +1,10 @@
 """Chapter 15: letters give the bits of function calls, carry what Flower's records carry, and figures say the sizes."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
-from chapters import defined_in, prose_of
+from chapters import RESULTS, defined_in, prose_of
 
 import mglib
 from figures.ch15 import show_parties, show_waits
@@ -15,7 +14,6 @@ from studies.bench.scale import Costs
 from studies.recipes import Recipe
 
 CHAPTER = "15_beyond_one_machine"
-RESULTS = Path(mglib.__file__).parents[1] / "results"
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Chapter 17: what the chapter builds is what the library has, attacks find what they are given, figures say it."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from mglib.federated import PrivateServer, Round, Update, average, clip
 from mglib.nets import Objective, make_net
 from studies import inversion
 from studies.inversion import Attack, batch_gradient, peak_ratio, task_gradient
-from studies.leaks import changes, drawn, images_from, own, pixels, score
+from studies.leaks import RUNS, changes, drawn, images_from, own, pixels, score
 from studies.privacy import busiest, dependence, gates_of, spent
 
 CHAPTER = "17_what_an_update_gives_away"
@@ -29,7 +28,7 @@ def experiment():
 @pytest.fixture(scope="module")
 def wide():
     """As many numbers in the gradient as an attack needs, more than the five drawings have pixels, and trained."""
-    recipe, _, params = mglib.Run(Path(mglib.__file__).parents[1] / "results" / "runs" / "glyphs" / "dense").load()
+    recipe, _, params = mglib.Run(RUNS / "dense").load()
     return dataclasses.replace(mglib.set_up(recipe), initial=params)
 
 

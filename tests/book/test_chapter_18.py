@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
-from chapters import BOOK, defined_in
+from chapters import defined_in, outputs_of, prose_of
 
 from pad import SOURCE
 from pad.strokes import rasterise
@@ -17,9 +16,7 @@ CHAPTER = "18_draw_your_own_alphabet"
 @pytest.fixture(scope="module")
 def outputs():
     """Everything that the chapter's cells show: what is printed, and the HTML."""
-    cells = nbformat.read(BOOK / f"{CHAPTER}.ipynb", as_version=4).cells
-    shown = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
-    return [output.get("text") or output.get("data", {}).get("text/html", "") for output in shown]
+    return [out.get("text") or out.get("data", {}).get("text/html", "") for out in outputs_of(CHAPTER)]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -50,9 +47,6 @@ def test_the_page_s_pad_is_the_one_of_the_library(outputs):
 
 
 def test_the_sentence_that_the_last_solution_quotes_is_chapter_0_s():
-    chapter_0, chapter_18 = (
-        " ".join(" ".join(cell.source for cell in nbformat.read(BOOK / f"{name}.ipynb", as_version=4).cells).split())
-        for name in ("00_metagater_in_one_page", CHAPTER)
-    )
+    chapter_0, chapter_18 = map(prose_of, ("00_metagater_in_one_page", CHAPTER))
     (quoted,) = re.findall(r'page.ipynb#summary\): "(.+?)"', chapter_18)
     assert quoted in chapter_0.partition("## Summary")[2]

@@ -1,11 +1,10 @@
 """Chapter 19: its riddle is one, and its start is the one that the study trained."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import torch
-from chapters import defined_in, prose_of
+from chapters import RESULTS, defined_in, prose_of
 
 import mglib
 from mglib.params import PRICE, RATE
@@ -16,7 +15,6 @@ from studies.question_data import QUESTIONS
 from studies.questions import compared, rates_of
 
 CHAPTER = "19_when_the_labels_decide"
-RESULTS = Path(mglib.__file__).parents[1] / "results"
 
 
 def test_each_question_sorts_the_same_images_into_five_classes_of_five():

@@ -27,7 +27,7 @@ LINES = {
 
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory):
-    return drawing_federation(SMALL, cache=tmp_path_factory.mktemp("cache"))
+    return drawing_federation(SMALL, folder=tmp_path_factory.mktemp("cache"))
 
 
 def points_of(strokes):

@@ -3,7 +3,6 @@
 import base64
 import dataclasses
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,12 +17,12 @@ from mglib.params import PRICE, of_network, save
 from mglib.tasks import fonts
 from mglib.training import Run
 from mglib.training.algorithms import stages_of
-from pad import SOURCE, export_live
+from pad import SOURCE, START, export_live
 from pad.__main__ import main
 from pad.drawings import DrawingSettings, character_lines, shake
 from pad.strokes import centred, rasterise
+from studies.leaks import RUNS
 
-RUN = Path(mglib.__file__).parents[1] / "results" / "runs" / "drawings" / "gated-50"
 TASKS, QUERIES = 50, 5  # 250 support drawings and 250 queries
 PROGRAM = """async ([source, argument]) => {
   const url = URL.createObjectURL(new Blob([source], {type: "text/javascript"}));
@@ -69,8 +68,8 @@ def images(drawings):
 def run(request, tmp_path_factory):
     """The pad's start, and one that has learnt rates and a price, here drawn by chance."""
     if request.param == "fixed":
-        return Run(RUN)
-    recipe, net, params = Run(RUN).load()
+        return START
+    recipe, net, params = START.load()
     generator = torch.Generator().manual_seed(0)
     rates = start_of_rates(stages_of(recipe, net))
     params |= {name: torch.randn((), generator=generator) for name in rates} | {PRICE: torch.tensor(0.7)}
@@ -144,7 +143,7 @@ def test_one_step_names_drawings_of_characters_that_nobody_trained_on(run, javas
         np.mean([np.argmax(answer["logits"]) == label for label, answer in enumerate(answers)])
         for answers in javascript
     ]
-    assert np.mean(right[1::2]) > (0.8 if run.folder == RUN else 0.4), "rates drawn by chance are worse ones"
+    assert np.mean(right[1::2]) > (0.8 if run == START else 0.4), "rates drawn by chance are worse ones"
     assert np.mean(right[::2]) < 0.4, "before the step it is chance"
 
 
@@ -205,7 +204,7 @@ def test_what_is_no_image_is_refused_in_the_page_too(page, change, message):
       }
       return told;
     }"""
-    *batches, alone = in_page(page, code % change, export_live(Run(RUN)))
+    *batches, alone = in_page(page, code % change, export_live(START))
     assert all(told.startswith(message) for told in batches), batches
     assert alone.startswith(message.replace("image 1", "image 0"))
 
@@ -216,22 +215,21 @@ def test_labels_that_name_no_image_or_class_are_refused(page):
       try { live.loadModel(model).adapt(images, labels); } catch (error) { return error.message; }
     }"""
     for labels in ([0], [0, 5], [0, -1], [0, 0.5], [0, "1"]):
-        assert "whole numbers from 0 to 4" in in_page(page, code, [export_live(Run(RUN)), labels])
-    assert in_page(page, code, [export_live(Run(RUN)), [0, 4]]) is None
+        assert "whole numbers from 0 to 4" in in_page(page, code, [export_live(START), labels])
+    assert in_page(page, code, [export_live(START), [0, 4]]) is None
 
 
 def test_the_export_is_small_and_holds_every_parameter(tmp_path, capsys):
-    assert main(["export", str(RUN), "--out", str(tmp_path / "own.json")]) == 0
+    assert main(["export", str(START.folder), "--out", str(tmp_path / "own.json")]) == 0
     text = (tmp_path / "own.json").read_text()
     assert len(text) <= 300_000
     assert f"{len(text):,} bytes" in capsys.readouterr().out
-    _, _, params = Run(RUN).load()
+    _, _, params = START.load()
     for name, value in json.loads(text)["params"].items():
         there = np.frombuffer(base64.b64decode(value), "<f4")
         np.testing.assert_array_equal(there, params[name].flatten().numpy())
 
 
 def test_a_network_that_the_script_does_not_know_is_refused(tmp_path, capsys):
-    dense = Path(mglib.__file__).parents[1] / "results" / "runs" / "glyphs" / "dense"
-    assert main(["export", str(dense), "--out", str(tmp_path / "own.json")]) == 2
+    assert main(["export", str(RUNS / "dense"), "--out", str(tmp_path / "own.json")]) == 2
     assert "maml" in capsys.readouterr().err

@@ -1,18 +1,14 @@
 """The drawing pad in a real browser: what a pointer draws is adapted to and recognised; what goes wrong is said."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from hand import drag
 
-import mglib
 from mglib.tasks import fonts
-from mglib.training import Run
-from pad import DrawingPad, export_live
-from pad.drawings import character_lines
-from pad.measure import DRAW, draw_task
+from pad import START, DrawingPad, export_live
+from pad.drawings import character_lines, draw_task
+from pad.measure import DRAW
 
-RUN = Path(mglib.__file__).parents[1] / "results" / "runs" / "drawings" / "gated-50"
 SCRIPTS = {"Georgian": "აბგდევზთიკლმ", "Hebrew": "אבגדהוזחטכלמ"}
 BARS = "[data-part=answer] li:not(.mg-none)"
 TASKS = 12  # of five queries each
@@ -23,13 +19,18 @@ def lines():
     return {script: character_lines(text, fonts.covering_faces(text)[0]) for script, text in SCRIPTS.items()}
 
 
+def written(pad, folder):
+    """Return a file that shows the pad alone."""
+    file = folder / "pad.html"
+    file.write_text(f"<!doctype html><html lang='en'><meta charset='utf-8'><body>{pad._repr_html_()}", encoding="utf-8")
+    return file
+
+
 @pytest.fixture(scope="module")
 def document(lines, tmp_path_factory):
     characters = {f"{script} {name}": strokes for script, each in lines.items() for name, strokes in each.items()}
-    pad = DrawingPad(export_live(Run(RUN)), characters, "An alphabet of your own.", "<img alt='a picture'>")
-    file = tmp_path_factory.mktemp("pad") / "pad.html"
-    file.write_text(f"<!doctype html><html lang='en'><meta charset='utf-8'><body>{pad._repr_html_()}", encoding="utf-8")
-    return file
+    pad = DrawingPad(export_live(START), characters, "An alphabet of your own.", "<img alt='a picture'>")
+    return written(pad, tmp_path_factory.mktemp("pad"))
 
 
 @pytest.fixture
@@ -203,22 +204,20 @@ def test_the_pad_fits_and_nothing_moves_whatever_is_said(page, lines, width):
     assert page.evaluate(boxes) == where
 
 
-def test_a_real_mouse_draws(page):
+def drag_on_pad(page, *ends):
+    """Drag from one point of the pad to another, in shares of its sides."""
     box = page.locator("[data-part=pad]").bounding_box()
-    at = lambda x, y: (box["x"] + x * box["width"], box["y"] + y * box["height"])  # noqa: E731
-    for slot, (start, end) in enumerate([((0.2, 0.5), (0.8, 0.5)), ((0.5, 0.2), (0.5, 0.8))]):
+    drag(page, *((box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in ends))
+
+
+def test_a_real_mouse_draws(page):
+    for slot, ends in enumerate([((0.2, 0.5), (0.8, 0.5)), ((0.5, 0.2), (0.5, 0.8))]):
         page.click(f"[data-part=slots] button:nth-child({slot + 1})")
-        page.mouse.move(*at(*start))
-        page.mouse.down()
-        page.mouse.move(*at(*end), steps=12)
-        page.mouse.up()
+        drag_on_pad(page, *ends)
     press(page, "adapt")
     for start, end, answer in [((0.5, 0.25), (0.5, 0.7), "1"), ((0.25, 0.45), (0.8, 0.45), "0")]:
         press(page, "ask")
-        page.mouse.move(*at(*start))
-        page.mouse.down()
-        page.mouse.move(*at(*end), steps=12)
-        page.mouse.up()
+        drag_on_pad(page, start, end)
         assert page.get_attribute("figure", "data-answer") == answer
 
 
@@ -227,16 +226,7 @@ def test_a_real_finger_draws_and_does_not_scroll_the_page(browser, document):
     page = context.new_page()
     page.goto(document.as_uri())
     page.wait_for_selector("figure[data-ready]")
-    box, touch = page.locator("[data-part=pad]").bounding_box(), context.new_cdp_session(page)
-
-    def send(kind, *points):
-        places = [{"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]} for x, y in points]
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
-
-    send("touchStart", (0.5, 0.9))
-    for step in range(1, 9):
-        send("touchMove", (0.5, 0.9 - 0.1 * step))
-    send("touchEnd")
+    drag_on_pad(page, (0.5, 0.9), (0.5, 0.1))
     assert page.get_attribute("[data-part=slots] button:nth-child(1)", "aria-label") == "Character 1, drawn"
     assert page.evaluate("() => scrollY") == 0
     context.close()
@@ -255,11 +245,9 @@ def test_without_scripts_there_is_a_picture_and_a_sentence(browser, document):
 def test_a_pad_that_is_filled_opens_on_an_answer(browser, lines, tmp_path):
     characters = list(lines["Hebrew"].values())[:5]
     opening = (characters, characters[2])
-    pad = DrawingPad(export_live(Run(RUN)), {"one": characters[0]}, "Filled.", opening=opening)
-    file = tmp_path / "filled.html"
-    file.write_text(f"<!doctype html><html lang='en'><meta charset='utf-8'><body>{pad._repr_html_()}", encoding="utf-8")
+    pad = DrawingPad(export_live(START), {"one": characters[0]}, "Filled.", opening=opening)
     page = browser.new_page()
-    page.goto(file.as_uri())
+    page.goto(written(pad, tmp_path).as_uri())
     page.wait_for_selector("figure[data-ready]", timeout=120_000)
     assert said(page).startswith("Character 3")
     assert page.locator(BARS).count() == 10

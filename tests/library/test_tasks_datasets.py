@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from image_files import classes_of, names, pixels_of, write_image
+from image_files import classes_of, load, names, pixels_of, write_image
 from PIL import Image
 from small_data import write_alphabets
 
@@ -12,15 +12,6 @@ def write_flat(root, classes, examples=3):
         for example in range(examples):
             write_image(root / f"class{index:02}" / f"{example}.png", value=index)
     return root
-
-
-def load(path, **options):
-    return load_federation(f"folder:{path}", image_size=12, **options)
-
-
-@pytest.fixture
-def alphabets(tmp_path):
-    return write_alphabets(tmp_path / "alphabets")
 
 
 def test_folder_of_alphabets_becomes_nodes_with_qualified_classes(alphabets):

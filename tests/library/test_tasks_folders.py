@@ -3,20 +3,11 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from image_files import pixels_of, write_image
+from image_files import load, pixels_of, write_image
 from PIL import Image
 from small_data import write_alphabets
 
 from mglib.tasks import load_federation, load_images, read_support
-
-
-def load(path, **options):
-    return load_federation(f"folder:{path}", image_size=12, **options)
-
-
-@pytest.fixture
-def alphabets(tmp_path):
-    return write_alphabets(tmp_path / "alphabets")
 
 
 def test_bright_images_are_inverted_so_that_the_background_is_dark(tmp_path):

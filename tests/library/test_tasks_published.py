@@ -5,14 +5,8 @@ import sys
 import numpy as np
 import pytest
 from image_files import classes_of, names, write_image
-from small_data import write_alphabets
 
 from mglib.tasks import load_federation
-
-
-@pytest.fixture
-def alphabets(tmp_path):
-    return write_alphabets(tmp_path / "alphabets")
 
 
 @pytest.fixture

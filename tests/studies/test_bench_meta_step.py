@@ -38,13 +38,6 @@ def test_the_report_is_one_json_object(measured):
     assert [goal.keys() >= {"name", "target", "measured", "met"} for goal in report["goals"]] == [True] * 4
 
 
-def test_the_threads_are_as_before(measured):
-    before = torch.get_num_threads()
-    with meta_step.using(1):
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before
-
-
 @pytest.mark.parametrize("method", [PLAIN, TWO_STAGE])
 def test_all_ways_to_a_gradient_agree_in_double_precision(method):
     candidates = Case(width=6, image_size=14, channels=3, shots=2).candidates(method, torch.float64)

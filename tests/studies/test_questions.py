@@ -4,22 +4,19 @@ import json
 
 import numpy as np
 import pytest
+from small_tables import measured_quickly
 
-from studies import STUDIES, measure_missing
+from studies import STUDIES
 from studies.questions import compared, question_parts
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["metagater-12-asked-1-seed0", "slim-12-asked-1-seed0"])
 def test_a_part_is_measured_and_its_row_says_so(part, tmp_path):
-    study = STUDIES["questions"]
-    assert list(measure_missing(study, tmp_path, quick=True, only=f"questions/{part}", workers=1)) == [
-        (f"questions/{part}", None)
-    ]
-    (row,) = [line for line in study.lines(tmp_path) if not line.get("missing")]
+    (row,) = measured_quickly(f"questions/{part}", tmp_path)
     assert row["budget"] == 0.12
     assert {"character", "ink", "ground"} <= row.keys()
-    record = json.loads(study.path(tmp_path, part).read_text())
+    record = json.loads(STUDIES["questions"].path(tmp_path, part).read_text())
     learnt = part.startswith("metagater")
     assert (record["price"] is not None) == learnt
     assert any(".gate." in name for name in record["course_of_rates"]) == learnt
@@ -29,9 +26,7 @@ def test_a_part_is_measured_and_its_row_says_so(part, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["glyphs-metagater-dual-25", "questions-metagater-fixed-50"])
 def test_a_price_is_measured(part, tmp_path):
-    study = STUDIES["prices"]
-    assert list(measure_missing(study, tmp_path, quick=True, only=part, workers=1)) == [(f"prices/{part}", None)]
-    (row,) = [line for line in study.lines(tmp_path) if not line.get("missing")]
+    (row,) = measured_quickly(f"prices/{part}", tmp_path)
     assert row["off"] == pytest.approx(row["macs_ratio"] - row["budget"])
 
 

@@ -65,13 +65,6 @@ def test_only_what_is_named_is_made_and_tuned(tmp_path):
     assert calls(tmp_path) == [*(f"glyphs/slim/{n}" for n in (1, 2, 3, 4)), "glyphs/1-shot/slim-50/seed1"]
 
 
-def test_classes_never_seen_take_the_trials_of_their_data_set(tmp_path):
-    table = dataclasses.replace(SMALL, data=("cifar10", "cifar10-unseen"), compared=())
-    made(tmp_path, table=table, seeds=range(1), workers=1)
-    assert [call for call in calls(tmp_path) if "seed" not in call] == [f"cifar10/metagater/{n}" for n in (1, 2, 3, 4)]
-    assert Cell("cifar10-unseen", "metagater").read(tmp_path / "out")["chosen"] == 3
-
-
 @pytest.mark.parametrize(("harm", "reason"), [("fails", "not finite"), ("dies", "died")])
 def test_a_failure_is_reported_stops_nothing_and_is_tried_again(tmp_path, harm, reason):
     steps = made(tmp_path, Fake(tmp_path, **{harm: "slim-50/seed0"}), workers=1)  # the others follow it there
@@ -183,11 +176,13 @@ def test_work_that_is_killed_or_stopped_goes_on_where_it_was(tmp_path, how):
 
 
 def test_a_variant_takes_its_methods_settings_and_the_split_by_classes_its_data_sets(tmp_path):
-    table = Table("variants", "", (Row("wider"),), Row("metagater"), data=("cifar10-unseen",))
+    table = Table("variants", "", (Row("wider"),), Row("metagater"), data=("cifar10", "cifar10-unseen"))
     made(tmp_path, table=table, seeds=range(1))
     assert sorted(calls(tmp_path)[:4]) == [f"cifar10/metagater/{rate}" for rate in (1, 2, 3, 4)]
-    assert len(calls(tmp_path)) == 4 + 2
-    assert Cell("cifar10-unseen", "wider").read(tmp_path / "out")["settings"] == {"rate": 3}
+    assert len(calls(tmp_path)) == 4 + 4
+    for method in ("metagater", "wider"):
+        kept = Cell("cifar10-unseen", method).read(tmp_path / "out")
+        assert (kept["settings"], kept["chosen"]) == ({"rate": 3}, 3)
 
 
 def test_every_method_of_the_tables_is_known_and_has_as_many_trials_as_every_other():

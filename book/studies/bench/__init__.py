@@ -2,6 +2,7 @@
 
 from studies.bench.report import (
     Goal,
+    Progress,
     Report,
     Row,
     interleaved,
@@ -13,6 +14,7 @@ from studies.bench.report import (
 
 __all__ = [
     "Goal",
+    "Progress",
     "Report",
     "Row",
     "interleaved",

@@ -5,9 +5,8 @@ OMP_WAIT_POLICY is `passive` before torch is loaded, as `make bench` sets it.
 """
 
 import os
-from collections.abc import Callable, Iterable
 
-from studies.bench import Goal, Report
+from studies.bench import Goal, Progress, Report
 from studies.bench.gated import Case
 from studies.bench.inference import timed
 
@@ -18,11 +17,8 @@ def cases(quick: bool = False) -> list[Case]:
     return [Case(width, size, 16, threads=threads) for width, size in settings for threads in (1, 2)]
 
 
-def measure(quick: bool = False, progress: Callable[[Iterable[Case]], Iterable[Case]] = iter) -> Report:
-    """Return what skipping takes beside the other networks, all of them on as many threads.
-
-    progress: wraps the cases, to show how far the measuring is.
-    """
+def measure(quick: bool = False, progress: Progress = iter) -> Report:
+    """Return what skipping takes beside the other networks, all of them on as many threads."""
     timings = [timed(case, rounds=3 if quick else 20) for case in progress(cases(quick))]
     gains = []
     for one, two in zip(timings[::2], timings[1::2], strict=True):

@@ -39,7 +39,7 @@ from mglib.fast import SkippingNet
 from mglib.fast.compiled import library
 from mglib.nets import dense_macs, macs_per_layer, make_net
 from studies.bench.gated import Case, MaskedNet, check_equal, gated_net, images_for
-from studies.bench.report import Goal, Report, Row, interleaved, using
+from studies.bench.report import Goal, Progress, Report, Row, interleaved, using
 
 PAIRS = (
     *((what, against) for against in ("slim", "dense") for what in ("skipping", "slicing", "masked")),
@@ -89,10 +89,10 @@ def all_cases() -> list[Case]:
     return half + shared + frontier + two_threads
 
 
-def measure(quick: bool = False, progress: Callable[[Iterable[Case]], Iterable[Case]] = iter) -> Report:
+def measure(quick: bool = False, progress: Progress = iter) -> Report:
     """Return what skipping takes beside the slim net, its limit, and beside the dense and the masked one.
 
-    quick: two small cases and few rounds. progress: wraps the cases, to show how far the measuring is.
+    quick: two small cases and few rounds.
     """
     cases = [Case(64, 28, 1), Case(64, 28, 16)] if quick else all_cases()
     timings = [timed(case, rounds=5 if quick else 20) for case in progress(cases)]

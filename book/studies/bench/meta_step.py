@@ -6,7 +6,7 @@ page, which costs the ways that allocate most the most. `LocalEngine` has it kee
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -26,6 +26,7 @@ from mglib.training import Recipe
 from mglib.training.algorithms import network_of, stages_of
 from studies.bench import (
     Goal,
+    Progress,
     Report,
     Row,
     interleaved,
@@ -205,7 +206,7 @@ def cases(quick: bool) -> list[Case]:
     ]
 
 
-def measure(quick: bool = False, progress: Callable[[Iterable[Case]], Iterable[Case]] = iter) -> Report:
+def measure(quick: bool = False, progress: Progress = iter) -> Report:
     """Time every case and report.
 
     Raises:

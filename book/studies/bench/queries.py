@@ -1,11 +1,9 @@
 """Fewer queries a class: cheaper rounds that teach less. How long is it until the target?"""
 
 import dataclasses
-from collections.abc import Callable, Iterable
 
-from mglib.tasks import Federation
 from mglib.training import Recipe, set_up
-from studies.bench import Goal, Report, Row
+from studies.bench import Goal, Progress, Report, Row
 from studies.bench.target import EVERY, KINDS, TARGET, TASKS, race, rounds_of
 
 COUNTS = (15, 10, 5)  # queries a class; the first is the recipe's own
@@ -13,22 +11,20 @@ COUNTS = (15, 10, 5)  # queries a class; the first is the recipe's own
 
 def measure(
     quick: bool = False,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    progress: Progress = iter,
     recipe: Recipe | None = None,
-    federation: Federation | None = None,
     counts: tuple[int, ...] = COUNTS,
 ) -> Report:
     """Train until the target is reached on validation nodes, which are asked as many queries whatever the training.
 
-    recipe, federation: of the trainings, their method aside; None: the library's own, on glyphs.
-    progress: wraps the rounds, to show how far it is.
+    recipe: of the trainings, its method aside; None: the library's own, on glyphs.
     counts: of queries a class; the others are held against the first.
     """
     recipe = recipe or Recipe()
     target, most = (0.0, 2) if quick else (TARGET, recipe.rounds)
     rows, goals, notes = [], [], {}
     for kind, method in KINDS.items():
-        experiment = set_up(dataclasses.replace(recipe, method=method, queries=counts[0]), federation)
+        experiment = set_up(dataclasses.replace(recipe, method=method, queries=counts[0]))
         trainings = {
             count: set_up(dataclasses.replace(experiment.recipe, queries=count), experiment.federation)
             for count in counts

@@ -5,7 +5,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -21,7 +21,9 @@ from torch.utils._pytree import tree_leaves
 
 from studies.measure import commit
 
+Progress = Callable[[Iterable], Iterable]  # wraps what is gone through, to show how far it is
 PACKAGES = ("mglib", "torch", "numpy", "higher", "torchopt", "onnxruntime")
+WARM_UP = 3  # calls that are not counted
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,14 @@ def using(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def interleaved(
-    functions: Mapping[str, Callable[[], Any]], *, rounds: int = 20, warm_up: int = 3, repeats: int = 1
-) -> dict[str, float]:
+def interleaved(functions: Mapping[str, Callable[[], Any]], *, rounds: int = 20, repeats: int = 1) -> dict[str, float]:
     """Return the median seconds of one call of each function over `rounds` rounds; a round calls each in turn.
 
     A machine that is slow for a while is so for all of them: what can be trusted are the ratios of one run.
 
     repeats: calls in a row that are timed together, for functions of microseconds.
     """
-    for _ in range(warm_up):
+    for _ in range(WARM_UP):
         for function in functions.values():
             function()
     seconds: dict[str, list[float]] = {name: [] for name in functions}
@@ -120,21 +120,22 @@ def interleaved(
     return {name: statistics.median(taken) for name, taken in seconds.items()}
 
 
-def measured_gemm_rate(size: int = 768, rounds: int = 20) -> float:
+def measured_gemm_rate() -> float:
     """Return the multiply-accumulates a second of a square float32 matrix product on the threads now set: the limit."""
+    size = 768
     left, right, out = torch.rand(size, size), torch.rand(size, size), torch.empty(size, size)
-    seconds = interleaved({"gemm": lambda: torch.mm(left, right, out=out)}, rounds=rounds)["gemm"]
+    seconds = interleaved({"gemm": lambda: torch.mm(left, right, out=out)})["gemm"]
     return size**3 / seconds
 
 
-def measured_convolution_rate(rounds: int = 20) -> float:
+def measured_convolution_rate() -> float:
     """Return the multiply-accumulates a second of a well-shaped 3×3 convolution: 64 channels, 42×42, 8 images.
 
     The library behind it may know the processor better than the one behind `torch.mm`; then this is the higher roof.
     """
     maps = torch.rand(8, 64, 42, 42).contiguous(memory_format=torch.channels_last)
     weight = torch.rand(64, 64, 3, 3).contiguous(memory_format=torch.channels_last)
-    seconds = interleaved({"convolution": lambda: torch.conv2d(maps, weight)}, rounds=rounds)["convolution"]
+    seconds = interleaved({"convolution": lambda: torch.conv2d(maps, weight)})["convolution"]
     return 8 * 40**2 * 9 * 64**2 / seconds
 
 

@@ -7,8 +7,8 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,15 +16,14 @@ from typing import Any, NamedTuple
 
 import safetensors.torch
 
-from mglib.federated import FedAdam, LocalEngine, Round, RoundResult, Update, run_rounds
+from mglib.federated import Round, RoundResult, Update
 from mglib.federated.engines import ClientUpdate
 from mglib.federated.process import one_thread
 from mglib.params import Params
 from mglib.tasks import Node, load_federation
 from mglib.training import Recipe, set_up
 from mglib.training.experiment import data_of
-from mglib.training.updates import MetaUpdate
-from studies.bench.report import Goal, Report, Row, interleaved
+from studies.bench.report import Goal, Progress, Report, Row, interleaved
 from studies.bench.virtual import virtual_federation
 
 SIZES = (10**2, 10**3, 10**4, 10**5)  # nodes
@@ -59,15 +58,11 @@ class Timed:
         return update._replace(metrics={**update.metrics, "seconds": time.perf_counter() - started})
 
 
-def measure(
-    quick: bool = False, progress: Callable[[Iterable[int]], Iterable[int]] = iter, recipe: Recipe | None = None
-) -> Report:
+def measure(quick: bool = False, progress: Progress = iter, recipe: Recipe | None = None) -> Report:
     """Time rounds of the default recipe in federations of several sizes, and with a second worker.
 
     Every federation lives in a process of its own, so that its peak memory is its own; they take turns round
     by round, so that a machine that is slow for a while is so for all.
-
-    progress: wraps the rounds, to show how far it is.
 
     Raises:
         RuntimeError: if two workers end in other bits than one.
@@ -140,9 +135,7 @@ def _rows(recipe: Recipe, alone: dict[int, Measured], two: Measured) -> list[Row
     return [*rows, Row("one worker", first.seconds, "two workers", two.seconds, {**setting, "nodes": fewest})]
 
 
-def _take_turns(
-    recipe: Recipe, cases: list[tuple[int, int]], rounds: int, progress: Callable[[Iterable[int]], Iterable[int]]
-) -> list[Measured]:
+def _take_turns(recipe: Recipe, cases: list[tuple[int, int]], rounds: int, progress: Progress) -> list[Measured]:
     """Measure the cases, (nodes, workers) each, every round of one beside the same round of the others."""
     with ExitStack() as stack:
         processes = [stack.enter_context(federation_process(recipe, *case, WARM_UP + rounds)) for case in cases]
@@ -197,18 +190,9 @@ def _serve(connection: Connection, recipe: Recipe, nodes: int, workers: int, rou
 @contextmanager
 def timed_rounds(recipe: Recipe, nodes: int, workers: int) -> Iterator[Iterator[RoundResult]]:
     """Give the rounds of a recipe in a federation of so many virtual nodes, to be run one after another."""
-    experiment = set_up(recipe, virtual_federation(recipe, nodes))
-    recipe = experiment.recipe
-    update = Timed(MetaUpdate(experiment.net, experiment.stages, recipe))
-    with LocalEngine(update, experiment.federation.train, workers) as engine:
-        yield run_rounds(
-            engine,
-            experiment.initial,
-            FedAdam(recipe.server_learning_rate),
-            rounds=recipe.rounds,
-            nodes_per_round=recipe.nodes_per_round,
-            seed=recipe.seed,
-        )
+    experiment = set_up(recipe, virtual_federation(recipe, nodes), wraps=[lambda update, _: Timed(update)])
+    with closing(experiment.rounds(workers=workers)) as rounds:
+        yield rounds
 
 
 def parts_of(recipe: Recipe, nodes: int) -> dict[str, float]:
@@ -216,7 +200,7 @@ def parts_of(recipe: Recipe, nodes: int) -> dict[str, float]:
     experiment = set_up(recipe, virtual_federation(recipe, nodes))
     recipe, initial, virtual = experiment.recipe, experiment.initial, experiment.federation.train
     round = Round(0, recipe.rounds, recipe.seed)
-    update, server = MetaUpdate(experiment.net, experiment.stages, recipe), FedAdam(recipe.server_learning_rate)
+    update, server = experiment.client_update(), experiment.server_update()
     sent = safetensors.torch.save(initial)
     with one_thread():
         node = virtual[nodes - 1]

@@ -2,18 +2,16 @@
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import safetensors.torch
 
-from mglib.federated import FedAdam, Round
+from mglib.federated import Round
 from mglib.federated.process import one_thread
 from mglib.tasks import load_federation
 from mglib.training import Recipe, set_up
 from mglib.training.experiment import data_of
-from mglib.training.updates import MetaUpdate
-from studies.bench.report import Goal, Report, Row, interleaved
+from studies.bench.report import Goal, Progress, Report, Row, interleaved
 from studies.bench.rounds import federation_process, parts_of
 
 DEVICES = 10**6
@@ -40,29 +38,22 @@ class Costs(NamedTuple):
         """Return the bytes that the server holds: parameters, two moments, and every node's answer until the mean."""
         return self.message * (3 + sampled)
 
-    def distributed(
-        self, sampled: int, *, slower: float, device_rate: float, link_rate: float, answered: float = 1.0
-    ) -> float:
+    def distributed(self, sampled: int, *, slower: float, device_rate: float, link_rate: float) -> float:
         """Return the seconds of a round on devices elsewhere: the slowest device, or the server, whichever is later.
 
         slower: times this machine's seconds that the slowest device takes which is waited for.
         device_rate, link_rate: bytes a second of that device and of the server, in each direction.
-        answered: share of the sampled that are waited for.
         """
         device = slower * (self.computing + self.packing) + 2 * self.message / device_rate
         link = sampled * (self.packing + 2 * self.message / link_rate)
-        return self.sampling + max(device, link) + self.step + answered * sampled * self.adding
+        return self.sampling + max(device, link) + self.step + sampled * self.adding
 
 
-def measure(
-    quick: bool = False, progress: Callable[[Iterable[int]], Iterable[int]] = iter, recipe: Recipe | None = None
-) -> Report:
+def measure(quick: bool = False, progress: Progress = iter, recipe: Recipe | None = None) -> Report:
     """Measure what one node costs, predict rounds of several sizes among a million devices, and run those rounds.
 
     The rounds are real: as many nodes are made, compute, and are averaged; each federation lives in a process of its
     own. Only the devices' own speed and lines are not here, and `Costs.distributed` takes them as assumptions.
-
-    progress: wraps the rounds, to show how far it is.
     """
     recipe, sampled, rounds = recipe or Recipe(), SAMPLED[:2] if quick else SAMPLED, 2 if quick else 12
     load_federation(**data_of(recipe))
@@ -76,11 +67,9 @@ def costs_of(recipe: Recipe) -> Costs:
     """Return what the recipe's rounds are made of among a million virtual nodes, timed piece by piece."""
     parts = parts_of(recipe, DEVICES)
     experiment = set_up(recipe)
-    initial, server = experiment.initial, FedAdam(recipe.server_learning_rate)
+    initial, server = experiment.initial, experiment.server_update()
     first = Round(0, recipe.rounds, recipe.seed)
-    answer = MetaUpdate(experiment.net, experiment.stages, experiment.recipe)(
-        initial, experiment.federation.train[0], 0, first
-    )
+    answer = experiment.client_update()(initial, experiment.federation.train[0], 0, first)
     _, state = server(initial, {}, [answer], first)
     with one_thread():
         steps = interleaved(

@@ -7,20 +7,21 @@ on one thread, so that a machine that is slow for a while is so for all. What te
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from mglib.federated import LocalEngine, RoundResult, run_rounds
+from mglib.federated import RoundResult
 from mglib.federated.process import one_thread
 from mglib.meta.adapt import Metrics
 from mglib.nets import Objective
 from mglib.params import Params
-from mglib.tasks import Federation, Node
+from mglib.tasks import Node
 from mglib.training import Recipe, evaluate, set_up
 from mglib.training.experiment import Experiment
 from mglib.training.updates import MetaUpdate
-from studies.bench import Goal, Report, Row, peers
+from studies.bench import Goal, Progress, Report, Row, peers
 
 OURS, NESTED = "mglib", "nested autograd, as learn2learn does"
 KINDS = {"plain MAML": "maml", "two stages": "metagater"}  # and their methods
@@ -52,16 +53,10 @@ class Course:
     reached: bool = False
 
 
-def measure(
-    quick: bool = False,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-    recipe: Recipe | None = None,
-    federation: Federation | None = None,
-) -> Report:
+def measure(quick: bool = False, progress: Progress = iter, recipe: Recipe | None = None) -> Report:
     """Train until the target is reached on validation nodes, all ways side by side.
 
-    recipe, federation: of the trainings, their method aside; None: the library's own, on glyphs.
-    progress: wraps the rounds, to show how far it is.
+    recipe: of the trainings, its method aside; None: the library's own, on glyphs.
 
     Raises:
         ValueError: if a peer's package is missing.
@@ -70,7 +65,7 @@ def measure(
     target, most = (0.0, 2) if quick else (TARGET, recipe.rounds)
     packages, rows, goals, notes = peers.installed(), [], [], {}
     for kind, method in KINDS.items():
-        experiment = set_up(dataclasses.replace(recipe, method=method), federation)
+        experiment = set_up(dataclasses.replace(recipe, method=method))
         ways = {OURS: None, NESTED: peers.nested} | (packages if kind == "plain MAML" else {})
         courses = race(
             experiment, {way: rounds_of(experiment, peer) for way, peer in ways.items()}, target, most, progress
@@ -91,7 +86,7 @@ def race(
     rounds: dict[str, Iterator[RoundResult]],
     target: float,
     most: int,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    progress: Progress = iter,
 ) -> dict[str, Course]:
     """Return each way's course until it has reached the target on the experiment's tasks, or after `most` rounds."""
     courses = {way: Course() for way in rounds}
@@ -113,17 +108,10 @@ def race(
 
 def rounds_of(experiment: Experiment, peer: peers.MetaGradient | None) -> Iterator[RoundResult]:
     """Yield the state after each round, each node's gradient computed in a peer's way (None: the library's)."""
-    recipe, update = experiment.recipe, experiment.client_update()
     if peer is not None:
-        update = PeerUpdate(experiment.net, experiment.stages, recipe, peer=peer)
-    return run_rounds(
-        LocalEngine(update, experiment.federation.train),
-        experiment.initial,
-        experiment.server_update(),
-        rounds=recipe.rounds,
-        nodes_per_round=recipe.nodes_per_round,
-        seed=recipe.seed,
-    )
+        algorithm = dataclasses.replace(experiment.algorithm, update=partial(PeerUpdate, peer=peer))
+        experiment = dataclasses.replace(experiment, algorithm=algorithm)
+    return experiment.rounds()
 
 
 def accuracy_of(experiment: Experiment, result: RoundResult) -> float:
