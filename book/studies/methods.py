@@ -7,7 +7,9 @@ from itertools import product
 from typing import Any
 
 from mglib.nets import dense_macs, make_net
-from studies.baselines import ALGORITHMS
+from mglib.training.algorithms import Algorithm
+from mglib.training.updates import MetaUpdate
+from studies.baselines import ALGORITHMS, NamedMetaUpdate
 from studies.recipes import Recipe
 
 ROUNDS = 600
@@ -58,9 +60,14 @@ class Method:
     budget: float = 0.5  # that it is tuned at
 
     @property
+    def algorithm(self) -> Algorithm:
+        """What makes the method."""
+        return ALGORITHMS[self.changes.get("method", "metagater")]
+
+    @property
     def gated(self) -> bool:
         """Whether the budget is kept by gates, and not by having fewer filters."""
-        return ALGORITHMS[self.changes.get("method", "metagater")].gates != "none"
+        return self.algorithm.gates != "none"
 
 
 def _grid(**choices: tuple) -> tuple[Changes, ...]:
@@ -73,6 +80,7 @@ _DESCENT = {"steps": 5, "client_learning_rate": 1.0}
 _NAMED = {"local_steps": 2, "batch": 50}
 _NAMED_RATES = _grid(client_learning_rate=(0.1, 0.4), server_learning_rate=(2e-3, 6e-3))
 _TEN = _grid(backbone_learning_rate=(0.03, 0.1), server_learning_rate=(2e-3, 6e-3))
+_WITH_NAMES = {"batch": 50, "backbone_learning_rate": 0.4, "server_learning_rate": 6e-3}
 _PROXIMAL = _grid(backbone_learning_rate=(0.05, 0.2), proximal_weight=(0.1, 1.0))
 
 
@@ -86,9 +94,13 @@ METHODS = {
         "MetaGater with names",
         _grid(classifier_weight=(1.0, 3.0), local_steps=(1, 2)),
         method="metagater-named",
-        batch=50,
-        backbone_learning_rate=0.4,
-        server_learning_rate=6e-3,
+        **_WITH_NAMES,
+    ),
+    "dense-named": Method(
+        "MAML with names, dense", {"method": "maml-named", **_WITH_NAMES}, like="metagater-named", budget=1.0
+    ),
+    "slim-named": Method(
+        "MAML with names, slimmer network", {"method": "maml-named", **_WITH_NAMES}, like="metagater-named"
     ),
     "joint": _gated("MetaGater, one joint stage", method="joint"),
     "gates-fixed": _gated("MetaGater, gates fixed in adaptation", method="gates-fixed"),
@@ -130,14 +142,24 @@ ABLATIONS = tuple(name for name, method in METHODS.items() if method.like == "me
 LONG = 1500  # rounds
 
 
-def _at_length(name: str) -> Method:
-    """Return a method with learnt rates, trained at length; its gates, if it has any, at a price that follows."""
+def _at_length(name: str, *, learn_rates: bool = True) -> Method:
+    """Return a method trained at length; its rates, if it has a meta-gradient, are learnt, and its price follows."""
     method = METHODS[name]
-    changes = {**method.changes, "rounds": LONG, "learn_rates": True} | ({"price": "dual"} if method.gated else {})
-    return replace(method, label=f"{method.label}, {LONG:,} rounds", changes=changes, search=(), like=name)
+    changes = {**method.changes, "rounds": LONG} | ({"price": "dual"} if method.gated else {})
+    if learn_rates and issubclass(method.algorithm.update, MetaUpdate | NamedMetaUpdate):
+        changes["learn_rates"] = True
+    label = f"{method.label}, {LONG:,} rounds"
+    return replace(method, label=label, changes=changes, search=(), like=method.like or name)
 
 
-METHODS |= {f"{name}-long": _at_length(name) for name in ("metagater", "dense", "slim", "gates-fixed", "static-mask")}
+METHODS |= {
+    f"{name}-long": _at_length(name)
+    for name in (
+        *("metagater", "dense", "slim", "gates-fixed", "static-mask", "joint", "fedavg", "fedavg-10"),
+        *("metagater-named", "dense-named", "slim-named"),
+    )
+}
+METHODS["fixed-rates-long"] = _at_length("metagater", learn_rates=False)
 
 
 def recipe_of(

@@ -74,6 +74,8 @@ class Table:
 
 METAGATER, DENSE, SLIM = Row("metagater"), Row("dense", budget=1.0), Row("slim")
 AT_LENGTH = (Row("dense-long", budget=1.0), Row("slim-long"), Row("gates-fixed-long"), Row("static-mask-long"))
+FURTHER = (Row("joint-long"), Row("fedavg-long"), Row("fedavg-10-long"))
+WITH_NAMES = (Row("metagater-named-long"), Row("dense-named-long", budget=1.0), Row("slim-named-long"))
 SAME_MACS = (
     "metagater-named",
     "joint",
@@ -131,8 +133,15 @@ TABLES = {
         Table(
             "long",
             "1,500 rounds and learnt rates, half of the dense MACs, one example a class",
-            AT_LENGTH,
+            (*AT_LENGTH, *FURTHER, *WITH_NAMES),
             Row("metagater-long"),
+        ),
+        Table(
+            "rates",
+            "1,500 rounds with rates as they are set, where they are not learnt",
+            (Row("fixed-rates-long"),),
+            Row("metagater-long"),
+            data=("glyphs",),
         ),
         Table(
             "quarter",
