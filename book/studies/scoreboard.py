@@ -106,14 +106,23 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("7. MetaGater beats Per-FedAvg", leads("per-fedavg"), TABLE),
         ("7. MetaGater beats FedAvg that knows names and takes ten steps", leads("fedavg-10"), RIVALS),
     )
-    lines = ["| claim | verdict | number, 95 % interval | seeds | where |", "|---|---|---|---|---|"]
+    lines = ["| claim | verdict | number, 95 % interval | seeds, where |", "|---|---|---|---|"]
     for claim, measured, where in rows:
-        numbers = "; ".join(f"{each.where}: {each.said}" for each in measured)
+        numbers = "<br>".join(f"{each.where}: {each.said}" for each in measured)
         fewest, most = min(each.seeds for each in measured), max(each.seeds for each in measured)
         seeds = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        cells = (claim, _verdict(measured), numbers, seeds, where)
+        cells = (claim, _verdict(measured), numbers, f"{seeds}, {where}")
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    first, last = _days()
+    return "\n".join([*lines, "", f"Measured {first} to {last}."])
+
+
+def _days() -> tuple[str, str]:
+    """Return the first and the last day on which a file behind the table was made."""
+    of = ("evidence/*/*/*/seed*.json", "questions/*.json", "gates/glyphs-*.json", "convergence/baseline.json")
+    paths = [*(path for pattern in of for path in RESULTS.glob(pattern)), RESULTS / "bench" / "inference.json"]
+    days = sorted(json.loads(path.read_text())["date"] for path in paths)
+    return days[0], days[-1]
 
 
 def _verdict(measured: Sequence[Measured]) -> str:
