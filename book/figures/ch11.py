@@ -57,7 +57,7 @@ def show_trials(rows: Mapping[str, Sequence[Mapping]], caption: str = "") -> Fig
 
     rows: a method's name to its trials, each with `accuracy`, `within` (the budget) and `chosen`.
     """
-    drawing, axis = new_drawing(5.4, 0.4 * len(rows) + 0.7)
+    drawing, axis = new_drawing(5.4, 0.33 * len(rows) + 0.7)
     told = []
     for y, (name, trials) in enumerate(rows.items()):
         shares = [trial["accuracy"] for trial in trials]
@@ -72,14 +72,16 @@ def show_trials(rows: Mapping[str, Sequence[Mapping]], caption: str = "") -> Fig
     name_rows(axis, list(rows), LINE)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("accuracy on validation nodes")
-    return Figure(drawing, caption, f"A row of dots per method, a dot per trial, one ringed. {'; '.join(told)}.")
+    alt = f"A row of marks per method, a mark per trial, one ringed; crosses spent too much. {'; '.join(told)}."
+    return Figure(drawing, caption, alt)
 
 
 @page_style
 def show_tasks_apart(tasks: Sequence[Mapping], caption: str = "") -> Figure:
     """Draw tasks that two methods answer differently well: what they had to learn from, and how many were right.
 
-    tasks: records with `support` and `query`, (ways, height, width) each, and `scores`, a method's name to its share.
+    tasks: records with `support` and `query`, (ways, height, width) each, and `scores`, a method's name to its share;
+        the first method's bars are blue, the other's orange.
     """
     drawing, axes = new_drawing(5.4, 1.12 * len(tasks) + 0.35, nrows=len(tasks), ncols=2, width_ratios=[5, 4.2])
     told = []
@@ -90,10 +92,8 @@ def show_tasks_apart(tasks: Sequence[Mapping], caption: str = "") -> Figure:
                 extent = (place + 0.05, place + 0.95, top + 0.95, top + 0.05)
                 stencil(left, image, role, extent=extent, aspect="auto")
         bare(left).set(xlim=(0, ways), ylim=(2, 0), aspect="equal")
-        best = max(task["scores"].values())
         for y, (name, share) in enumerate(task["scores"].items()):
-            colour = OPEN if share == best else ACCENT
-            right.barh(y + 0.12, share, height=0.3, color=colour)
+            right.barh(y + 0.12, share, height=0.3, color=ACCENT if y else OPEN)
             right.text(0, y - 0.1, f"{name}: {share:.0%}", va="bottom", fontsize=10)
         bare(right).set(xlim=(0, 1.05), ylim=(len(task["scores"]) - 0.55, -0.65))
         right.axvline(0.2, color=FAINT, linestyle=":", linewidth=1.3)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from figures.style import arrow, name_rows
@@ -10,21 +11,25 @@ from mglib.figure import ACCENT, FAINT, INK, OPEN, Figure, new_drawing, page_sty
 
 
 @page_style
-def show_verdicts(title: str, rows: Sequence[Mapping], reference: Mapping, caption: str = "") -> Figure:
+def show_verdicts(
+    title: str, rows: Sequence[Mapping], reference: Mapping, caption: str = "", reach: float = 8.0
+) -> Figure:
     """Draw a forest plot: how far each method is from the reference, in points, with its interval, accuracy and MACs.
 
+    Where a difference is beyond the axis, a triangle points there, with the number beside it.
+
     rows: `name`, `accuracy`, `macs_ratio`, `difference`, `difference_ci95` and `p`, shares; None: not measured.
-    reference: a row itself; its difference is the line at zero.
+    reference: a row itself; its difference is the line at zero. reach: where the axis ends, on both sides, in points.
     """
     known = sorted((r for r in rows if r["difference"] is not None), key=lambda row: -row["difference"])
     unknown = [row for row in rows if row["difference"] is None]
     ahead = [row for row in known if row["difference"] > 0]
     ordered = [*ahead, reference, *known[len(ahead) :], *unknown]
-    drawing, axis = new_drawing(5.4, 0.42 * len(ordered) + 1.2)
+    drawing, axis = new_drawing(5.4, 0.36 * len(ordered) + 1.2)
     axis.axvline(0, color=OPEN, linewidth=1.6, zorder=1)
     right = axis.get_yaxis_transform()  # x in shares of the axis, y in rows
     columns = 8, 52  # in points from the axis, so that the drawing leaves room for them
-    ends, told = [0.5], []
+    told = []
     for y, row in enumerate(ordered):
         if row["accuracy"] is None:
             axis.text(0.5, y, "not measured yet", color=FAINT, ha="center", va="center", fontsize=10, transform=right)
@@ -41,10 +46,11 @@ def show_verdicts(title: str, rows: Sequence[Mapping], reference: Mapping, capti
         middle, half = 100 * row["difference"], 100 * (row["difference_ci95"] or 0)
         colour = INK if not sure else ACCENT if middle > 0 else INK
         fill = colour if sure else "none"
-        axis.errorbar(
-            middle, y, xerr=half, color=colour, marker="o", markersize=7, markerfacecolor=fill, capsize=3, linewidth=1.8
-        )
-        ends += [middle - half, middle + half]
+        if abs(middle) > reach:
+            _point_beyond(axis, y, reach if middle > 0 else -reach, f"{middle:+.1f} ± {half:.1f}", colour, fill)
+        else:
+            style = {"marker": "o", "markersize": 7, "markerfacecolor": fill, "capsize": 3, "linewidth": 1.8}
+            axis.errorbar(middle, y, xerr=half, color=colour, **style)
         told.append(f"{row['name']}: {middle:+.1f} ± {half:.1f}, {row['accuracy']:.1%} at {macs} of the MACs")
     for x, heading in zip(columns, ("right,\n%", "MACs,\nshare"), strict=True):
         axis.annotate(
@@ -57,12 +63,22 @@ def show_verdicts(title: str, rows: Sequence[Mapping], reference: Mapping, capti
             fontsize=10,
             linespacing=1.5,
         )
-    name_rows(axis, [row["name"] for row in ordered], 30)
-    axis.margins(x=0.06)
-    axis.set_title(title, loc="left", fontweight="bold", pad=38)
+    name_rows(axis, [row["name"] for row in ordered], 24)
+    axis.set_xlim(-1.08 * reach, 1.08 * reach)
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axis.set_title(title, loc="left", fontweight="bold", pad=40)
     axis.set_xlabel(f"points above {reference['name']}", fontsize=10)
     alt = f"{title}. Differences to {reference['name']} in points, with 95 % intervals. {'; '.join(told)}."
     return Figure(drawing, caption, alt)
+
+
+def _point_beyond(axis: Axes, y: int, edge: float, said: str, colour: str, fill: str) -> None:
+    """Draw a mark at an edge of the axis that points outwards, with words on its inner side."""
+    mark, side, place = ("<", 10, "left") if edge < 0 else (">", -10, "right")
+    axis.plot(edge, y, mark, color=colour, markerfacecolor=fill, markersize=9, zorder=3)
+    axis.annotate(
+        said.replace("-", "−"), (edge, y), (side, 0), textcoords="offset points", ha=place, va="center", fontsize=10
+    )
 
 
 @page_style
@@ -109,7 +125,7 @@ def show_traffic(title: str, rows: Sequence[Mapping], caption: str = "") -> Figu
     rows: `name`, `rounds` to the target, None if never, `planned` rounds, and `bytes_a_round`.
     """
     ordered = sorted(rows, key=lambda row: _megabytes(row) if row["rounds"] else np.inf)
-    drawing, axis = new_drawing(5.4, 0.42 * len(ordered) + 1.0)
+    drawing, axis = new_drawing(5.4, 0.36 * len(ordered) + 1.0)
     longest, told = max(map(_megabytes, ordered)), []
     for y, row in enumerate(ordered):
         amount = _megabytes(row)

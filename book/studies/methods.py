@@ -159,7 +159,9 @@ METHODS |= {
         *("metagater-named", "dense-named", "slim-named"),
     )
 }
-METHODS["fixed-rates-long"] = _at_length("metagater", learn_rates=False)
+METHODS["fixed-rates-long"] = replace(
+    _at_length("metagater", learn_rates=False), label=f"MetaGater, fixed rates, {LONG:,} rounds"
+)
 
 
 def recipe_of(

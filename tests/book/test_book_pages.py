@@ -105,7 +105,7 @@ def test_a_phone_shows_whole_figures_with_labels_that_can_be_read(visit, name):
 @pytest.mark.browser
 def test_a_phone_keeps_a_printed_table_s_columns(visit):
     page, _ = visit("book/11_against_its_relatives.html", viewport=NARROW)
-    table = page.locator(".cell_output pre", has_text="metagater-named").first
+    table = page.locator(".cell_output pre", has_text="… with names").first
     lines = len(table.inner_text().rstrip().splitlines())
     page.wait_for_function(
         "([e, n]) => e.clientHeight < 1.5 * n * parseFloat(getComputedStyle(e).lineHeight)",

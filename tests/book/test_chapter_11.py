@@ -9,6 +9,7 @@ from chapters import defined_in, outputs_of, prose_of
 from figures.ch11 import draw_duels, show_family, show_resamples, show_tasks_apart, show_trials
 from figures.ch11_tables import show_cost_frontier, show_traffic, show_verdicts
 from studies import TABLES, holm
+from studies.lines import verdict
 from studies.methods import METHODS
 from studies.reproduce import chosen, keep_trial
 from studies.statistics import bootstrap_interval, resampled_means
@@ -62,12 +63,12 @@ def test_the_best_trial_is_the_one_that_the_library_takes(seed, tmp_path):
     ],
 )
 def test_a_verdict_follows_from_difference_and_p(more, word):
-    assert defined_in(CHAPTER, "verdict")["verdict"](row(**more)) == word
+    assert verdict(row(**more)) == word
 
 
 @pytest.mark.parametrize(
     ("difference", "half", "word"),
-    [(-0.03, 0.005, "met"), (-0.03, 0.02, "open"), (0.01, 0.02, "MISSED"), (None, None, "not measured yet")],
+    [(-0.03, 0.005, "met"), (-0.03, 0.02, "open"), (0.01, 0.02, "missed"), (None, None, "not measured yet")],
 )
 def test_a_goal_is_met_or_missed_where_the_whole_interval_says_so(difference, half, word):
     judged = row("slim", difference=difference, difference_ci95=half)
@@ -78,17 +79,16 @@ def test_a_goal_is_met_or_missed_where_the_whole_interval_says_so(difference, ha
     ("others", "word"),
     [
         ([(-0.03, 0.001), (-0.1, 0.04)], "met"),
-        ([(-0.03, 0.001), (-0.1, 0.06)], "MISSED"),
-        ([(-0.03, 0.001), (0.1, 0.001)], "MISSED"),
+        ([(-0.03, 0.001), (-0.1, 0.06)], "missed"),
+        ([(-0.03, 0.001), (0.1, 0.001)], "missed"),
         ([(-0.03, 0.001), (-0.1, None)], "not measured yet"),
     ],
 )
 def test_metagater_leads_where_every_other_method_is_worse(others, word):
-    leads_all = defined_in(CHAPTER, "leads_all", "verdict")["leads_all"]
+    leads_all = defined_in(CHAPTER, "leads_all")["leads_all"]
     rows = [row("metagater", difference=None, p=None), row("dense", budget=1.0, difference=0.1, p=0.001)]
     rows += [row(difference=difference, p=p) for difference, p in others]
-    leads_all.__globals__["rows"] = [*rows, row(data="omniglot", difference=0.1, p=0.001)]
-    assert leads_all("glyphs") == word
+    assert leads_all(rows) == word
 
 
 def test_every_method_of_the_table_has_its_traits():
@@ -128,6 +128,12 @@ def figures():
     }
 
 
+def test_a_difference_beyond_the_axis_is_said_in_words():
+    figure, _ = figures()["verdicts"]
+    assert "−10.0 ± 2.0" in figure.svg
+    assert "+2.0 ± 1.0" not in figure.svg.replace(figure.alt, "")
+
+
 @pytest.mark.parametrize(("name", "drawn"), figures().items())
 def test_a_figure_says_what_its_data_say(name, drawn):
     figure, said = drawn
@@ -138,9 +144,9 @@ PROSE = prose_of(CHAPTER).replace("−", "-")
 PRINTED = "\n".join(out.get("text", "") for out in outputs_of(CHAPTER))
 
 
-def stars(method):
+def stars(label):
     """How often a method is told apart from MetaGater in the table of the three data sets."""
-    return re.search(rf"^{method} .*$", PRINTED, re.M)[0].count("*")
+    return re.search(rf"^{label} .*$", PRINTED, re.M)[0].count("*")
 
 
 def test_an_interval_in_the_prose_is_one_that_a_cell_prints():
@@ -150,20 +156,40 @@ def test_an_interval_in_the_prose_is_one_that_a_cell_prints():
 
 
 def test_what_the_prose_tells_apart_the_table_tells_apart():
-    assert [stars(method) for method in ("first-order", "reptile", "pfedme")] == [3, 3, 3]
-    assert [stars(method) for method in ("slim", "anil", "per-fedavg", "static-mask", "dense")] == [0] * 5
+    assert [stars(label) for label in ("… first-order", "Reptile", "pFedMe")] == [3, 3, 3]
+    equal = ("MAML, slimmer", "ANIL", "Per-FedAvg", "a learnt mask", "MAML, dense")
+    assert [stars(label) for label in equal] == [0] * 5
 
 
 def test_the_prose_counts_goals_as_they_are_printed():
-    before, after = PRINTED.split("glyphs, metagater-long:")
-    found, longer = (re.findall(r"^  [1-4].*: (\w+)$", printed, re.M) for printed in (before, after))
-    assert [found.count(word) for word in ("met", "open", "MISSED")] == [0, 7, 5]
-    assert "of twelve, seven are open and five missed" in PROSE
-    assert longer == ["open", "MISSED", "open", "open", "open", "MISSED"]
-    told = re.findall(r"^  \S+ to MetaGater: .*(?=, p )", after, re.M)
-    assert [words.count("*") for words in told] == [0, 1, 0, 1, 0, 0, 0, 0, 1, 1, 1, 0]
+    short, long = (re.search(rf"^{length} rounds .*\n(?:  .*\n){{5}}", PRINTED, re.M)[0] for length in ("600", "1,500"))
+    assert "  0 met, 7 open, 5 missed" in short
+    assert "**no goal is met** on any data set: of twelve, seven are open and five missed" in PROSE
+    assert "after 600 rounds none of twelve is met and seven are open" in PROSE
+    goals = {line[2]: line.split()[-3:] for line in long.splitlines()[1:5]}
+    assert goals == {
+        "1": ["open", "open", "open"],
+        "2": ["missed", "open", "missed"],
+        "3": ["missed", "missed", "missed"],
+        "4": ["met", "met", "open"],
+    }
+    said = "goal 4 is **met** on glyphs and on Omniglot, goal 2 is missed on glyphs and CIFAR-10, and goal 3 everywhere"
+    assert f"{said}; five stay open" in PROSE
+
+
+def test_the_prose_tells_apart_at_length_what_is_printed_with_a_star():
+    found, data = {}, None
+    for line in PRINTED.splitlines():
+        if head := re.match(r"(\w+), MetaGater at (\d+)%:", line):
+            data = head.groups()
+        elif data and (told := re.match(r"  (\S.*?) +[+-]\d+\.\d ± \d+\.\d(\*?) ", line)):
+            found[*data, told[1]] = bool(told[2])
+    slim, dense, mask, fixed = "MAML, slimmer", "MAML, dense", "a learnt mask", "MetaGater, gates fixed"
+    assert all(found["glyphs", *row] for row in (("50", slim), ("25", slim), ("50", mask)))
+    assert "leads the slim network by 1.2 ± 0.7 and by 2.5 ± 1.6 points, both told apart from zero" in PROSE
+    assert not any(star for (data, *_), star in found.items() if data == "omniglot")
     assert "**On Omniglot nothing is told apart**" in PROSE
-    assert "goal 2 is **missed** there" in PROSE
-    assert "goal 2 is **missed** there as well" in PROSE
+    assert [found["cifar10", "50", label] for label in (slim, dense, fixed, mask)] == [True, True, True, False]
     assert "**On CIFAR-10 gates lose.**" in PROSE
-    assert "goal 1 stays open" in PROSE
+    assert not found["glyphs", "50", fixed]
+    assert "**The second stage is not shown to pay anywhere.**" in PROSE

@@ -8,6 +8,7 @@ import notebooks
 import pytest
 
 from studies import TABLES, table_rows
+from studies.lines import label_of
 from studies.methods import METHODS
 from studies.questions import compared
 
@@ -55,9 +56,12 @@ def in_files():
 def in_words(text: str, place: str):
     """Yield key, value and place of what a page's text says."""
     labels = {method.label: name for name, method in METHODS.items()}
+    at_length = {label_of(name): name for name in METHODS if name.endswith("-long")}
     for line in text.splitlines():
         if found := re.match(rf"([\w-]+), ([\w-]+): {VALUE} %", line):
             yield key_of(*found.groups()[:2]), found[3], place
+        if (found := re.match(rf"([\w-]+), (\S.*) at (\d+)%: {VALUE} %, \d+ seeds", line)) and found[2] in at_length:
+            yield key_of(found[1], at_length[found[2]], budget=int(found[3]) / 100), found[4], place
         if found := re.match(rf" *(\d+)% ({'|'.join(QUESTIONS)}) +{VALUE} %,", line):
             yield ("questions", QUESTIONS[found[2]], int(found[1]) / 100), found[3], place
         cells = [cell.strip() for cell in line.split("|")[1:-1]]
@@ -117,6 +121,7 @@ def test_statements_of_many_pages_are_collected(stated):
     ("text", "key"),
     [
         ("glyphs, slim: 79.2 ± 1.6 %, MACs 49%,", key_of("glyphs", "slim")),
+        ("glyphs, MetaGater at 25%: 84.6 ± 0.4 %, 5 seeds", key_of("glyphs", "metagater-long", budget=0.25)),
         ("| MAML, dense | 82.2 ± 0.6 (100) | 1.0 ± 1.0 | 1.0 ± 1.0 |", key_of("glyphs", "dense")),
         (" 12% two stages   67.3 ± 3.1 %, 11.3% of MACs", ("questions", "metagater", 0.12)),
         ("With half of the MACs, the gated network is right in 87.1 ± 1.0 %", ("long", "glyphs/gated-50")),

@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
 from small_tables import QUERIES, SMALL, drawn, record, write_small
 
 from studies import TABLES, Cell, Row, compared_lines, days_line, table_rows
+from studies.lines import difference_lines, label_of, pair_lines
+from studies.methods import METHODS
 from studies.statistics import bootstrap_interval, resampled_means
 
 COLUMNS = {"data", "shots", "method", "budget", "accuracy", "ci95", "macs_ratio", "seeds", "difference"}
@@ -68,6 +71,44 @@ def test_lines_say_the_rows_of_the_methods_asked_for(tmp_path, monkeypatch):
     assert days.startswith("measured 20")
     _, own, *_ = compared_lines("small", tmp_path, "slim")
     assert own.startswith(f"glyphs, slim: {100 * slim['accuracy']:.1f}")
+
+
+def test_a_difference_stands_beside_its_methods_label():
+    anil = {"label": "anil at 50 %", "reference": "metagater at 50 %", "data": "glyphs", "method": "anil"}
+    anil |= {"budget": 0.5, "difference": 0.02, "difference_ci95": 0.01, "p": 0.01, "macs_ratio": 0.53}
+    named = anil | {"label": "metagater-named at 50 %", "method": "metagater-named", "p": 0.2, "macs_ratio": 0.51}
+    other = anil | {"data": "omniglot", "difference": -0.3, "p": None}
+    head, *lines, over, last = difference_lines([anil, named, other])
+    assert head.split() == ["glyphs", "omniglot"]
+    assert re.fullmatch(r"ANIL +\+2\.0 ± 1\.0\* -30\.0 ± 1\.0", lines[0])
+    assert re.fullmatch(r"… with names +\+2\.0 ± 1\.0", lines[1])
+    assert head.index("glyphs") + len("glyphs") == lines[1].index("1.0") + len("1.0")
+    assert (over, last) == tuple(f"over its budget on {d}: ANIL, 53% of MACs" for d in ("glyphs", "omniglot"))
+    _, *two = difference_lines([anil, anil | {"budget": 0.25, "macs_ratio": 0.25}])
+    assert [line.partition("+")[0].strip() for line in two[:2]] == ["ANIL 50%", "ANIL 25%"]
+
+
+def test_a_line_of_pairs_says_over_how_many_trainings(tmp_path):
+    write_small(tmp_path)
+    for seed in (5, 6):
+        Cell("glyphs", "slim", seed=seed).write(tmp_path, record(drawn("slim", seed), macs_ratio=0.6))
+    reference, slim, anil, _ = table_rows(SMALL, tmp_path)
+    own, *lines = pair_lines([reference, slim, anil, anil | {"accuracy": None}])
+    assert own.startswith(f"glyphs, MetaGater at 50%: {100 * reference['accuracy']:.1f} ± ")
+    assert own.endswith(" %, 5 seeds")
+    ends = [re.search(r" (\d) pairs(?:, (\S+%))?$", line).groups() for line in lines]
+    assert ends == [("5", "52.9%"), ("5", None)]
+    assert next(pair_lines([anil | {"paired_seeds": 1}])).endswith(" 1 pair")
+
+
+def test_labels_are_short_and_tell_methods_apart():
+    for long in (False, True):
+        labels = [label_of(name) for name in METHODS if name.endswith("-long") == long]
+        assert len(set(labels)) == len(labels)
+        assert max(map(len, labels)) <= 36
+    assert label_of("per-fedavg") == "Per-FedAvg"
+    assert label_of("slim-long") == label_of("slim") == "MAML, slimmer"
+    assert label_of("gates-first") == "gates first, then backbone"
 
 
 def test_p_is_corrected_within_a_family_alone(tmp_path):
