@@ -63,6 +63,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("2. One start serves nodes never met: accuracy after one step, where chance is 20 %", _right(base), TABLE),
         ("2. … and new classes, with accuracy above chance", _right(rows_of("unseen")), UNSEEN_SETS),
         ("2. The meta-learnt start beats one that was trained to name all classes", leads("fedavg"), RIVALS),
+        ("2. … after 1,500 rounds, with learnt rates", leads_at_length("fedavg-long"), LONGER),
         ("3. Half of the MACs cost at most half a point against the dense network", leads("dense", -0.005), GOALS),
         ("3. … and after 1,500 rounds with learnt rates", leads_at_length("dense-long", -0.005), LONGER),
         (
@@ -105,6 +106,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("7. MetaGater beats ANIL", leads("anil"), TABLE),
         ("7. MetaGater beats Per-FedAvg", leads("per-fedavg"), TABLE),
         ("7. MetaGater beats FedAvg that knows names and takes ten steps", leads("fedavg-10"), RIVALS),
+        ("7. … after 1,500 rounds, with learnt rates", leads_at_length("fedavg-10-long"), LONGER),
     )
     lines = ["| claim | verdict | number, 95 % interval | seeds, where |", "|---|---|---|---|"]
     for claim, measured, where in rows:
