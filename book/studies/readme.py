@@ -90,7 +90,7 @@ def draw_picture() -> None:
 
 def runs_table() -> str:
     """Return the table of the networks that chapters start from, made of their result files alone."""
-    lines = ["| network | accuracy, % | before | MACs, % | minutes |", "|---|---|---|---|---|"]
+    lines = ["| network | after | before | MACs | min |", "|---|---|---|---|---|"]
     held_out: dict[str, str] = {}
     days = set()
     for name in RUNS:

@@ -1,5 +1,7 @@
 """Chapter 10: its verdicts follow the intervals, its intervals are the library's, its figures say what they show."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +78,15 @@ def test_rows_that_are_missing_are_named():
     assert "cifar10: not measured yet" in figure.alt
     differences = [{"label": "x", **lead(0.011, 0.009)}, {"label": "y", **lead(None, None)}]
     assert "x: +1.1 ± 0.9 points; y: not measured yet" in show_differences(differences, "fixed").alt
+
+
+def test_panels_share_a_scale_that_makes_room_for_all_rows():
+    near, far = ({"label": "x", "accuracy": a, "ci95": 0.01, "macs_ratio": None, "seeds": 1} for a in (0.5, 0.9))
+    own, shared = (
+        re.findall(r"(\d+)%<", show_rows({"a": [near], "b": [far]}, scale_of=s).svg) for s in ((), [near, far])
+    )
+    assert len(set(shared)) == len(shared) / 2
+    assert len(set(own)) > len(own) / 2
 
 
 def test_the_dashed_line_runs_through_the_reference():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from chapters import defined_in, outputs_of, prose_of
 
+from figures.ch18 import folded
 from pad import SOURCE
 from pad.strokes import rasterise
 
@@ -37,6 +38,12 @@ def test_the_javascript_shown_is_the_javascript_that_runs(outputs):
         lines = [line.strip() for line in text.splitlines()]
         assert all(line in source for line in lines)
         assert all(line.removeprefix("export ") in page for line in lines)
+
+
+def test_a_long_line_of_code_breaks_where_few_brackets_are_open():
+    line = "  const least = Math.min(1, Math.max(0, first * second)), most = third;"
+    assert folded(line, 90) == [line]
+    assert folded(line, 60) == ["  const least = Math.min(1, Math.max(0, first * second)),", "      most = third;"]
 
 
 def test_the_page_s_pad_is_the_one_of_the_library(outputs):
