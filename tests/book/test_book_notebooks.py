@@ -1,6 +1,5 @@
 """The committed notebooks are executed, in canonical form, short in their cells and readable without sight."""
 
-import json
 import re
 import subprocess
 import sys
@@ -278,40 +277,6 @@ def test_a_chapter_with_all_its_parts_passes(tmp_path):
 )
 def test_a_chapter_that_lacks_a_part_is_noticed(tmp_path, notebook, complaint):
     assert complaint in problems_of(notebook, tmp_path, "08_more")
-
-
-# --- numbers in the prose ------------------------------------------------------------------------------------------
-
-QUOTED = re.compile(r"(?<![\d.,])\d+(?:\.\d+)? ± \d+(?:\.\d+)?|(?<![\d.,])\d+\.\d+(?= (?:%|points))")
-
-
-def unprinted(prose: str, notebooks_read: list[nbformat.NotebookNode]) -> list[str]:
-    """Return the intervals, and the decimals in % or points, that the prose quotes and no output holds."""
-    outputs = [cell.get("outputs") for notebook in notebooks_read for cell in notebook.cells]
-    printed = (
-        re.sub(r" ?%| points", "", json.dumps(outputs, ensure_ascii=False)).replace(" ± ", "±").replace("±", " ± ")
-    )
-    return [each for each in QUOTED.findall(prose) if not re.search(rf"(?<![\d.]){re.escape(each)}(?!\.?\d)", printed)]
-
-
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_numbers_in_a_chapter_s_prose_stand_in_its_outputs(path):
-    notebook = notebook_checks.read(path)
-    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    assert unprinted(prose, [notebook]) == []
-
-
-def test_numbers_on_the_page_of_claims_stand_in_chapters():
-    page = (notebooks.BOOK / "claims.md").read_text(encoding="utf-8")
-    prose = re.sub(r"<!-- scoreboard -->.*?<!-- /scoreboard -->", "", page, flags=re.DOTALL)  # made of the result files
-    assert unprinted(prose, [notebook_checks.read(path) for path in PATHS]) == []
-
-
-def test_a_number_that_no_cell_printed_is_noticed():
-    printed = nbformat.v4.new_output("stream", text="+2.6 ± 0.3 points, 48.9% and 1.5 points\n")
-    notebook = executed("x = 1", outputs=[printed])
-    assert unprinted("By 2.6 ± 0.3 points, for 48.9 %, at a rate of 0.7 and 1.5 points.", [notebook]) == []
-    assert unprinted("By 2.6 ± 0.4 points, for 8.9 %, and 1.57 points.", [notebook]) == ["2.6 ± 0.4", "8.9", "1.57"]
 
 
 # --- spelling ------------------------------------------------------------------------------------------------------

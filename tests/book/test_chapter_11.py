@@ -145,12 +145,6 @@ def stars(method):
     return re.search(rf"^{method} .*$", PRINTED, re.M)[0].count("*")
 
 
-def test_an_interval_in_the_prose_is_one_that_a_cell_prints():
-    said = set(re.findall(r"[+-]\d+\.\d ± \d+\.\d", PROSE))
-    assert len(said) > 20
-    assert said <= set(re.findall(r"[+-]\d+\.\d ± \d+\.\d", PRINTED))
-
-
 def test_what_the_prose_tells_apart_the_table_tells_apart():
     assert [stars(method) for method in ("first-order", "reptile", "pfedme")] == [3, 3, 3]
     assert [stars(method) for method in ("slim", "anil", "per-fedavg", "static-mask", "dense")] == [0] * 5
