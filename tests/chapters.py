@@ -78,6 +78,7 @@ def sections(path: Path) -> list[Section]:
 
 def sections_of(notebook: nbformat.NotebookNode) -> list[Section]:
     found = [Section("")]
+    widgets = notebook.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             before, *rest = re.split(r"^## (.+)$", cell.source, flags=re.MULTILINE)
@@ -88,20 +89,27 @@ def sections_of(notebook: nbformat.NotebookNode) -> list[Section]:
             section.cells.append(cell)
             section.code |= numbers(cell.source)
             near = cell.metadata.get("tolerance", {})
-            for number in numbers(text_of(cell)):
+            for number in numbers(text_of(cell, widgets)):
                 off = max(near.get("absolute", 0), near.get("relative", 0) * size(number))
                 section.shown[number] = min(off, section.shown.get(number, math.inf))
     return found
 
 
-def text_of(cell: nbformat.NotebookNode) -> str:
-    """Return what a code cell shows as text: printed lines, and the words of drawings and tables."""
-    texts = []
+def text_of(cell: nbformat.NotebookNode, widgets: dict) -> str:
+    """Return what a code cell shows as text: printed lines, and the words of drawings, tables and flip-books."""
+    texts, shown = [], []
     for output in cell.outputs:
+        data = output.get("data", {})
         texts.append(output.text if output.get("name") == "stdout" else "")
-        for kind in ("text/html", "image/svg+xml"):
-            html = re.sub(r"<(script|style)\b.*?</\1>", "", output.get("data", {}).get(kind, ""), flags=re.DOTALL)
-            texts += [*re.findall(r'aria-label="([^"]*)"', html), re.sub(r"<[^>]*>", " ", html)]
+        shown += [data.get("text/html", ""), data.get("image/svg+xml", "")]
+        models = [data.get("application/vnd.jupyter.widget-view+json", {}).get("model_id")]
+        while models:
+            state = widgets.get(models.pop(), {}).get("state", {})
+            models += [child.removeprefix("IPY_MODEL_") for child in state.get("children", ())]
+            shown.append(str(state.get("value", "")))
+    for html in filter(None, shown):
+        html = re.sub(r"<(script|style)\b.*?</\1>", "", html, flags=re.DOTALL)
+        texts += [*re.findall(r'(?:aria-label|alt)="([^"]*)"', html), re.sub(r"<[^>]*>", " ", html)]
     return "\n".join(texts)
 
 
