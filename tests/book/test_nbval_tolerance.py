@@ -14,6 +14,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = {"relative": 0.05, "absolute": 0.2, "why": "another machine's last digits turn a query"}
+UNPRINTED = ["silent", "asserts", "draws"]
+SHOW = """class Figure:
+    def __repr__(self):
+        return "Figure('a')"
+
+    def _repr_html_(self):
+        return "<svg></svg>"
+
+
+display(Figure())"""
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +46,17 @@ def outcomes(tmp_path_factory):
         metadata = {"tolerance": tolerance} if tolerance else {}
         source = f"print({printed!r})"
         cells.append(nbformat.v4.new_code_cell(source, outputs=[output], execution_count=count, metadata=metadata))
+    drawn = nbformat.v4.new_output("display_data", {"text/plain": "Figure('a')", "text/html": "<svg></svg>"})
+    for source, outputs in (("x = 1", []), ("assert x == 1", []), (SHOW, [drawn])):
+        count += 1
+        cells.append(nbformat.v4.new_code_cell(source, outputs=outputs, execution_count=count))
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), folder / "cells.ipynb")
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-v", "-p", "no:cacheprovider", "."]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    found = re.findall(r"Cell (\d+) (PASSED|FAILED)", ran.stdout)
-    assert len(found) == len(cases), ran.stdout
-    return {list(cases)[int(place)]: outcome for place, outcome in found}
+    names, found = [*cases, *UNPRINTED], re.findall(r"Cell (\d+) (PASSED|FAILED|ONLY RUN)", ran.stdout)
+    assert len(found) == len(names), ran.stdout
+    return {names[int(place)]: outcome for place, outcome in found} | {"in all": ran.stdout.splitlines()[-1]}
 
 
 @pytest.mark.parametrize("case", ["near", "thousands"])
@@ -53,6 +67,11 @@ def test_numbers_within_the_tolerance_are_equal(outcomes, case):
 @pytest.mark.parametrize("case", ["far", "other words", "one number more", "no number", "no tolerance"])
 def test_everything_else_is_a_difference(outcomes, case):
     assert outcomes[case] == "FAILED"
+
+
+def test_a_cell_that_compares_nothing_is_counted_apart(outcomes):
+    assert [outcomes[case] for case in UNPRINTED] == ["ONLY RUN", "PASSED", "ONLY RUN"]
+    assert re.search(r"5 failed, 3 passed, 2 only run", outcomes["in all"])
 
 
 def test_a_kernel_that_dies_as_it_starts_is_started_anew():
