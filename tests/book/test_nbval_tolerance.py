@@ -1,6 +1,5 @@
 """nbval compares numbers within the tolerance that a cell states, and everything else exactly."""
 
-import importlib.util
 import json
 import re
 import shutil
@@ -9,7 +8,6 @@ import sys
 from pathlib import Path
 
 import nbformat
-import nbval.kernel
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,13 +72,7 @@ def test_a_cell_that_compares_nothing_is_counted_apart(outcomes):
     assert re.search(r"5 failed, 3 passed, 2 only run", outcomes["in all"])
 
 
-def test_a_kernel_that_dies_as_it_starts_is_started_anew():
-    spec = importlib.util.spec_from_file_location("of_the_book", ROOT / "book" / "conftest.py")
-    kept = nbval.kernel.start_new_kernel
-    try:
-        spec.loader.exec_module(conftest := importlib.util.module_from_spec(spec))
-    finally:
-        nbval.kernel.start_new_kernel = kept
+def test_a_kernel_that_dies_as_it_starts_is_started_anew(nbval_rules):
     died = []
 
     def start(deaths):
@@ -89,10 +81,10 @@ def test_a_kernel_that_dies_as_it_starts_is_started_anew():
             raise RuntimeError("Kernel died before replying to kernel_info")
         return "a kernel"
 
-    assert conftest.started(2, start=start) == "a kernel"
+    assert nbval_rules.started(2, start=start) == "a kernel"
     assert len(died) == 2
     with pytest.raises(RuntimeError, match="Kernel died"):
-        conftest.started(9, start=start)
+        nbval_rules.started(9, start=start)
 
 
 def test_every_tolerance_says_why_it_is_needed():
