@@ -10,7 +10,8 @@ from pathlib import Path
 import nbformat
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
-NUMBER = r"(?:20\d\d−\d\d−\d\d|\d+(?:\.\d+)?(?: ± \d+(?:\.\d+)?)?)(?!\w)"  # a date, or a number or an interval
+NUMBER = r"(?:20\d\d−\d\d−\d\d|\d+(?:\.\d+)?(?: ± \d+(?:\.\d+)?| of \d+)?)(?!\w)"  # a date, number, interval or count
+PARTS = re.compile(" ± | of ")
 SIGNED = re.compile(rf"(?<![\w.])(?<!\w−)[+−]?{NUMBER}")
 
 
@@ -120,13 +121,13 @@ def plain(text: str) -> str:
 
 
 def numbers(text: str) -> set[str]:
-    """Return a text's numbers and intervals, with and without their signs, an interval's two numbers as well."""
+    """Return a text's numbers, intervals and counts (`3 of 10`), without their signs too, and the numbers in them."""
     signed = set(SIGNED.findall(plain(text)))
     bare = {each.lstrip("+−") for each in signed}
     positive = {f"+{each}" for each in bare if f"−{each}" not in signed or each in signed}
-    return signed.union(bare, positive, *(each.split(" ± ") for each in bare))
+    return signed.union(bare, positive, *(PARTS.split(each) for each in bare))
 
 
 def size(number: str) -> float:
-    """Return how large a number is, of an interval the larger of the two; no tolerance is over a third of a date."""
-    return math.inf if number.count("−") > 1 else max(float(each) for each in number.lstrip("+−").split(" ± "))
+    """Return how large a number is, of two the larger; no tolerance is over a third of a date."""
+    return math.inf if number.count("−") > 1 else max(map(float, PARTS.split(number.lstrip("+−"))))
