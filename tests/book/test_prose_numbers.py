@@ -44,7 +44,8 @@ def wrong_numbers(chapter: list[Section], book: dict[str, list[Section]]) -> lis
             words = " ".join(plain(LINK.sub("]", sentence)).split())
             for match in SIGNED.finditer(words):
                 offs = [part.shown[match[0]] for part in (*own, *linked) if match[0] in part.shown]
-                in_code = not PARTS.search(match[0]) and match[0].lstrip("+−") in code.union(*(each.code for each in linked))
+                codes = code.union(*(each.code for each in linked))
+                in_code = match[0].lstrip("+−") in codes and not PARTS.search(match[0])
                 if not offs and not in_code:
                     why = "is not shown here: print it, link to the section or chapter that does, or mend it"
                 elif offs and not in_code and 3 * min(offs) > size(match[0]):
