@@ -28,12 +28,14 @@ def pytest_collectstart(collector):
 def pytest_itemcollected(item):
     """Compare numbers within the `tolerance` in the cell's metadata, if any.
 
-    It is {"relative": …, "absolute": …, "why": …}.
+    It is {"relative": …, "absolute": …, "why": …}. A cell that neither prints
+    nor asserts is marked as one that compares nothing.
     """
-    if (
-        type(item).__name__ != "IPyNbCell"
-        or "tolerance" not in item.cell.metadata
-    ):
+    if type(item).__name__ != "IPyNbCell":
+        return
+    if not compares(item.cell):
+        item.user_properties.append(("compares", "nothing"))
+    if "tolerance" not in item.cell.metadata:
         return
     tolerance, sanitize = item.cell.metadata["tolerance"], item.sanitize
 
@@ -46,6 +48,27 @@ def pytest_itemcollected(item):
         return Near(text, near_to) if isinstance(text, str) else text
 
     item.sanitize = near
+
+
+def compares(cell):
+    """Whether a run of the cell can fail for more than an error."""
+    tags = cell.metadata.get("tags", ())
+    if "raises-exception" in tags or re.search(r"\bassert", cell.source):
+        return True
+    prints = any(
+        output.get("name") == "stdout"
+        or set(output.get("data", {})) == {"text/plain"}
+        for output in cell.outputs
+    )
+    return prints and "nbval-ignore-output" not in tags
+
+
+def pytest_report_teststatus(report):
+    """Count cells that compare nothing apart from the tests passed."""
+    nothing = dict(report.user_properties).get("compares") == "nothing"
+    if nothing and report.when == "call" and report.passed:
+        return "only run", ".", "ONLY RUN"
+    return None
 
 
 class Near(str):

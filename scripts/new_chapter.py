@@ -85,7 +85,7 @@ def skeleton(title: str) -> nbformat.NotebookNode:
         text(END),
     ]
     for number in (1, 2, 3):
-        cells += [text(f"**{number}.** …?"), code(SOLUTION, metadata={"tags": ["hide-cell"]})]
+        cells += [text(f"**{number}.** ★ …?\n\n**Solution.** …. …."), code(SOLUTION, metadata={"tags": ["hide-cell"]})]
     notebook = nbformat.v4.new_notebook(cells=[*cells, text(READING)])
     for cell in notebook.cells:
         cell.pop("id")  # normalise makes one of the text

@@ -26,6 +26,8 @@ MIN_ALT_CHARACTERS = 15
 BOX = (r"> \*\*After this (chapter|page)\*\*", r"> \*\*You need\*\*", r"> \*\*It runs\*\*.*\*\*reads\*\*")
 LAST_SECTIONS = ["Summary", "Exercises", "Further reading"]
 EXERCISES = range(3, 7)
+MIN_SENTENCES = 2  # of a solution
+FOLDED = {"hide-input", "hide-cell", "remove-cell"}  # the tags of cells whose code a page does not show at once
 COLAB = """\
 # Colab lacks the book's library and results: they are fetched there only.
 import sys
@@ -62,7 +64,12 @@ def problems(path: Path) -> list[str]:
         if cell.cell_type == "code":
             found += [f"cell {number} ({cell.id}): {text}" for text in cell_problems(cell)]
     found += [f"widget state: {text}" for text in widget_problems(notebook)]
-    return found + (list(chapter_problems(notebook)) if re.match(r"\d\d_", path.name) else [])
+    if re.match(r"\d\d_", path.name):
+        found += chapter_problems(notebook)
+        project = any(re.search(r"^\*\*A project\.\*\* ★★★ ", cell.source, re.MULTILINE) for cell in notebook.cells)
+        if path.stem in last_of_parts() and not project:
+            found.append("the last chapter of a part ends its exercises with `**A project.** ★★★ …`, an open question")
+    return found
 
 
 def metadata_problems(notebook: NotebookNode) -> Iterator[str]:
@@ -98,14 +105,16 @@ def cell_problems(cell: NotebookNode) -> Iterator[str]:
     if lines > MAX_CODE_LINES:
         yield f"{lines} lines of code, at most {MAX_CODE_LINES} are allowed"
     tags, hidden = cell.metadata.get("tags", ()), cell.metadata.get("jupyter", {}).get("source_hidden", False)
-    if ("hide-input" in tags or "remove-cell" in tags) != hidden:
-        yield "folded on the page and not in JupyterLab, or the other way round: hide-input goes with source_hidden"
+    if bool(FOLDED.intersection(tags)) != hidden:
+        yield f"folded on the page and not in JupyterLab, or the reverse: source_hidden goes with {sorted(FOLDED)}"
     for output in cell.outputs:
         if output.output_type == "error" and "raises-exception" not in cell.metadata.get("tags", ()):
             yield f"failed with {output.ename}: {output.evalue}"
         for line in str(output.get("text", "")).splitlines():
             if "  " in line.strip() and len(line) > MAX_TABLE_CHARACTERS:
                 yield f"a printed table's line breaks on a phone, over {MAX_TABLE_CHARACTERS} characters: {line!r}"
+            if re.search(r"\b(True|False)\W*$", line):
+                yield f"a printed line ends in a truth value, print the number instead and assert the rest: {line!r}"
         data = output.get("data", {})
         if any(kind.startswith("image/") for kind in data) and "text/html" not in data:
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
@@ -166,28 +175,44 @@ def chapter_problems(notebook: NotebookNode) -> Iterator[str]:
     yield from exercise_problems(exercises(notebook))
 
 
-def exercises(notebook: NotebookNode) -> list[tuple[int, list[NotebookNode]]]:
-    """Return the exercises' numbers, each with the code cells that follow its question."""
+def last_of_parts() -> set[str]:
+    """Return the names of the chapters that end one of the book's numbered parts."""
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
+    return {Path(part["chapters"][-1]["file"]).name for part in parts if part.get("numbered")}
+
+
+def exercises(notebook: NotebookNode) -> list[tuple[int, str, list[NotebookNode]]]:
+    """Return the exercises' numbers, each with its question and solution, and the code cells that follow."""
     section, found = "", []
     for cell in notebook.cells:
         if cell.cell_type == "code" and section == "Exercises" and found:
-            found[-1][1].append(cell)
+            found[-1][2].append(cell)
         for line in cell.source.splitlines() if cell.cell_type == "markdown" else ():
             if line.startswith("## "):
                 section = line[3:].strip()
             elif section == "Exercises" and (number := re.match(r"\*\*(\d+)\.", line)):
-                found.append((int(number[1]), []))
+                found.append((int(number[1]), line, []))
+            elif section == "Exercises" and found:
+                found[-1] = (found[-1][0], f"{found[-1][1]}\n{line}", found[-1][2])
     return found
 
 
-def exercise_problems(found: list[tuple[int, list[NotebookNode]]]) -> Iterator[str]:
+def exercise_problems(found: list[tuple[int, str, list[NotebookNode]]]) -> Iterator[str]:
     """Yield what is wrong with the exercises."""
-    numbers = [number for number, _ in found]
+    numbers = [number for number, *_ in found]
     if len(numbers) not in EXERCISES or numbers != list(range(1, len(numbers) + 1)):
         yield f"the exercises are numbered {numbers}, not 1 to {EXERCISES[0]} … {EXERCISES[-1]} (`**1.** …`)"
-    for number, solution in found:
-        shown = [cell.id for cell in solution if "hide-cell" not in cell.metadata.get("tags", ())]
+    for number, text, cells in found:
+        question, _, solution = text.partition("**A project.**")[0].partition("**Solution.**")
+        stars = re.match(r"\*\*\d+\.\*\* (★{1,3}) ", question)
+        if not stars:
+            yield f"exercise {number}: it does not begin with how hard it is, `**{number}.** ★ …`, one to three stars"
+        elif len(stars[1]) == 3 and "*Hint:*" not in question:
+            yield f"exercise {number}: three stars and no `*Hint:* …` for those who are stuck"
+        if len(re.findall(r"[.!?][*\"”)]*(?:\s|$)", re.sub(r"\$[^$]*\$", "", solution))) < MIN_SENTENCES:
+            yield f"exercise {number}: `**Solution.**` says less than {MIN_SENTENCES} sentences before its cell"
+        shown = [cell.id for cell in cells if "hide-cell" not in cell.metadata.get("tags", ())]
         if shown:
             yield f"exercise {number}: the solution's cells {shown} lack the tag hide-cell"
-        if not any(re.search(r"^\s*assert\b", cell.source, flags=re.MULTILINE) for cell in solution):
+        if not any(re.search(r"^\s*assert\b", cell.source, flags=re.MULTILINE) for cell in cells):
             yield f"exercise {number}: no cell of its solution asserts anything"

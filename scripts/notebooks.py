@@ -22,6 +22,7 @@ import nbformat
 from nbformat import NotebookNode
 from notebook_checks import (
     COLAB_METADATA,
+    FOLDED,
     KEPT_CELL_METADATA,
     METADATA,
     ROOT,
@@ -119,6 +120,8 @@ def normalise(notebook: NotebookNode) -> None:
         cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in KEPT_CELL_METADATA})
         if cell.cell_type != "code":
             continue
+        if FOLDED.intersection(cell.metadata.get("tags", ())):
+            cell.metadata.jupyter = NotebookNode(source_hidden=True)
         if not cell.source.strip():
             cell.execution_count, cell.outputs = None, []
             continue

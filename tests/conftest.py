@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import http.server
+import importlib.util
 import json
 import os
 import threading
@@ -48,6 +49,19 @@ def one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def nbval_rules():
+    """Return book/conftest.py, which says how nbval compares, as a module."""
+    import nbval.kernel
+
+    path = Path(__file__).resolve().parent.parent / "book" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("nbval_rules", path)
+    kept = nbval.kernel.start_new_kernel
+    spec.loader.exec_module(rules := importlib.util.module_from_spec(spec))
+    nbval.kernel.start_new_kernel = kept
+    return rules
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The committed notebooks are executed, in canonical form, short in their cells and readable without sight."""
 
-import json
 import re
 import subprocess
 import sys
@@ -86,13 +85,20 @@ def test_a_table_too_wide_for_a_phone_is_noticed(tmp_path):
         assert (problems_of(executed("print()", outputs=[printed]), tmp_path) == "") == fine, text
 
 
-@pytest.mark.parametrize(
-    "metadata", [{"tags": ["hide-input"]}, {"jupyter": {"source_hidden": True}}], ids=["page alone", "lab alone"]
-)
-def test_a_cell_folded_in_one_place_alone_is_noticed(tmp_path, metadata):
-    assert "folded on the page" in problems_of(executed("x = 1", metadata=metadata), tmp_path)
-    both = {"tags": ["hide-input"], "jupyter": {"source_hidden": True}}
-    assert problems_of(executed("x = 1", metadata=both), tmp_path) == ""
+@pytest.mark.parametrize("tag", sorted(notebook_checks.FOLDED))
+def test_a_cell_folded_in_one_place_alone_is_noticed(tmp_path, tag):
+    notebook = executed("x = 1", metadata={"tags": [tag]})
+    assert problems_of(notebook, tmp_path) == "", "`make notebooks` folds it in JupyterLab"
+    notebook.cells[2].metadata.jupyter.source_hidden = False
+    assert "folded on the page" in problems_of(notebook, tmp_path)
+    alone = executed("x = 1", metadata={"jupyter": {"source_hidden": True}})
+    assert "folded on the page" in problems_of(alone, tmp_path)
+
+
+def test_a_line_that_ends_in_a_truth_value_is_noticed(tmp_path):
+    for text, fine in (("equal: True", False), ("all (False).", False), ("True to 6 digits", True), ("Untrue", True)):
+        printed = {"output_type": "stream", "name": "stdout", "text": f"70.1 %\n{text}\n"}
+        assert (problems_of(executed("print()", outputs=[printed]), tmp_path) == "") == fine, text
 
 
 def test_an_error_is_noticed_unless_it_is_announced(tmp_path):
@@ -253,11 +259,18 @@ def chapter(*exercises: tuple[str, str, list[str]], title: str = TITLE, end: str
     return canonical(*cells, nbformat.v4.new_markdown_cell(end))
 
 
-SOUND = [(f"**{number}.** Why?", "assert 1 + 1 == 2", ["hide-cell"]) for number in (1, 2, 3)]
+WORDS = "\n\n**Solution.** It is 0.5, as $a . b$ says. Add."
+SOUND = [(f"**{number}.** ★ Why?{WORDS}", "assert 1 + 1 == 2", ["hide-cell"]) for number in (1, 2, 3)]
+PROJECT = "**A project.** ★★★ What if it is three?\n\n## Further reading"
 
 
 def test_a_chapter_with_all_its_parts_passes(tmp_path):
     assert problems_of(chapter(*SOUND), tmp_path, "08_more") == ""
+    hard = (f"**3.** ★★★ Why?\n*Hint:* count.{WORDS}", *SOUND[2][1:])
+    assert problems_of(chapter(*SOUND[:2], hard), tmp_path, "08_more") == ""
+    last = max(notebook_checks.last_of_parts())
+    assert problems_of(chapter(*SOUND, end=PROJECT), tmp_path, last) == ""
+    assert "ends its exercises with `**A project.**" in problems_of(chapter(*SOUND), tmp_path, last)
     assert problems_of(chapter(*SOUND[:1]), tmp_path, "a_page_without_number") == ""
 
 
@@ -267,10 +280,16 @@ def test_a_chapter_with_all_its_parts_passes(tmp_path):
         (chapter(*SOUND[:2]), "exercises are numbered [1, 2]"),
         (chapter(*SOUND, *SOUND), "exercises are numbered [1, 2, 3, 1, 2, 3]"),
         (
-            chapter(*SOUND[:2], ("**3.** Why?", "print(2)", ["hide-cell"])),
+            chapter(*SOUND[:2], (SOUND[2][0], "print(2)", ["hide-cell"])),
             "exercise 3: no cell of its solution asserts",
         ),
-        (chapter(*SOUND[:2], ("**3.** Why?", "assert True", [])), "exercise 3: the solution's cells"),
+        (chapter(*SOUND[:2], (SOUND[2][0], "assert True", [])), "exercise 3: the solution's cells"),
+        (chapter(*SOUND[:2], (f"**3.** Why?{WORDS}", *SOUND[2][1:])), "exercise 3: it does not begin with how hard"),
+        (chapter(*SOUND[:2], (f"**3.** ★★★ Why?{WORDS}", *SOUND[2][1:])), "exercise 3: three stars and no `*Hint:*"),
+        (
+            chapter(*SOUND[:2], (SOUND[2][0].removesuffix("Add."), *SOUND[2][1:]), end=PROJECT),
+            "exercise 3: `**Solution.**` says less than 2 sentences",
+        ),
         (chapter(*SOUND, end="## Sources"), "the last sections are ['Summary', 'Exercises', 'Sources']"),
         (chapter(*SOUND, title=TITLE.replace("You need", "Needed")), "the box under the title has no line like"),
         (chapter(*SOUND, title=TITLE.replace(">\n> **You", "> **You")), "entry **You need** runs into the one before"),
@@ -280,41 +299,6 @@ def test_a_chapter_with_all_its_parts_passes(tmp_path):
 )
 def test_a_chapter_that_lacks_a_part_is_noticed(tmp_path, notebook, complaint):
     assert complaint in problems_of(notebook, tmp_path, "08_more")
-
-
-# --- numbers in the prose ------------------------------------------------------------------------------------------
-
-QUOTED = re.compile(r"(?<![\d.,])\d+(?:\.\d+)? ± \d+(?:\.\d+)?|(?<![\d.,])\d+\.\d+(?= (?:%|points))")
-
-
-def unprinted(prose: str, notebooks_read: list[nbformat.NotebookNode]) -> list[str]:
-    """Return the intervals, and the decimals in % or points, that the prose quotes and no output holds."""
-    outputs = [cell.get("outputs") for notebook in notebooks_read for cell in notebook.cells]
-    printed = (
-        re.sub(r" ?%| points", "", json.dumps(outputs, ensure_ascii=False)).replace(" ± ", "±").replace("±", " ± ")
-    )
-    return [each for each in QUOTED.findall(prose) if not re.search(rf"(?<![\d.]){re.escape(each)}(?!\.?\d)", printed)]
-
-
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_numbers_in_a_chapter_s_prose_stand_in_its_outputs(path):
-    notebook = notebook_checks.read(path)
-    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    assert unprinted(prose, [notebook]) == []
-
-
-def test_numbers_on_the_page_of_claims_stand_in_chapters():
-    page = (notebooks.BOOK / "claims.md").read_text(encoding="utf-8")
-    prose = re.sub(r"<!-- scoreboard -->.*?<!-- /scoreboard -->", "", page, flags=re.DOTALL)  # made of the result files
-    assert len(set(re.findall(r"\d+\.\d+ ± \d+\.\d+", prose))) > 15
-    assert unprinted(prose, [notebook_checks.read(path) for path in PATHS]) == []
-
-
-def test_a_number_that_no_cell_printed_is_noticed():
-    printed = nbformat.v4.new_output("stream", text="+2.6 ± 0.3 points, 48.9% and 1.5 points\n")
-    notebook = executed("x = 1", outputs=[printed])
-    assert unprinted("By 2.6 ± 0.3 points, for 48.9 %, at a rate of 0.7 and 1.5 points.", [notebook]) == []
-    assert unprinted("By 2.6 ± 0.4 points, for 8.9 %, and 1.57 points.", [notebook]) == ["2.6 ± 0.4", "8.9", "1.57"]
 
 
 # --- spelling ------------------------------------------------------------------------------------------------------

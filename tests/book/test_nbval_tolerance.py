@@ -1,6 +1,5 @@
 """nbval compares numbers within the tolerance that a cell states, and everything else exactly."""
 
-import importlib.util
 import json
 import re
 import shutil
@@ -9,11 +8,20 @@ import sys
 from pathlib import Path
 
 import nbformat
-import nbval.kernel
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = {"relative": 0.05, "absolute": 0.2, "why": "another machine's last digits turn a query"}
+UNPRINTED = ["silent", "asserts", "draws"]
+SHOW = """class Figure:
+    def __repr__(self):
+        return "Figure('a')"
+
+    def _repr_html_(self):
+        return "<svg></svg>"
+
+
+display(Figure())"""
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +44,17 @@ def outcomes(tmp_path_factory):
         metadata = {"tolerance": tolerance} if tolerance else {}
         source = f"print({printed!r})"
         cells.append(nbformat.v4.new_code_cell(source, outputs=[output], execution_count=count, metadata=metadata))
+    drawn = nbformat.v4.new_output("display_data", {"text/plain": "Figure('a')", "text/html": "<svg></svg>"})
+    for source, outputs in (("x = 1", []), ("assert x == 1", []), (SHOW, [drawn])):
+        count += 1
+        cells.append(nbformat.v4.new_code_cell(source, outputs=outputs, execution_count=count))
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), folder / "cells.ipynb")
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-v", "-p", "no:cacheprovider", "."]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    found = re.findall(r"Cell (\d+) (PASSED|FAILED)", ran.stdout)
-    assert len(found) == len(cases), ran.stdout
-    return {list(cases)[int(place)]: outcome for place, outcome in found}
+    names, found = [*cases, *UNPRINTED], re.findall(r"Cell (\d+) (PASSED|FAILED|ONLY RUN)", ran.stdout)
+    assert len(found) == len(names), ran.stdout
+    return {names[int(place)]: outcome for place, outcome in found} | {"in all": ran.stdout.splitlines()[-1]}
 
 
 @pytest.mark.parametrize("case", ["near", "thousands"])
@@ -55,13 +67,12 @@ def test_everything_else_is_a_difference(outcomes, case):
     assert outcomes[case] == "FAILED"
 
 
-def test_a_kernel_that_dies_as_it_starts_is_started_anew():
-    spec = importlib.util.spec_from_file_location("of_the_book", ROOT / "book" / "conftest.py")
-    kept = nbval.kernel.start_new_kernel
-    try:
-        spec.loader.exec_module(conftest := importlib.util.module_from_spec(spec))
-    finally:
-        nbval.kernel.start_new_kernel = kept
+def test_a_cell_that_compares_nothing_is_counted_apart(outcomes):
+    assert [outcomes[case] for case in UNPRINTED] == ["ONLY RUN", "PASSED", "ONLY RUN"]
+    assert re.search(r"5 failed, 3 passed, 2 only run", outcomes["in all"])
+
+
+def test_a_kernel_that_dies_as_it_starts_is_started_anew(nbval_rules):
     died = []
 
     def start(deaths):
@@ -70,10 +81,10 @@ def test_a_kernel_that_dies_as_it_starts_is_started_anew():
             raise RuntimeError("Kernel died before replying to kernel_info")
         return "a kernel"
 
-    assert conftest.started(2, start=start) == "a kernel"
+    assert nbval_rules.started(2, start=start) == "a kernel"
     assert len(died) == 2
     with pytest.raises(RuntimeError, match="Kernel died"):
-        conftest.started(9, start=start)
+        nbval_rules.started(9, start=start)
 
 
 def test_every_tolerance_says_why_it_is_needed():

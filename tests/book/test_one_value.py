@@ -6,6 +6,7 @@ from collections import defaultdict
 
 import notebooks
 import pytest
+from chapters import prose_of
 
 from studies import TABLES, table_rows
 from studies.lines import label_of
@@ -23,6 +24,7 @@ OF_LONG = [
     (rf"the\s+slim\s+one,? (?:which has as few MACs, in )?{VALUE}", "glyphs/slim-dense"),
     (rf"one step reaches {VALUE}", "glyphs/gated-50"),
     (rf"learnt start, one step, one shot: {VALUE}", "glyphs/dense"),
+    (rf"MAML's start on 400 tasks, [\d-]+: {VALUE}", "glyphs/dense"),
     (rf"^accuracy {VALUE} %, MACs", "drawings/gated-50"),
     (rf"On scripts that nobody trained on it is right for {VALUE}", "drawings/gated-50"),
 ]
@@ -62,6 +64,10 @@ def in_words(text: str, place: str):
             yield key_of(*found.groups()[:2]), found[3], place
         if (found := re.match(rf"([\w-]+), (\S.*) at (\d+)%: {VALUE} %, \d+ seeds", line)) and found[2] in at_length:
             yield key_of(found[1], at_length[found[2]], budget=int(found[3]) / 100), found[4], place
+        if found := re.match(rf"([\w-]+), ([\w-]+) at (\d+) %: {VALUE} %", line):
+            yield key_of(found[1], found[2], budget=int(found[3]) / 100), found[4], place
+        if found := re.match(rf"([\w-]+-long) +{VALUE} %, MACs", line):  # the table of the network with few filters
+            yield key_of("cifar10-small", found[1]), found[2], place
         if found := re.match(rf" *(\d+)% ({'|'.join(QUESTIONS)}) +{VALUE} %,", line):
             yield ("questions", QUESTIONS[found[2]], int(found[1]) / 100), found[3], place
         cells = [cell.strip() for cell in line.split("|")[1:-1]]
@@ -112,9 +118,16 @@ def test_statements_of_many_pages_are_collected(stated):
     places = set().union(*(places for values in stated.values() for places in values.values()))
     chapters = {name for name in places if name.endswith(".ipynb")}
     assert {"README.md", "results.md", "claims.md", "baselines", "glyphs/gated-50.json", "questions"} <= places
-    assert {name[:2] for name in chapters} >= {"00", "03", "04", "05", "18", "19"}
+    assert {name[:2] for name in chapters} >= {"00", "03", "04", "05", "11", "14", "18", "19"}
     elsewhere = [key for key, values in stated.items() if len(set().union(*values.values())) > 2]
     assert len(elsewhere) > 20, "most numbers stand in several places"
+
+
+def test_a_second_value_of_a_network_names_the_first(stated):
+    """Chapter 12 tests the gated network of chapter 0 on more tasks."""
+    (first,) = stated["long", "glyphs/gated-50"]
+    prose = prose_of("12_what_the_meta_gates_know")
+    assert re.search(rf"chapter 0\b[^.]*{first}|{first}[^.]*\bchapter 0\b", prose.replace(".ipynb", "")), first
 
 
 @pytest.mark.parametrize(
@@ -123,6 +136,8 @@ def test_statements_of_many_pages_are_collected(stated):
         ("glyphs, slim: 79.2 ± 1.6 %, MACs 49%,", key_of("glyphs", "slim")),
         ("glyphs, MetaGater at 25%: 84.6 ± 0.4 %, 5 seeds", key_of("glyphs", "metagater-long", budget=0.25)),
         ("| MAML, dense | 82.2 ± 0.6 (100) | 1.0 ± 1.0 | 1.0 ± 1.0 |", key_of("glyphs", "dense")),
+        ("glyphs, slim-long at 25 %: 82.2 ± 1.7 %, 24.0%", key_of("glyphs", "slim-long", budget=0.25)),
+        ("slim-long         39.8 ± 1.5 %, MACs  49.4%", key_of("cifar10-small", "slim-long")),
         (" 12% two stages   67.3 ± 3.1 %, 11.3% of MACs", ("questions", "metagater", 0.12)),
         ("With half of the MACs, the gated network is right in 87.1 ± 1.0 %", ("long", "glyphs/gated-50")),
     ],
