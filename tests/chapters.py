@@ -101,7 +101,8 @@ def sections_of(notebook: nbformat.NotebookNode) -> list[Section]:
             near = cell.metadata.get("tolerance", {})
             for number in numbers(text_of(cell, widgets)):
                 off = max(near.get("absolute", 0), near.get("relative", 0) * size(number))
-                section.shown[number] = min(off, section.shown.get(number, math.inf))
+                for said in (number, *rounded(number)):
+                    section.shown[said] = min(off, section.shown.get(said, math.inf))
     return found
 
 
@@ -137,6 +138,20 @@ def numbers(text: str) -> set[str]:
     return signed.union(bare, positive, *(PARTS.split(each) for each in bare))
 
 
+def rounded(number: str) -> list[str]:
+    """Return a decimal with fewer of its digits, two at least: 39.2 may be called 39."""
+    sign, digits = re.fullmatch(r"([+−]?)(.*)", number).groups()
+    if not re.fullmatch(r"\d+\.\d+", digits):
+        return []
+    fewer = (f"{float(digits):.{places}f}" for places in range(len(digits.partition(".")[2])))
+    return [sign + each for each in fewer if len(each.replace(".", "").lstrip("0")) >= 2]
+
+
 def size(number: str) -> float:
     """Return how large a number is, of two the larger; no tolerance is over a third of a date."""
     return math.inf if number.count("−") > 1 else max(map(float, PARTS.split(number.lstrip("+−"))))
+
+
+def widest(number: str) -> float:
+    """Return the widest tolerance that leaves a number its meaning: a third of it, or its own interval."""
+    return max(size(number) / 3, *map(float, number.split(" ± ")[1:]), 0)
