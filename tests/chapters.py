@@ -153,5 +153,5 @@ def size(number: str) -> float:
 
 
 def widest(number: str) -> float:
-    """Return the widest tolerance that leaves a number its meaning: a third of it, or its own interval."""
-    return max(size(number) / 3, *map(float, number.split(" ± ")[1:]), 0)
+    """Return the widest tolerance that leaves a number its meaning: a third of it, or the length of its interval."""
+    return max(size(number) / 3, *(2 * float(half) for half in number.split(" ± ")[1:]), 0)

@@ -1,8 +1,8 @@
 """A number in a chapter's prose is one that the chapter shows.
 
 A number stands where a reader can check it: in what its own section prints or draws, in a section or chapter that its
-sentence links to, or in the chapter's code. The part before the first section, the summary and the exercises gather
-numbers from all sections, and a whole number that is no percentage may stand in any of them. An interval stands as one,
+sentence links to, or in the chapter's code. The part before the first section, what we chose, the summary and the
+exercises gather numbers from all sections, and a whole number that is no percentage may stand in any of them. An interval stands as one,
 `a ± b`, and never in code alone; so does a count, `3 of 10`.
 """
 
@@ -15,13 +15,13 @@ from chapters import PARTS, SIGNED, Section, plain, sections, sections_of, wides
 from myst_parser.mdit_to_docutils.base import default_slugify
 
 PATHS = notebooks.notebooks()
-GATHERING = ("", "Summary", "Exercises")
+GATHERING = ("", "What we chose", "Summary", "Exercises")
 # Nothing is claimed by code, formulas, headings, the box's times and years of publications; by the numbers of chapters,
 # exercises and list entries; nor by words that define, and constants from cited sources.
 EXCUSED = ("95 per cent interval", "Flower 1.41", "3.7 pJ", "0.9 pJ", "640 pJ", "225 mAh")
 NO_CLAIM = re.compile(
     r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|^#+ .*?$|^> \*\*It runs.*?$|<!--.*?-->|(?<=[ ,(])(?:19|20)\d\d(?=\)?\]\()"
-    r"|\b[Cc]hapters? \d+(?:(?:,| and|, and| to) \d+)*|^\*\*\d+\.\*\*|^(?:> )?\d+\. |" + "|".join(EXCUSED),
+    r"|\b[Cc]hapters? \d+(?:(?:,| and|, and| to) \d+)*|^\*\*\d+\.\*\*|^(?:> )?\d+\. |" + "|".join(EXCUSED).replace(" ", r"\s+"),
     re.DOTALL | re.MULTILINE,
 )
 SENTENCES = re.compile(r"(?<=[.!?])[*_)]*\s+(?=[A-Z*\[(`])|\n\s*\n|\n(?=[-|])")
