@@ -187,7 +187,7 @@ def test_frames_out_of_sight_are_looked_at(visit):
             const state = document.querySelector('script[type="application/vnd.jupyter.widget-state+json"]');
             const whole = JSON.parse(state.textContent), models = Object.values(whole.state).map(({ state }) => state);
             const last = models.filter(({ value }) => `${value}`.includes("mg-figure")).at(-1);
-            last.value = last.value.replace("<text", "<text font-size=5>low</text><text");
+            last.value = last.value.replace("<text", "<text><tspan font-size=5>low</tspan></text><text");
             state.textContent = JSON.stringify(whole);
         }"""
     )

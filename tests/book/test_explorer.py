@@ -70,7 +70,7 @@ def test_the_page_s_frames_are_what_the_kernel_computes(explorer):
 def test_an_answer_takes_at_most_twice_the_library_s_ten_steps(explorer):
     """Hold what makes an answer quick: the rest, the drawing above all, costs less processor time than the steps.
 
-    Ten steps took 85 ms of a laptop's processor and the answer 97, of the 200 that a hand waits. The clock says how
+    Measured once: ten steps took 85 ms of processor time and the answer 97, where a hand waits 200. The clock says how
     busy a machine is; so both are measured by turns, and the quickest of each are compared.
     """
     explorer.steps.value, explorer.node.value = 10, 0

@@ -20,17 +20,21 @@ def reads(node: ast.AST, names: set[str]) -> bool:
 
 
 def undated(chapter: list[Section]) -> list[str]:
-    """Return the sections that read result files, or use rows read undated before the first one, and show no date."""
+    """Return the sections that read result files, or use rows read before the first one, and show no date.
+
+    A date before the first section is one for all of them.
+    """
     names, found = set(READERS), []
     for section in chapter:
-        dated = any(re.fullmatch(r"20\d\d−\d\d−\d\d", number) for number in section.shown)
+        shown = {*section.shown, *chapter[0].shown}
+        dated = any(re.fullmatch(r"20\d\d−\d\d−\d\d", number) for number in shown)
         for cell in section.cells:
             for node in ast.parse(re.sub(r"^\s*[%!].*$", "pass", cell.source, flags=re.MULTILINE)).body:
                 if isinstance(node, ast.Import | ast.ImportFrom) or not reads(node, names):
                     continue
                 if isinstance(node, ast.FunctionDef):
                     names |= {node.name} if reads(node, READERS) else set()
-                elif not (section.title or dated) and isinstance(node, ast.Assign) and reads(node, READERS):
+                elif not section.title and isinstance(node, ast.Assign) and reads(node, READERS):
                     names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
                 elif section.title and not dated and section.title not in found:
                     found.append(section.title)
