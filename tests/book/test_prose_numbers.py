@@ -2,8 +2,8 @@
 
 A number stands where a reader can check it: in what its own section prints or draws, in a section or chapter that its
 sentence links to, or in the chapter's code. The part before the first section, what we chose, the summary and the
-exercises gather numbers from all sections, and a whole number that is no percentage may stand in any of them. An interval stands as one,
-`a ± b`, and never in code alone; so does a count, `3 of 10`.
+exercises gather numbers from all sections, and a whole number that is no percentage may stand in any of them. An
+interval stands as one, `a ± b`, and never in code alone; so does a count, `3 of 10`.
 """
 
 import re
@@ -21,7 +21,8 @@ GATHERING = ("", "What we chose", "Summary", "Exercises")
 EXCUSED = ("95 per cent interval", "Flower 1.41", "3.7 pJ", "0.9 pJ", "640 pJ", "225 mAh")
 NO_CLAIM = re.compile(
     r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|^#+ .*?$|^> \*\*It runs.*?$|<!--.*?-->|(?<=[ ,(])(?:19|20)\d\d(?=\)?\]\()"
-    r"|\b[Cc]hapters? \d+(?:(?:,| and|, and| to) \d+)*|^\*\*\d+\.\*\*|^(?:> )?\d+\. |" + "|".join(EXCUSED).replace(" ", r"\s+"),
+    r"|\b[Cc]hapters? \d+(?:(?:,| and|, and| to) \d+)*|^\*\*\d+\.\*\*|^(?:> )?\d+\. |"
+    + "|".join(EXCUSED).replace(" ", r"\s+"),
     re.DOTALL | re.MULTILINE,
 )
 SENTENCES = re.compile(r"(?<=[.!?])[*_)]*\s+(?=[A-Z*\[(`])|\n\s*\n|\n(?=[-|])")
