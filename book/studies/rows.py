@@ -75,7 +75,6 @@ class Table:
 METAGATER, DENSE, SLIM = Row("metagater"), Row("dense", budget=1.0), Row("slim")
 AT_LENGTH = (Row("dense-long", budget=1.0), Row("slim-long"), Row("gates-fixed-long"), Row("static-mask-long"))
 FURTHER = (Row("joint-long"), Row("fedavg-long"), Row("fedavg-10-long"))
-WITH_NAMES = (Row("dense-named-long", budget=1.0), Row("slim-named-long"), Row("fedavg-10-long"))
 SAME_MACS = (
     "metagater-named",
     "joint",
@@ -135,13 +134,6 @@ TABLES = {
             "1,500 rounds and learnt rates, half of the dense MACs, one example a class",
             (*AT_LENGTH, *FURTHER),
             Row("metagater-long"),
-        ),
-        Table(
-            "named",
-            "1,500 rounds with learnt rates where everybody knows the classes' names",
-            WITH_NAMES,
-            Row("metagater-named-long"),
-            data=("glyphs",),
         ),
         Table(
             "rates",
