@@ -63,7 +63,7 @@ def show_verdicts(
             fontsize=10,
             linespacing=1.5,
         )
-    name_rows(axis, [row["name"] for row in ordered], 24)
+    name_rows(axis, [row["name"] for row in ordered], 30)
     axis.set_xlim(-1.08 * reach, 1.08 * reach)
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axis.set_title(title, loc="left", fontweight="bold", pad=40)

@@ -120,7 +120,7 @@ METHODS = {
     "pruned": Method("MAML, pruned by magnitude", {"method": "maml", "width": WIDE}, _RATES),
     "random-gates": _gated("random gates", method="random-gates"),
     "gates-first": _gated("gates first, then backbone", like="metagater", method="gates-first"),
-    "narrow": _gated("as many filters as the dense network", like="metagater", width=REFERENCE_WIDTH),
+    "narrow": _gated("32 filters a layer, as dense", like="metagater", width=REFERENCE_WIDTH),
     "wider": _gated("64 filters a layer", like="metagater", width=64),
     "budget-at-once": _gated("budget in force from the start", like="metagater", anneal_share=0.001),
     "budget-late": _gated("budget reached at the very end", like="metagater", anneal_share=1.0),
