@@ -196,7 +196,7 @@ function showAnswer(answer) {
   const macs = answer?.told[1].macs;
   part("work").style.width = answer ? `${100 * macs}%` : "0";
   part("cost").textContent = answer
-    ? `${percent(macs)} of the dense multiply-accumulates: ${answer.gated.toFixed(2)} ms, all filters ${answer.dense.toFixed(2)} ms`
+    ? `${percent(macs)} of all multiplications: ${answer.gated.toFixed(2)} ms, all filters ${answer.dense.toFixed(2)} ms`
     : "How much of the network it takes to answer is shown here.";
   showGates(answer?.told.map((each) => each.gates));
 }

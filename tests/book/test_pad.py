@@ -86,7 +86,7 @@ def test_the_page_shows_before_and_after_the_gates_and_the_work(page, lines):
     assert said(page).startswith("Character 3")
     assert page.locator(BARS).count() == 10
     assert "before the step" in page.inner_text("[data-part=answer]")
-    assert "% of the dense multiply-accumulates" in page.inner_text("[data-part=cost]")
+    assert "% of all multiplications" in page.inner_text("[data-part=cost]")
     rows = page.locator(".mg-row")
     assert rows.count() == 4
     for row in rows.all():
