@@ -10,7 +10,7 @@ from chapters import prose_of
 
 from studies import TABLES, table_rows
 from studies.lines import label_of
-from studies.methods import METHODS
+from studies.methods import LONG, METHODS
 from studies.questions import compared
 
 ROOT, EVIDENCE = notebooks.ROOT, notebooks.ROOT / "results" / "evidence"
@@ -59,15 +59,14 @@ def in_words(text: str, place: str):
     """Yield key, value and place of what a page's text says."""
     labels = {method.label: name for name, method in METHODS.items()}
     at_length = {label_of(name): name for name in METHODS if name.endswith("-long")}
+    whole = {METHODS[name].label.partition(f", {LONG:,}")[0]: name for name in at_length.values()} | at_length
     for line in text.splitlines():
         if found := re.match(rf"([\w-]+), ([\w-]+): {VALUE} %", line):
             yield key_of(*found.groups()[:2]), found[3], place
         if (found := re.match(rf"([\w-]+), (\S.*) at (\d+)%: {VALUE} %, \d+ seeds", line)) and found[2] in at_length:
             yield key_of(found[1], at_length[found[2]], budget=int(found[3]) / 100), found[4], place
-        if found := re.match(rf"([\w-]+), ([\w-]+) at (\d+) %: {VALUE} %", line):
-            yield key_of(found[1], found[2], budget=int(found[3]) / 100), found[4], place
-        if found := re.match(rf"([\w-]+-long) +{VALUE} %, MACs", line):  # the table of the network with few filters
-            yield key_of("cifar10-small", found[1]), found[2], place
+        if found := re.match(rf"{VALUE} %, [\d.]+% of MACs: (.+)", line):  # the table of the network with few filters
+            yield key_of("cifar10-small", whole[found[2]]), found[1], place
         if found := re.match(rf" *(\d+)% ({'|'.join(QUESTIONS)}) +{VALUE} %,", line):
             yield ("questions", QUESTIONS[found[2]], int(found[1]) / 100), found[3], place
         cells = [cell.strip() for cell in line.split("|")[1:-1]]
@@ -78,7 +77,7 @@ def in_words(text: str, place: str):
         if cells and cells[0].startswith("2. One start serves"):
             for data, value in re.findall(rf"([\w-]+): {VALUE} %", line):
                 yield key_of(NAMES[data], "metagater"), value, place
-        if found := re.search(rf"\(`results/(.+)\.json`\) \| {VALUE} %", line):
+        if found := re.search(rf"\(\.\./results/(.+?)\.json\) \| {VALUE}", line):
             yield ("long", found[1]), found[2], place
     for pattern, name in OF_LONG:
         for value in re.findall(pattern, text, re.MULTILINE):
@@ -136,8 +135,7 @@ def test_a_second_value_of_a_network_names_the_first(stated):
         ("glyphs, slim: 79.2 ± 1.6 %, MACs 49%,", key_of("glyphs", "slim")),
         ("glyphs, MetaGater at 25%: 84.6 ± 0.4 %, 5 seeds", key_of("glyphs", "metagater-long", budget=0.25)),
         ("| MAML, dense | 82.2 ± 0.6 (100) | 1.0 ± 1.0 | 1.0 ± 1.0 |", key_of("glyphs", "dense")),
-        ("glyphs, slim-long at 25 %: 82.2 ± 1.7 %, 24.0%", key_of("glyphs", "slim-long", budget=0.25)),
-        ("slim-long         39.8 ± 1.5 %, MACs  49.4%", key_of("cifar10-small", "slim-long")),
+        ("39.8 ± 1.5 %, 49.4% of MACs: MAML, slimmer network", key_of("cifar10-small", "slim-long")),
         (" 12% two stages   67.3 ± 3.1 %, 11.3% of MACs", ("questions", "metagater", 0.12)),
         ("With half of the MACs, the gated network is right in 87.1 ± 1.0 %", ("long", "glyphs/gated-50")),
     ],
