@@ -47,7 +47,7 @@ def show_verdicts(
         colour = INK if not sure else ACCENT if middle > 0 else INK
         fill = colour if sure else "none"
         if abs(middle) > reach:
-            _point_beyond(axis, y, reach if middle > 0 else -reach, f"{middle:+.1f} ± {half:.1f}", colour, fill)
+            _point_beyond(axis, y, reach if middle > 0 else -reach, f"{middle:+.1f}", colour, fill)
         else:
             style = {"marker": "o", "markersize": 7, "markerfacecolor": fill, "capsize": 3, "linewidth": 1.8}
             axis.errorbar(middle, y, xerr=half, color=colour, **style)
