@@ -20,6 +20,7 @@ from mglib.flower.connection import Connection, environment, program
 from mglib.params import Params, under_prefix, with_prefix
 from mglib.training.recipes import Recipe
 from mglib.training.runs import Run
+from mglib.training.trainer import ROUNDS_PER_CHECKPOINT
 
 PROJECT = """[project]
 name = "mglib-training"
@@ -73,7 +74,10 @@ def train_on_flower(
     ):
         recipe = Recipe.load(run.recipe_file)  # one to resume says what was found out about the data
         state = "" if params is None else pack_state(done, params, server_state)
-        config = {"recipe": recipe.dumps(), "state": state, "deadline": float(deadline), "patience": float(patience)}
+        config = {
+            "recipe": recipe.dumps(), "state": state, "rounds_per_checkpoint": ROUNDS_PER_CHECKPOINT,
+            "deadline": float(deadline), "patience": float(patience),
+        }  # fmt: skip
         for line in _submitted(Path(folder), config, connection):
             if "recipe" in line:
                 recipe = Recipe.loads(line["recipe"])

@@ -14,7 +14,7 @@ from mglib.flower.messages import Member, Order, receive, send, unpack_update
 from mglib.params import Params
 from mglib.training.algorithms import network_of, server_update
 from mglib.training.recipes import Recipe
-from mglib.training.trainer import ROUNDS_PER_CHECKPOINT, round_metrics
+from mglib.training.trainer import round_metrics
 
 app = ServerApp()
 POLL = 0.5  # seconds between two looks for replies or nodes
@@ -40,7 +40,7 @@ def main(grid: Grid, context: Context) -> None:
         ):  # fmt: skip
             done = result.round.index + 1
             send_line({"metrics": round_metrics(result)})
-            if done % ROUNDS_PER_CHECKPOINT == 0 or done == recipe.rounds:
+            if done % config["rounds_per_checkpoint"] == 0 or done == recipe.rounds:
                 send_state(done, result.params, result.server_state)
             registry.look(recipe)
     except Exception as error:  # the driver hears of nothing else, and the run fails all the same

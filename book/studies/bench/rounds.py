@@ -25,6 +25,7 @@ from mglib.training import Recipe, set_up
 from mglib.training.experiment import data_of
 from studies.bench.report import Goal, Progress, Report, Row, interleaved
 from studies.bench.virtual import virtual_federation
+from studies.recipes import Experiment
 
 SIZES = (10**2, 10**3, 10**4, 10**5)  # nodes
 WARM_UP = 3  # rounds that are not counted
@@ -190,7 +191,8 @@ def _serve(connection: Connection, recipe: Recipe, nodes: int, workers: int, rou
 @contextmanager
 def timed_rounds(recipe: Recipe, nodes: int, workers: int) -> Iterator[Iterator[RoundResult]]:
     """Give the rounds of a recipe in a federation of so many virtual nodes, to be run one after another."""
-    experiment = set_up(recipe, virtual_federation(recipe, nodes), wraps=[lambda update, _: Timed(update)])
+    made = vars(set_up(recipe, virtual_federation(recipe, nodes)))
+    experiment = Experiment(**made, wraps=(lambda update, _: Timed(update),))
     with closing(experiment.rounds(workers=workers)) as rounds:
         yield rounds
 
