@@ -26,7 +26,7 @@ class LocalEngine(AbstractContextManager):
     With several workers, which the context manager ends, the nodes' data goes to each process once; from then on only
     parameters travel, as bytes. Each node computes on one thread, so one worker and many give the same bits. Nodes are
     asked for when they are sampled, so `nodes` may make them then. A node whose update raises an error or is none, or
-    whose worker dies, is refused for the round with the reason; an update is that of its node, whatever name it bears.
+    whose worker dies, is refused for the round with the reason; an update is that of its node, whatever name it gives.
     """
 
     def __init__(self, client_update: ClientUpdate, nodes: Sequence[Any], workers: int = 1):

@@ -132,7 +132,7 @@ class Run:
         return done, under_prefix("params/", tensors), under_prefix("server/", tensors)
 
     def keep(self, rounds_done: int, params: Params, server_state: Params) -> None:
-        """Write all that a resumed training needs."""
+        """Write everything that a resumed training needs."""
         tensors = with_prefix("params/", params) | with_prefix("server/", server_state)
         save(self.checkpoint_file, tensors, {"rounds_done": str(rounds_done)})
 

@@ -33,7 +33,7 @@ def train(
     federation: to train on in place of the data that the recipe names.
 
     Unless the images are drawn here, `federation.json` holds which nodes there were and a fingerprint of their images.
-    While it runs, `checkpoint.safetensors` holds all that `resume` needs; a run stopped at any moment and
+    While it runs, `checkpoint.safetensors` holds everything that `resume` needs; a run stopped at any moment and
     resumed ends in the same bits as one that was left alone. `params.safetensors` appears at the end.
 
     Raises ValueError if `out` holds another run or lies in the data, if the run to resume had another recipe or other
