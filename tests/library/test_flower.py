@@ -333,7 +333,7 @@ def test_a_training_ends_in_the_bits_of_its_honest_nodes(recipe, folder, capsys)
     grid = Grid(
         {1: working("alphabet1"), 2: lying, 3: working("alphabet0"), 4: introducing("alphabet0"), 5: introducing(3)}
     )
-    config = {"recipe": recipe.dumps(), "deadline": 30.0, "patience": 5.0, "state": ""}
+    config = {"recipe": recipe.dumps(), "deadline": 30.0, "patience": 5.0, "state": "", "rounds_per_checkpoint": 10}
     server_app.main(grid, SimpleNamespace(run_config=config))
     told = list(received_lines(capsys.readouterr().out.splitlines(keepends=True)))
     assert told[-1] == {"done": True}
