@@ -14,6 +14,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.image import AxesImage
 from matplotlib.ticker import LogFormatterSciNotation
 
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 # The name of a role, the colour that stands for it while matplotlib draws, and what the page makes of it: a
 # variable of the page's theme, or a tone that reads on white and on black where the page sets none.
 ROLES = {
@@ -97,9 +98,6 @@ class _OnePieceFormatter(LogFormatterSciNotation):
             return f"{x:g}"
         label = re.sub(r"\$\\mathdefault\{(.*)\}\$", r"\1", label).replace(r"\times", "·")
         return re.sub(r"\^\{(.+)\}", lambda match: match[1].translate(_RAISED), label)
-
-
-_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def new_drawing(width: float, height: float, **grid) -> tuple[Drawing, Axes | np.ndarray]:

@@ -26,8 +26,10 @@ from pypdf.generic import ArrayObject, DictionaryObject, FloatObject, NameObject
 
 PDF = build_book.BUILD / "metagater-book.pdf"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
 INSIDE = "https://book.invalid/"  # what links within the book are called until the pages are joined
 SCALE = 0.8  # of the pages' 16 px letters; a line of code fits the paper's width
 PAPER = {"width": 816, "height": 1160}  # CSS pixels at that scale, between the margins of A4

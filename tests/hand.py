@@ -25,6 +25,26 @@ def drag_by(page, handle, right: float, down: float) -> None:
     drag(page, (x, y), (x + right, y + down))
 
 
+def move_everything(page, sliders: tuple[str, ...], check) -> list[tuple[float, ...]]:
+    """Move each slider by its keys, then each handle of a drawing by keys and by dragging; return what `check` returns.
+
+    sliders: their labels. check: compares what the page says and returns all that was set; it is asked before the first
+    move and after each, and everything that it returns must have been moved.
+    """
+    seen = [check(page)]
+    for name in sliders:
+        for keys in (["Home"], ["PageUp"], ["End"], ["PageDown", "PageDown", "ArrowRight"]):
+            press(page.get_by_label(name, exact=True), *keys)
+            seen.append(check(page))
+    for handle in page.locator("g[role=slider]").all():
+        press(handle, "ArrowRight", "ArrowUp")
+        seen.append(check(page))
+        drag_by(page, handle, 30, -25)
+        seen.append(check(page))
+    assert all(len(set(values)) >= 3 for values in zip(*seen, strict=True)), "one of the handles moves nothing"
+    return seen
+
+
 def press(handle, *keys: str) -> None:
     """Press keys on a handle, one after the other."""
     handle.focus()

@@ -1,12 +1,13 @@
 """What a table's files say, in lines for a chapter's output."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from studies.methods import LONG, METHODS
 from studies.rows import MOST_SEEDS, TABLES, Table
+from studies.statistics import LEVEL
 from studies.tables import table_rows
 
 SHORTER = {
@@ -55,7 +56,12 @@ def days_line(folder: Path, *names: str) -> str:
 
 def _days(folder: Path, *tables: Table) -> str:
     cells = {cell for table in tables for cell in table.cells(MOST_SEEDS)}
-    days = sorted(record["date"] for cell in cells if (record := cell.read(folder)))
+    return days_of(record["date"] for cell in cells if (record := cell.read(folder)))
+
+
+def days_of(dates: Iterable[str]) -> str:
+    """Return between which of some dates something was measured, in words; nothing if there are none."""
+    days = sorted(dates)
     return f"measured {days[0]} to {days[-1]}" if days else ""
 
 
@@ -73,13 +79,13 @@ def verdict(row: Mapping[str, Any]) -> str:
         return "not measured yet"
     if row["p"] is None:
         return "one seed, so no p"
-    if row["p"] >= 0.05:
+    if row["p"] >= LEVEL:
         return "not told apart"
     return "better" if row["difference"] > 0 else "worse"
 
 
 def in_points(row: Mapping[str, Any]) -> str:
-    """Return a row's difference with its interval, in points; a star: p is below 0.05."""
+    """Return a row's difference with its interval, in points; a star: p is below LEVEL."""
     if row["difference"] is None:
         return "not measured "
     gain, half = 100 * row["difference"], 100 * row["difference_ci95"]

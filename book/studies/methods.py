@@ -149,7 +149,7 @@ def _at_length(name: str, *, learn_rates: bool = True) -> Method:
 
 METHODS |= {
     f"{name}-long": _at_length(name)
-    for name in (*("metagater", "dense", "slim", "gates-fixed", "static-mask", "joint", "fedavg", "fedavg-10"),)
+    for name in ("metagater", "dense", "slim", "gates-fixed", "static-mask", "joint", "fedavg", "fedavg-10")
 }
 METHODS["fixed-rates-long"] = replace(
     _at_length("metagater", learn_rates=False), label=f"MetaGater, fixed rates, {LONG:,} rounds"

@@ -20,8 +20,10 @@ import numpy as np
 from mglib import Run, adapt, set_up
 from studies import TABLES, days_line, table_rows
 from studies.cells import RESULTS, ROOT
+from studies.lines import days_of
 from studies.methods import METHODS
-from studies.scoreboard import LEVEL, scoreboard
+from studies.scoreboard import scoreboard
+from studies.statistics import LEVEL
 
 README = ROOT / "README.md"
 OMNIGLOT = "runs/omniglot-small1"
@@ -107,7 +109,7 @@ def runs_table() -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     out = "; ".join(f"of {data} {scripts}" for data, scripts in held_out.items())
-    return "\n".join([*lines, "", f"Held out: {out}. Measured {min(days)} to {max(days)}."])
+    return "\n".join([*lines, "", f"Held out: {out}. {days_of(days).capitalize()}."])
 
 
 @cache

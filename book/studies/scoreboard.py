@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from studies.cells import RESULTS
+from studies.lines import days_of
 from studies.questions import compared as compared_questions
 from studies.rows import DATA, SEEDS, SMALL, UNSEEN
-from studies.statistics import estimate_means
+from studies.statistics import LEVEL, estimate_means
 from studies.tables import slim_by_budget
 
 NAMES = {
@@ -19,7 +20,6 @@ NAMES = {
     SMALL: "CIFAR-10 with few filters",
     UNSEEN: "CIFAR-10 with new classes",
 }
-LEVEL = 0.05  # of p, corrected for the number of comparisons
 CHANCE = 0.2  # of five classes
 TIME = "[chapter 8](08_making_saved_work_save_time.ipynb#where-it-pays)"
 STEPS = "[chapter 10](10_one_step_on_a_new_node.ipynb#one-step-or-ten)"
@@ -115,16 +115,14 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         seeds = f"{fewest}" if fewest == most else f"{fewest} to {most}"
         cells = (claim, _verdict(measured), numbers, f"{seeds}, {where}")
         lines.append(f"| {' | '.join(cells)} |")
-    first, last = _days()
-    return "\n".join([*lines, "", f"Measured {first} to {last}."])
+    return "\n".join([*lines, "", f"{_days().capitalize()}."])
 
 
-def _days() -> tuple[str, str]:
-    """Return the first and the last day on which a file behind the table was made."""
+def _days() -> str:
+    """Return between which days the files behind the table were made."""
     of = ("evidence/*/*/*/seed*.json", "questions/*.json", "gates/glyphs-*.json", "convergence/baseline.json")
     paths = [*(path for pattern in of for path in RESULTS.glob(pattern)), RESULTS / "bench" / "inference.json"]
-    days = sorted(json.loads(path.read_text())["date"] for path in paths)
-    return days[0], days[-1]
+    return days_of(json.loads(path.read_text())["date"] for path in paths)
 
 
 def _verdict(measured: Sequence[Measured]) -> str:

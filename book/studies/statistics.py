@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import nctdtr, stdtr, stdtrit  # scipy.stats would take a second to import
 
 RESAMPLES = 10_000
+LEVEL = 0.05  # below which a p, corrected for the number of questions, tells two apart
 POWER = 0.9  # the chance with which a true difference shall be shown
 CHUNK = 500  # resamples drawn at a time: 500 × 1,000 tasks are 4 MB
 
@@ -107,7 +108,7 @@ def seed_interval(means: np.ndarray) -> tuple[float, float]:
     return float(stdtrit(freedom, 0.975)) * error, float(2 * stdtr(freedom, -abs(means.mean()) / error))
 
 
-def seeds_needed(means: Sequence[float], effect: float, *, level: float = 0.05) -> int:
+def seeds_needed(means: Sequence[float], effect: float, *, level: float = LEVEL) -> int:
     """Return how many seeds show a true difference of `effect` at `level` nine times in ten, by Student's test.
 
     means: the paired differences of the seeds that there are; their spread is taken for the true one.
