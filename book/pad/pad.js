@@ -165,7 +165,7 @@ function ask() {
 
 // The milliseconds that each work takes, by turns: in the fastest of some blocks, since what else the machine does, and
 // code that is not compiled yet, only slow them down. A block is several runs, because clocks here are coarse.
-function times(works, blocks = 20, runs = 4) {
+function times(works, blocks = 8, runs = 4) {
   const fastest = works.map(() => Infinity);
   for (let block = 0; block < blocks; block++) works.forEach((work, which) => {
     const started = performance.now();
