@@ -120,8 +120,8 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
 
 def _days() -> str:
     """Return between which days the files behind the table were made."""
-    of = ("evidence/*/*/*/seed*.json", "questions/*.json", "gates/glyphs-*.json", "convergence/baseline.json")
-    paths = [*(path for pattern in of for path in RESULTS.glob(pattern)), RESULTS / "bench" / "inference.json"]
+    trainings = ("evidence/*/*/*/seed*.json", "questions/*.json", "gates/glyphs-*.json", "convergence/baseline.json")
+    paths = (path for pattern in (*trainings, "bench/inference.json") for path in RESULTS.glob(pattern))
     return days_of(json.loads(path.read_text())["date"] for path in paths)
 
 
