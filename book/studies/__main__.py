@@ -67,7 +67,7 @@ def reproduce_command(
     """Train and test what a table lacks, on all cores, go on where it was stopped, and print the table.
 
     Args:
-        tables: baselines, unseen, shots, steps, budgets, long, rates, quarter, small, ablations, and the studies;
+        tables: baselines, unseen, shots, steps, budgets, long, rates, named, quarter, small, ablations, and the studies;
             by default all.
         quick: short trainings and few tasks, to see that it works; by default into runs/evidence-quick.
         seeds: trainings of each method; by default 5, to which those of further seeds are added, and 2 if quick.

@@ -184,7 +184,8 @@ ALGORITHMS = algorithms.ALGORITHMS | {
     "fedavg": Algorithm(EVERYTHING, "none", ClassifierUpdate),
     "gated-fedavg": Algorithm(EVERYTHING, update=ClassifierUpdate),
     "metagater-named": Algorithm(algorithms.two_stages, update=NamedMetaUpdate),
+    "maml-named": Algorithm(EVERYTHING, "none", NamedMetaUpdate),
 }
 STARTS = {"static-mask": low_mask, "random-gates": random_gates}  # where training starts, from the network's parameters
-STARTS |= dict.fromkeys(("fedavg", "gated-fedavg", "metagater-named"), with_classifier)
+STARTS |= dict.fromkeys(("fedavg", "gated-fedavg", "metagater-named", "maml-named"), with_classifier)
 HELD = {"static-mask": gate_weights, "random-gates": GatedConvNet.gate_names}  # what training leaves as it starts

@@ -9,7 +9,7 @@ from typing import Any
 from mglib.nets import dense_macs, make_net
 from mglib.training.algorithms import Algorithm
 from mglib.training.updates import MetaUpdate
-from studies.baselines import ALGORITHMS
+from studies.baselines import ALGORITHMS, NamedMetaUpdate
 from studies.recipes import Recipe
 
 ROUNDS = 600
@@ -80,6 +80,8 @@ _DESCENT = {"steps": 5, "client_learning_rate": 1.0}
 _NAMED = {"local_steps": 2, "batch": 50}
 _NAMED_RATES = _grid(client_learning_rate=(0.1, 0.4), server_learning_rate=(2e-3, 6e-3))
 _TEN = _grid(backbone_learning_rate=(0.03, 0.1), server_learning_rate=(2e-3, 6e-3))
+_WITH_NAMES = {"batch": 50, "backbone_learning_rate": 0.4, "server_learning_rate": 6e-3}
+_WEIGHTS = _grid(classifier_weight=(1.0, 3.0), local_steps=(1, 2))
 _PROXIMAL = _grid(backbone_learning_rate=(0.05, 0.2), proximal_weight=(0.1, 1.0))
 
 
@@ -89,19 +91,14 @@ def _gated(label: str, search: tuple[Changes, ...] = _RATES, like: str | None = 
 
 METHODS = {
     "metagater": _gated("MetaGater, two stages"),
-    "metagater-named": _gated(
-        "MetaGater with names",
-        _grid(classifier_weight=(1.0, 3.0), local_steps=(1, 2)),
-        method="metagater-named",
-        batch=50,
-        backbone_learning_rate=0.4,
-        server_learning_rate=6e-3,
-    ),
+    "metagater-named": _gated("MetaGater with names", _WEIGHTS, method="metagater-named", **_WITH_NAMES),
     "joint": _gated("MetaGater, one joint stage", method="joint"),
     "gates-fixed": _gated("MetaGater, gates fixed in adaptation", method="gates-fixed"),
     "first-order": _gated("MetaGater, first-order", second_order=False),
     "dense": Method("MAML, dense", {"method": "maml"}, _RATES, budget=1.0),
     "slim": Method("MAML, slimmer network", {"method": "maml"}, _RATES),
+    "dense-named": Method("MAML with names, dense", {"method": "maml-named", **_WITH_NAMES}, _WEIGHTS, budget=1.0),
+    "slim-named": Method("MAML with names, slimmer network", {"method": "maml-named", **_WITH_NAMES}, _WEIGHTS),
     "fomaml": Method("first-order MAML", {"method": "maml", "second_order": False}, _RATES),
     "anil": Method("ANIL", {"method": "anil"}, _HEAD_RATES),
     "reptile": Method(
@@ -141,7 +138,7 @@ def _at_length(name: str, *, learn_rates: bool = True) -> Method:
     """Return a method trained at length; its rates, if it has a meta-gradient, are learnt, and its price follows."""
     method = METHODS[name]
     changes = {**method.changes, "rounds": LONG} | ({"price": "dual"} if method.gated else {})
-    if learn_rates and issubclass(method.algorithm.update, MetaUpdate):
+    if learn_rates and issubclass(method.algorithm.update, MetaUpdate | NamedMetaUpdate):
         changes["learn_rates"] = True
     label = f"{method.label}, {LONG:,} rounds"
     return replace(method, label=label, changes=changes, search=(), like=name)
@@ -149,7 +146,10 @@ def _at_length(name: str, *, learn_rates: bool = True) -> Method:
 
 METHODS |= {
     f"{name}-long": _at_length(name)
-    for name in ("metagater", "dense", "slim", "gates-fixed", "static-mask", "joint", "fedavg", "fedavg-10")
+    for name in (
+        *("metagater", "dense", "slim", "gates-fixed", "static-mask", "joint", "fedavg", "fedavg-10"),
+        *("metagater-named", "dense-named", "slim-named"),
+    )
 }
 METHODS["fixed-rates-long"] = replace(
     _at_length("metagater", learn_rates=False), label=f"MetaGater, fixed rates, {LONG:,} rounds"

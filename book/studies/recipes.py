@@ -17,7 +17,7 @@ from studies.lies import attacked
 
 Method = Literal[
     "metagater", "metagater-named", "joint", "gates-first", "gates-fixed", "static-mask", "random-gates",
-    "maml", "anil", "reptile", "pfedme", "fedavg", "gated-fedavg",
+    "maml", "maml-named", "anil", "reptile", "pfedme", "fedavg", "gated-fedavg",
 ]  # fmt: skip
 Compression = Literal["none", "half", "top-k", "opened"]
 Attack = Literal["none", "sign-flip", "noise", "label-flip", "drift"]
@@ -41,7 +41,7 @@ class Recipe(mglib.Recipe):
     batch: int = 25
     """Images in a gradient step of the methods that descend without meta-gradients."""
     classifier_weight: float = 1.0
-    """Weight of the classifier of named classes, in nats, beside the meta-objective, for the method that has both."""
+    """Weight of the classifier of named classes, in nats, beside the meta-objective, for methods that have both."""
     proximal_weight: float = 1.0
     """How strongly pFedMe's personal parameters are held to the common ones."""
     compression: Compression = "none"
@@ -90,7 +90,7 @@ class Recipe(mglib.Recipe):
             ("top_k_fraction", self.compression == "top-k", "compression 'top-k'"),
             ("byzantine_fraction", self.attack != "none", "an attack"),
             ("proximal_weight", method == "pfedme", "method 'pfedme'"),
-            ("classifier_weight", method == "metagater-named", "method 'metagater-named'"),
+            ("classifier_weight", update is NamedMetaUpdate, "methods with names beside tasks"),
         ):
             if not used and self.changed(name):
                 yield name, f"is for {where}"
