@@ -1,4 +1,4 @@
-"""Chapter 10 in a real JupyterLab: it runs down to its explorer, which computes under the reader's hand."""
+"""Chapters 0 and 10 in a real JupyterLab: they run down to their explorer, which computes under the reader's hand."""
 
 import json
 import os
@@ -13,16 +13,18 @@ import urllib.request
 import pytest
 from rendered import ROOT
 
-CHAPTER = "10_one_step_on_a_new_node"
+CHAPTERS = ("00_metagater_in_one_page", "10_one_step_on_a_new_node")
 TOKEN = "explorer"  # of a server on this machine, for the length of this test
-PATIENCE = 600_000  # milliseconds: the chapter trains a network
+PATIENCE = 600_000  # milliseconds: chapter 0 trains a network
 CAPTION = re.compile(r"(.+), task (\d+), steps (\d+): (\d+) of 25 queries right, ([\d.]+) %")
 
 
-@pytest.fixture
-def lab(tmp_path):
-    """Return the address of a JupyterLab that shows the chapter, with what it needs beside it."""
-    shutil.copy(ROOT / "book" / f"{CHAPTER}.ipynb", tmp_path)
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Return the address of a JupyterLab that shows the chapters, with what they need beside them."""
+    tmp_path = tmp_path_factory.mktemp("lab")
+    for chapter in CHAPTERS:
+        shutil.copy(ROOT / "book" / f"{chapter}.ipynb", tmp_path)
     settings = tmp_path / "settings" / "overrides.json"
     settings.parent.mkdir()
     every_cell = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}}  # also those out of sight
@@ -64,29 +66,30 @@ def wait_for_server(server, log) -> str:
     pytest.fail(f"JupyterLab does not answer: {log.read_text()[-2000:]}")
 
 
-def wait_for_kernel(address: str) -> None:
+def wait_for_kernel(address: str, chapter: str) -> None:
     """Wait until the notebook's kernel is connected: what is run before that is lost."""
     for _ in range(600):
-        kernels = asked(address, "kernels")
+        sessions = asked(address, "sessions") or []
+        kernels = [session["kernel"] for session in sessions if session["path"] == f"{chapter}.ipynb"]
         if kernels and kernels[0]["connections"] and kernels[0]["execution_state"] == "idle":
             return
         time.sleep(0.2)
-    pytest.fail(f"no kernel is connected: {kernels}")
+    pytest.fail(f"no kernel is connected: {sessions}")
 
 
 @pytest.mark.browser
-def test_in_jupyterlab_the_chapter_s_explorer_computes(browser, lab, record_property):
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_in_jupyterlab_the_chapter_s_explorer_computes(chapter, browser, lab, record_property):
     """Every control brings another answer. Its milliseconds are recorded alone: they say how busy the machine is.
 
-    test_explorer.py holds what an answer may take beside the library's ten steps. Chapter 0 shows the same class, after
-    a training of half a minute.
+    test_explorer.py holds what an answer may take beside the library's ten steps.
     """
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.set_default_timeout(PATIENCE)
-    page.goto(f"{lab}/lab/tree/{CHAPTER}.ipynb?token={TOKEN}&reset")
+    page.goto(f"{lab}/lab/tree/{chapter}.ipynb?token={TOKEN}&reset")
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
-    wait_for_kernel(lab)
-    cells = json.loads((ROOT / "book" / f"{CHAPTER}.ipynb").read_text(encoding="utf-8"))["cells"]
+    wait_for_kernel(lab, chapter)
+    cells = json.loads((ROOT / "book" / f"{chapter}.ipynb").read_text(encoding="utf-8"))["cells"]
     (place,) = (n for n, cell in enumerate(cells) if "Explorer(" in "".join(cell["source"]))
     page.locator(".jp-Notebook .jp-Cell").nth(place).locator(".jp-InputPrompt").click()
     for command in ("notebook:run-all-above", "runmenu:run"):  # what follows trains for longer than anybody waits here
