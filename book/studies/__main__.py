@@ -67,8 +67,8 @@ def reproduce_command(
     """Train and test what a table lacks, on all cores, go on where it was stopped, and print the table.
 
     Args:
-        tables: baselines, unseen, shots, steps, budgets, long, rates, named, quarter, small, ablations, and the studies;
-            by default all.
+        tables: baselines, unseen, shots, steps, budgets, long, rates, named, quarter, small, ablations, and studies; by
+            default all.
         quick: short trainings and few tasks, to see that it works; by default into runs/evidence-quick.
         seeds: trainings of each method; by default 5, to which those of further seeds are added, and 2 if quick.
         only: nothing but the cells with this in their name, such as glyphs/1-shot/metagater-50/seed0.
