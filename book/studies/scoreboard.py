@@ -11,7 +11,7 @@ from studies.lines import days_of
 from studies.questions import compared as compared_questions
 from studies.rows import DATA, SEEDS, SMALL, UNSEEN
 from studies.statistics import LEVEL, estimate_means
-from studies.tables import slim_by_budget
+from studies.tables import slim_by_budget, starts_compared
 
 NAMES = {
     "glyphs": "glyphs",
@@ -28,6 +28,7 @@ TABLE = "[chapter 11](11_against_its_relatives.ipynb#the-table)"
 RIVALS = "[chapter 11](11_against_its_relatives.ipynb#the-rival-that-knows-names)"
 COST = "[chapter 11](11_against_its_relatives.ipynb#what-it-costs-to-answer)"
 GOALS = "[chapter 11](11_against_its_relatives.ipynb#met-or-missed)"
+NAMED = "[chapter 11](11_against_its_relatives.ipynb#when-everybody-knows-the-names)"
 LONGER = "[chapter 11](11_against_its_relatives.ipynb#would-longer-training-change-this)"
 SWAPS = "[chapter 12](12_what_the_meta_gates_know.ipynb#somebody-else-chooses)"
 LABELS = "[chapter 19](19_when_the_labels_decide.ipynb#five-trainings-each)"
@@ -47,7 +48,8 @@ class Measured(NamedTuple):
 def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
     """Return the table; rows_of: a name in `studies.TABLES` to the rows that `table_rows` reads from the files."""
     base, steps = rows_of("baselines"), rows_of("steps")
-    long, quarter = rows_of("long") + rows_of("small"), rows_of("quarter")
+    long, quarter, named = rows_of("long") + rows_of("small"), rows_of("quarter"), rows_of("named")
+    starts = starts_compared(RESULTS / "evidence")
     asked = compared_questions(RESULTS / "questions")
     tighter = [row for row in slim_by_budget(RESULTS / "evidence") if row["budget"] == 0.25]
 
@@ -62,8 +64,16 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("1. The exact gradient for both beats its first-order shortcut", leads("first-order"), TABLE),
         ("2. One start serves nodes never met: accuracy after one step, where chance is 20 %", _right(base), TABLE),
         ("2. … and new classes, with accuracy above chance", _right(rows_of("unseen")), UNSEEN_SETS),
-        ("2. The meta-learnt start beats one that was trained to name all classes", leads("fedavg"), RIVALS),
-        ("2. … after 1,500 rounds, with learnt rates", leads_at_length("fedavg-long"), LONGER),
+        (
+            "2. In one slim network, a meta-learnt start beats one that was trained to name all classes",
+            [compared(row, -1) for row in starts if row["method"] == "fedavg"],
+            RIVALS,
+        ),
+        (
+            "2. … after 1,500 rounds, with learnt rates",
+            [compared(row, -1) for row in starts if row["method"] == "fedavg-long"],
+            RIVALS,
+        ),
         ("3. Half of the MACs cost at most half a point against the dense network", leads("dense", -0.005), GOALS),
         ("3. … and after 1,500 rounds with learnt rates", leads_at_length("dense-long", -0.005), LONGER),
         (
@@ -73,6 +83,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ),
         ("3. … by two points after 1,500 rounds with learnt rates", leads_at_length("slim-long", 0.02), LONGER),
         ("3. … by anything, after 1,500 rounds with learnt rates", leads_at_length("slim-long"), LONGER),
+        ("3. … by two points, where both also know the names", leads_at_length("slim-named-long", 0.02, named), NAMED),
         ("3. At a quarter of the MACs, by two points", [compared(row, -1, 0.02) for row in tighter], COST),
         ("3. … by two points after 1,500 rounds there", leads_at_length("slim-long", 0.02, quarter), LONGER),
         ("3. … by anything, after 1,500 rounds there", leads_at_length("slim-long", 0.0, quarter), LONGER),
@@ -107,6 +118,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("7. MetaGater beats Per-FedAvg", leads("per-fedavg"), TABLE),
         ("7. MetaGater beats FedAvg that knows names and takes ten steps", leads("fedavg-10"), RIVALS),
         ("7. … after 1,500 rounds, with learnt rates", leads_at_length("fedavg-10-long"), LONGER),
+        ("7. … and knows the names as well", leads_at_length("fedavg-10-long", 0.0, named), NAMED),
     )
     lines = ["| claim | verdict | number, 95 % interval | seeds, where |", "|---|---|---|---|"]
     for claim, measured, where in rows:

@@ -60,6 +60,15 @@ def slim_by_budget(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
+def starts_compared(folder: Path) -> list[dict[str, Any]]:
+    """Return the slim network's lead over FedAvg after one step, 600 rounds and LONG: one network, two ways to a start.
+
+    The rows are FedAvg's, each compared with the slim network trained as long.
+    """
+    tables = [Table("", "", (Row(f"fedavg{end}"),), Row(f"slim{end}")) for end in ("", "-long")]
+    return [row for table in tables for row in table_rows(table, folder) if row["difference"] is not None]
+
+
 @dataclass(frozen=True)
 class _Family:
     """Rows that are compared with their first, and for each of them the records by seed."""
