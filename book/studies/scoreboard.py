@@ -121,7 +121,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("7. … and knows the names as well", leads_at_length("fedavg-10-long", 0.0, named), NAMED),
     )
     lines = ["| claim | verdict | number, 95 % interval | seeds, where |", "|---|---|---|---|"]
-    for claim, measured, where in rows:
+    for claim, measured, where in (row for row in rows if row[1]):  # the others have no five trainings yet
         numbers = "<br>".join(f"{each.where}: {each.said}" for each in measured)
         fewest, most = min(each.seeds for each in measured), max(each.seeds for each in measured)
         seeds = f"{fewest}" if fewest == most else f"{fewest} to {most}"
