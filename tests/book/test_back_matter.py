@@ -188,7 +188,7 @@ def test_a_claim_leads_to_equation_code_test_figure_and_state(claim):
 
 
 SCOREBOARD = [row for row in table_rows(page("claims.md")) if re.match(r"\d\. ", row[0])]
-RIVALS = {  # over which method's files a row of the scoreboard states a lead: MetaGater's, or that of the one named first
+RIVALS = {  # over which method's files a row states a lead: MetaGater's, or that of the method named first
     "1. The exact gradient for both beats its first-order shortcut": "first-order-50",
     "2. In one slim network, a meta-learnt start beats one that was trained to name all classes": "slim-50 fedavg-50",
     "2. … after 1,500 rounds, with learnt rates": "slim-long-50 fedavg-long-50",
