@@ -117,9 +117,11 @@ def show_fans(start: Tensor, walks: Mapping[str, Tensor], radii: Sequence[float]
         shares.append(np.linalg.norm(walk[-1]) / radius)
     axis.plot(0, 0, "o", color=INK, markersize=8)
     axis.autoscale_view()
+    low, high = f"{min(shares):.0%}", f"{max(shares):.0%}"
+    covered = low if low == high else f"{low} to {high}"
     alt = (
         f"From one point {len(walks)} nodes take {len(walk) - 1} steps in different directions; in front of each is an "
-        f"arc that it does not reach. The walks cover {min(shares):.0%} to {max(shares):.0%} of the way to their arcs."
+        f"arc that it does not reach. The walks cover {covered} of the way to their arcs."
     )
     return Figure(drawing, caption, alt)
 
@@ -204,9 +206,9 @@ def show_circulation(grid: Grid, points: Tensor, field: Tensor, loop: Tensor, wo
     axis.text(across[0] + 0.03, -0.08, "closed", va="top", fontsize=10)
     axis.set(xlabel="backbone θ", ylabel="gate φ", aspect="auto")
     alt = (
-        "A loss that above a dashed line is a valley along the gate's axis and below it flat, with arrows of the "
-        "surrogate gradient that point up or down as well, where the loss itself does not change. Around a rectangle "
-        f"in the valley the surrogate adds up to {work:.2f}, where every true gradient adds up to 0."
+        "A loss that above a dashed line is a valley along the gate's axis and below it flat, with arrows against "
+        "the surrogate gradient that point up or down as well, where the loss itself does not change. Around a "
+        f"rectangle in the valley the surrogate adds up to {work:.2f}, where every true gradient adds up to 0."
     )
     return Figure(drawing, caption, alt)
 

@@ -8,7 +8,7 @@ from chapters import defined_in
 
 import mglib
 from figures.ch06 import show_flips, show_graph, show_misses, show_staircase
-from mglib.meta.adapt import gradient_of, take_steps
+from mglib.meta.adapt import RATE, gradient_of, start_of_rates, take_steps
 
 CHAPTER = "06_two_stages"
 
@@ -34,7 +34,9 @@ def problem():
 @pytest.fixture
 def chapter():
     return defined_in(
-        CHAPTER, "Stage", "Step", "detach", "gradient_of", "take_steps", "adapt", "through", "meta_gradient"
+        CHAPTER,
+        *("Stage", "Step", "detach", "gradient_of", "take_steps", "adapt", "through", "meta_gradient"),
+        "slopes_by_rate",
     )
 
 
@@ -67,6 +69,17 @@ def test_the_chapters_meta_gradient_is_the_librarys(problem, chapter, stages):
         chapter["meta_gradient"](smooth_loss, params, task, ours)[0],
         mglib.meta_gradient(smooth_loss, params, task, theirs)[0],
     )
+
+
+def test_the_slopes_by_rate_add_up_over_a_stages_steps(problem, chapter, stages):
+    params, task = problem
+    ours, theirs = stages
+    rho = {name: rate.double() for name, rate in start_of_rates(theirs).items()}
+    expected, _ = mglib.meta_gradient(smooth_loss, params | rho, task, theirs)
+    slopes = chapter["slopes_by_rate"](smooth_loss, params, task, ours)
+    assert slopes.keys() == params.keys()
+    for name, slope in slopes.items():
+        assert slope == pytest.approx(float(expected[RATE + name]), abs=1e-12)
 
 
 def test_the_chapter_takes_the_librarys_steps(problem, chapter, stages):

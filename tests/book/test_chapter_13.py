@@ -233,6 +233,7 @@ def test_the_pictures_say_what_they_show():
     assert "0.50 to 0.50 away" in show_moves(plane(), *moved).alt
     fans = {"A": torch.tensor([[0.0, 0.0], [0.0, 0.3]]), "B": torch.tensor([[0.0, 0.0], [0.4, 0.0]])}
     assert "75% to 80%" in show_fans(torch.zeros(2), fans, [0.4, 0.5]).alt
+    assert "cover 75% of the way" in show_fans(torch.zeros(2), fans, [0.4, 0.4 / 0.75]).alt
     panel = {"measured": [1.0, 0.5], "bound": [4.0, 1.0], "now": [1.0, 0.1], "floor": 0.2}
     assert "2.0 to 4.0 times" in show_bounds({"all": panel, "some": panel}).alt
     loop = torch.tensor([[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]])
