@@ -4,7 +4,7 @@ import math
 import pickle
 import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from multiprocessing import current_process
@@ -62,13 +62,15 @@ class LocalEngine(AbstractContextManager):
         # As many nodes a message as each worker has to compute: the parameters, one object, travel once in it.
         share = math.ceil(len(positions) / self._workers)
         messages = [positions[start : start + share] for start in range(0, len(positions), share)]
-        replies = [self._pool.submit(_run_on_worker, sent, message, round) for message in messages]
+        replies: list[Future] = []
         try:
+            replies += [self._pool.submit(_run_on_worker, sent, message, round) for message in messages]
             return [_unpacked(answer) for reply in replies for answer in reply.result()]
         except BrokenProcessPool:
             self._pool.shutdown()
             self._pool = self._new_pool()
-            if len(positions) > 1:  # one worker's death takes the others' answers along: find out whose it was
+            # A worker's death takes the others' answers along: find out whose it was. Before a round it is nobody's.
+            if len(positions) > 1 or not replies:
                 return [answer for position in positions for answer in self.run(params, [position], round)]
             (position,) = positions
             return [Refusal(_name_of(self._nodes[position], position), "its process died: killed, or out of memory")]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -275,6 +276,23 @@ def test_a_worker_that_dies_takes_its_own_nodes_and_the_next_round_has_a_new_one
         assert all("died" in refusal.reason for refusal in result.refused)
         numbers = [PLACES[int(update.node[-1]) - 1].number for update in result.updates]
         assert float(result.params["p"][0]) == pytest.approx(np.mean(numbers))
+
+
+def tell_the_process(params, node, position, round):
+    return answer(params, node, position, round)._replace(metrics={"process": os.getpid()})
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_worker_killed_between_rounds_costs_no_node_the_next(count):
+    with LocalEngine(tell_the_process, PLACES, workers=2) as engine:
+        first = engine.run(START, range(count), Round(0, 2, 0))
+        os.kill(int(first[0].metrics["process"]), signal.SIGKILL)
+        with pytest.raises(BrokenProcessPool):  # until the death is noticed
+            while True:
+                engine._pool.submit(int).result()
+        second = engine.run(START, range(count), Round(1, 2, 0))
+    assert [update.node for update in second] == [place.name for place in PLACES[:count]]
+    assert all(isinstance(update, Update) for update in second)
 
 
 ODD = st.one_of(
