@@ -67,6 +67,7 @@ def train_on_flower(
     if run.finished:
         run.drop_checkpoint()
         return run.load()[2]
+    program("flwr")  # before a folder is made
     with (
         run.begin(recipe, resume) as (done, params, server_state),
         tempfile.TemporaryDirectory(prefix="mglib-") as folder,
