@@ -288,8 +288,7 @@ def test_a_worker_killed_between_rounds_costs_no_node_the_next(count):
         first = engine.run(START, range(count), Round(0, 2, 0))
         os.kill(int(first[0].metrics["process"]), signal.SIGKILL)
         with pytest.raises(BrokenProcessPool):  # until the death is noticed
-            while True:
-                engine._pool.submit(int).result()
+            list(iter(lambda: engine._pool.submit(int).result(), None))
         second = engine.run(START, range(count), Round(1, 2, 0))
     assert [update.node for update in second] == [place.name for place in PLACES[:count]]
     assert all(isinstance(update, Update) for update in second)
@@ -448,6 +447,8 @@ def test_what_a_killed_training_left_half_written_is_removed(folder, tmp_path):
     run.folder.mkdir()
     for name in (".recipe.json.0a1b.part", ".training.lock"):
         (run.folder / name).write_text("half")
+    (run.folder / ".adapted.0a1b.part").mkdir()
+    (run.folder / ".adapted.0a1b.part" / "recipe.json").write_text("half")
     train(small_recipe(folder), run.folder)
     assert sorted(path.name for path in run.folder.iterdir()) == FILES_OF_A_RUN
 
