@@ -129,13 +129,8 @@ class FedAdam:
     def __call__(
         self, params: Params, state: ServerState, updates: Sequence[Update], round: Round
     ) -> tuple[Params, ServerState]:
-        """Return the parameters after one step of Adam, and the state to go on with.
-
-        Raises ValueError if the state has moments and does not say of how many steps.
-        """
-        if state and "steps" not in state:
-            raise ValueError("the server's state does not count its steps, as older versions left it: train anew")
-        steps = int(state.get("steps", 0)) + 1
+        """Return the parameters after one step of Adam, and the state to go on with."""
+        steps = (int(state["steps"]) if state else 0) + 1
         centre = self.aggregate(params, updates)
         rate = self.learning_rate * 0.5 * (1 + math.cos(math.pi * round.progress))
         bias_1 = 1 - self.momentum**steps
