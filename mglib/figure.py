@@ -26,8 +26,6 @@ ROLES = {
 _FALLBACK_INK = "#7d8590"
 INK, OPEN, ACCENT, FAINT = (stand_in for stand_in, _ in ROLES.values())
 _STENCIL = "stencil"
-
-
 _STYLE = {
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,

@@ -148,8 +148,8 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
 def write_new(path: str | os.PathLike, content: bytes) -> None:
     """Write a file that was not there, and the folders above it; whole or not at all.
 
-    Raises ValueError if there is something already; nothing is overwritten. Raises OSError, naming the
-    file or the folder above it, if the disk refuses (full, read-only).
+    Raises ValueError if there is something already; OSError, naming the file or the folder above it, if the disk
+    refuses (full, read-only).
     """
     path = Path(path)
     if os.path.lexists(path):
@@ -198,8 +198,7 @@ def whole_number(name: str, value: Any, least: float = -math.inf, most: float = 
     Raises ValueError, naming it, if it is none, a bool, or out of range.
     """
     try:
-        is_bool = isinstance(value, bool) or getattr(value, "dtype", None) is torch.bool
-        number = None if is_bool else operator.index(value)
+        number = None if type(value) is bool or getattr(value, "dtype", None) is torch.bool else operator.index(value)
     except TypeError:
         number = None
     if number is None or not least <= number <= most:

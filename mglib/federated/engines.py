@@ -69,8 +69,7 @@ class LocalEngine(AbstractContextManager):
         except BrokenProcessPool:
             self._pool.shutdown()
             self._pool = self._new_pool()
-            # A worker's death takes the others' answers along: find out whose it was. Before a round it is nobody's.
-            if len(positions) > 1 or not replies:
+            if len(positions) > 1 or not replies:  # find out whose death it was; before the round it is nobody's
                 return [answer for position in positions for answer in self.run(params, [position], round)]
             (position,) = positions
             return [Refusal(_name_of(self._nodes[position], position), "its process died: killed, or out of memory")]
@@ -147,9 +146,8 @@ def _answer(client_update: ClientUpdate, params: Params, nodes: Sequence[Any], p
         update = client_update(params, node, position, round)
     except (Exception, SystemExit) as error:  # whatever it is, it is the node's own
         return Refusal(name, "".join(traceback.format_exception_only(error)).strip())
-    return (
-        update._replace(node=name) if isinstance(update, Update) else Refusal(name, reason_against(update, {}, round))
-    )
+    is_one = isinstance(update, Update)
+    return update._replace(node=name) if is_one else Refusal(name, reason_against(update, {}, round))
 
 
 def _name_of(node: Any, position: int) -> str:

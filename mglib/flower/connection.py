@@ -48,10 +48,8 @@ class Connection:
     @property
     def settings(self) -> str:
         """The content of the `config.toml` that `flwr` reads; the superlink is called `mglib` there."""
-        private = {"insecure": True}
-        if self.root_certificates is not None:
-            private = {"root-certificates": str(self.root_certificates.resolve())}  # flwr takes no relative path
-        facts = {"address": self.address, **private}
+        root = self.root_certificates  # of which flwr takes no relative path
+        facts = {"address": self.address} | ({"root-certificates": str(root.resolve())} if root else {"insecure": True})
         lines = "".join(f"{name} = {json.dumps(fact, ensure_ascii=False)}\n" for name, fact in facts.items())
         return f'[superlink]\ndefault = "mglib"\n\n[superlink.mglib]\n{lines}'
 

@@ -73,16 +73,14 @@ def train_on_flower(
         tempfile.TemporaryDirectory(prefix="mglib-") as folder,
         open(run.metrics_file, "a", buffering=1) as kept,
     ):
-        recipe = Recipe.load(run.recipe_file)  # one to resume says what was found out about the data
-        state = "" if params is None else pack_state(done, params, server_state)
         config = {
-            "recipe": recipe.dumps(), "state": state, "rounds_per_checkpoint": ROUNDS_PER_CHECKPOINT,
-            "deadline": float(deadline), "patience": float(patience),
+            "recipe": Recipe.load(run.recipe_file).dumps(),  # one to resume says what was found out about the data
+            "state": "" if params is None else pack_state(done, params, server_state),
+            "rounds_per_checkpoint": ROUNDS_PER_CHECKPOINT, "deadline": float(deadline), "patience": float(patience),
         }  # fmt: skip
         for line in _submitted(Path(folder), config, connection):
             if "recipe" in line:
-                recipe = Recipe.loads(line["recipe"])
-                recipe.save(run.recipe_file)
+                Recipe.loads(line["recipe"]).save(run.recipe_file)
             elif "metrics" in line:
                 kept.write(json.dumps(line["metrics"]) + "\n")
                 if on_round is not None:

@@ -70,11 +70,10 @@ class Run:
 
     def changes(self, federation: Federation) -> dict[str, str]:
         """Return in words, by name, what became of the run's nodes in `federation`, and which there are beside them."""
-        if not (known := self.nodes):
-            return {}
+        known = self.nodes or {}
         then, now = (
             {name: mark for marks in each.values() for name, mark in marks.items()}
-            for each in (known, nodes_of(federation))
+            for each in (known, nodes_of(federation) if known else {})
         )
         words = {(True, True): "holds other images", (True, False): "is gone", (False, True): "is new"}
         differ = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
