@@ -370,7 +370,7 @@ def test_the_driver_warns_of_who_takes_no_part_and_of_garbled_lines(recipe, tmp_
     _, params = network_of(replace(recipe, channels=1))
     told = [{"recipe": replace(recipe, channels=1).dumps()}, {"note": "a second node is called a"},
             {"state": pack_state(1, params, {})}]  # fmt: skip
-    monkeypatch.setattr("mglib.flower.driver._submitted", lambda *rest: iter(told))
+    monkeypatch.setattr("mglib.flower.driver._submitted", lambda *rest: (line for line in told))
     with pytest.warns(UserWarning, match="a second node is called a"):
         train_on_flower(recipe, tmp_path / "run", Connection("127.0.0.1:1"))
     assert Run(tmp_path / "run").finished
