@@ -48,7 +48,7 @@ def test_nodes_within_their_budget_pay_nothing():
     assert float(params[PRICE]) == 0
 
 
-def test_nodes_that_hide_what_they_spend_leave_the_price_to_others():
+def test_nodes_that_hide_their_macs_leave_the_price_to_others():
     keeper, first = DualAscent(average, NetworkConfig(budget=0.5)), Round(5, 10, 0)
     params = {PRICE: torch.tensor(0.0)}
     told, hidden = (Update("node", params, 1.0, metrics) for metrics in ({"macs_ratio": 0.9}, {}))
