@@ -26,8 +26,6 @@ ROLES = {
 _FALLBACK_INK = "#7d8590"
 INK, OPEN, ACCENT, FAINT = (stand_in for stand_in, _ in ROLES.values())
 _STENCIL = "stencil"
-
-
 _STYLE = {
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
@@ -145,7 +143,8 @@ def _themed_svg(drawing: Drawing, alt: str) -> str:
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r"font-family: [^;\"]*", "font-family: inherit", body)
     body = re.sub(r"(?<=base64,)[^\"]+", lambda match: "".join(match[0].split()), body)
-    body = re.sub(r"\d+\.\d{3,}", lambda match: f"{float(match[0]):.5g}", body)  # finer than any screen
+    # Coordinates, finer than any screen; what stands between tags is text.
+    body = re.sub(r">[^<]*|\d+\.\d{3,}", lambda m: m[0] if m[0][0] == ">" else f"{float(m[0]):.5g}", body)
     mark = "mg" + hashlib.sha256((alt + body).encode()).hexdigest()[:8]  # ids are the page's: keep figures apart
     body = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{mark}-", body)
     body = re.sub(rf'id="{mark}-{_STENCIL}-(\w+)"', rf'filter="url(#{mark}-\1)"', body)

@@ -13,6 +13,7 @@ from typing import Any
 import platformdirs
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 Params = dict[str, Tensor]
@@ -147,7 +148,8 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
 def write_new(path: str | os.PathLike, content: bytes) -> None:
     """Write a file that was not there, and the folders above it; whole or not at all.
 
-    Raises ValueError if there is something already; nothing is overwritten. Raises OSError as `write_atomically`.
+    Raises ValueError if there is something already; OSError, naming the file or the folder above it, if the disk
+    refuses (full, read-only).
     """
     path = Path(path)
     if os.path.lexists(path):
@@ -160,8 +162,8 @@ def write_new(path: str | os.PathLike, content: bytes) -> None:
 def new_folder(folder: Path) -> Iterator[Path]:
     """Lend a temporary folder; its files appear in `folder` all together at the end, or not at all after an error.
 
-    Raises ValueError if `folder` is a file, or holds something already; OSError, naming `folder`, if the disk refuses
-    (full, read-only).
+    Raises ValueError if `folder` is a file, or holds something already; OSError, naming `folder` or the one above it,
+    if the disk refuses (full, read-only).
     """
     there = folder.exists()
     if there and (not folder.is_dir() or any(path.suffix != PART for path in folder.iterdir())):
@@ -169,8 +171,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
     parent = folder if there else folder.parent  # an empty folder stays: it may be mounted, or the current one
     parent.mkdir(parents=True, exist_ok=True)
     temporary = parent / f".{folder.name}.{secrets.token_hex(4)}{PART}"
-    temporary.mkdir()
     try:
+        temporary.mkdir()
         yield temporary
         if there:
             for path in list(temporary.iterdir()):
@@ -196,7 +198,7 @@ def whole_number(name: str, value: Any, least: float = -math.inf, most: float = 
     Raises ValueError, naming it, if it is none, a bool, or out of range.
     """
     try:
-        number = None if isinstance(value, bool) else operator.index(value)
+        number = None if type(value) is bool or getattr(value, "dtype", None) is torch.bool else operator.index(value)
     except TypeError:
         number = None
     if number is None or not least <= number <= most:

@@ -90,8 +90,12 @@ def show_gate_map(images: Tensor, gates: Sequence[Tensor], caption: str = "", gr
 
     images: (input, height, width); gates: a gated layer, (input, filter) of zeros and ones.
     groups: number of equally large groups of consecutive inputs, set apart by a gap.
+
+    Raises ValueError if the inputs do not make such groups.
     """
     images, gates = np.asarray(images), [np.asarray(gate) for gate in gates]
+    if groups < 1 or len(images) % groups:
+        raise ValueError(f"`groups` (={groups}) must be equally large groups of {len(images)} inputs")
     rows, each = len(images), len(images) // groups
     tops = np.arange(rows) + 0.6 * (np.arange(rows) // each)  # a gap after each group
     drawing, axes = new_drawing(

@@ -51,8 +51,7 @@ class SkippingNet:
             ]
             weight = params["head.weight"].reshape(head.out_channels, head.in_channels, head.taps)
             self._head_weight = weight.permute(1, 2, 0).contiguous()  # (channel, pixel, way): an open channel is a row
-            self._head_bias = params["head.bias"]
-        bias = params["head.bias"]
+        self._head_bias = bias = params["head.bias"]
         here = bias.is_cpu and library(bias.dtype) is not None
         if compiled and not here:
             raise ValueError("`compiled` (=True): the fast path needs a CPU and a C compiler")

@@ -129,13 +129,8 @@ class FedAdam:
     def __call__(
         self, params: Params, state: ServerState, updates: Sequence[Update], round: Round
     ) -> tuple[Params, ServerState]:
-        """Return the parameters after one step of Adam, and the state to go on with.
-
-        Raises ValueError if the state has moments and does not say of how many steps.
-        """
-        if state and "steps" not in state:
-            raise ValueError("the server's state does not count its steps, as older versions left it: train anew")
-        steps = int(state.get("steps", 0)) + 1
+        """Return the parameters after one step of Adam, and the state to go on with."""
+        steps = (int(state["steps"]) if state else 0) + 1
         centre = self.aggregate(params, updates)
         rate = self.learning_rate * 0.5 * (1 + math.cos(math.pi * round.progress))
         bias_1 = 1 - self.momentum**steps
@@ -165,7 +160,8 @@ class PrivateServer:
 
     The noise on the mean of n updates has the standard deviation `noise · norm / n` (McMahan et al., arXiv 1710.06963).
     Whatever the server update makes of the noisy mean costs no further privacy. The nodes must trust the server: it
-    sees their updates, and their metrics, as they are.
+    sees their updates, and their metrics, as they are. The noise is drawn from the recipe's seed, so that a training
+    repeats; it hides nothing from one who knows the seed, as every node does.
 
     norm: longest way from the parameters that an update may go, Euclidean, over all parameters together.
     noise: standard deviation of the noise on the sum of updates, in units of `norm`.
@@ -186,10 +182,11 @@ class PrivateServer:
 
 @dataclass(frozen=True)
 class PrivateNode:
-    """A client update whose answer is bounded and noisy before it leaves the node, which then need trust no server.
+    """A client update whose answer is bounded and noisy before it leaves the node.
 
     The standard deviation of the noise on each update is `noise · norm`. Weight and metrics would give away what the
-    noise hides, so every node weighs one and no metrics leave it.
+    noise hides, so every node weighs one and no metrics leave it. The noise is drawn from the recipe's seed, so that a
+    training repeats; one who knows the seed, as the server does, can take it off again.
 
     norm, noise: as for `PrivateServer`, but each node adds noise of its own.
     """

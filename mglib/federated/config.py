@@ -35,7 +35,8 @@ class FederationConfig(Config):
     privacy: Literal["none", "server", "node"] = "none"
     """Who shortens the moves and adds noise to them: the server to their sum, or each node to its own."""
     noise: float = 0.0
-    """Standard deviation of the Gaussian noise that privacy adds, in units of the clip norm."""
+    """Standard deviation of the Gaussian noise that privacy adds, in units of the clip norm. It repeats with
+    the seed: it shows what privacy costs, and hides nothing from one who knows the seed."""
     quorum: int = 1
     """Nodes of a round that must have answered as they should; with fewer the training stops and says why."""
 

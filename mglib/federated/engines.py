@@ -4,7 +4,7 @@ import math
 import pickle
 import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from multiprocessing import current_process
@@ -62,13 +62,14 @@ class LocalEngine(AbstractContextManager):
         # As many nodes a message as each worker has to compute: the parameters, one object, travel once in it.
         share = math.ceil(len(positions) / self._workers)
         messages = [positions[start : start + share] for start in range(0, len(positions), share)]
-        replies = [self._pool.submit(_run_on_worker, sent, message, round) for message in messages]
+        replies: list[Future] = []
         try:
+            replies += [self._pool.submit(_run_on_worker, sent, message, round) for message in messages]
             return [_unpacked(answer) for reply in replies for answer in reply.result()]
         except BrokenProcessPool:
             self._pool.shutdown()
             self._pool = self._new_pool()
-            if len(positions) > 1:  # one worker's death takes the others' answers along: find out whose it was
+            if len(positions) > 1 or not replies:  # find out whose death it was; before the round it is nobody's
                 return [answer for position in positions for answer in self.run(params, [position], round)]
             (position,) = positions
             return [Refusal(_name_of(self._nodes[position], position), "its process died: killed, or out of memory")]
@@ -145,9 +146,8 @@ def _answer(client_update: ClientUpdate, params: Params, nodes: Sequence[Any], p
         update = client_update(params, node, position, round)
     except (Exception, SystemExit) as error:  # whatever it is, it is the node's own
         return Refusal(name, "".join(traceback.format_exception_only(error)).strip())
-    return (
-        update._replace(node=name) if isinstance(update, Update) else Refusal(name, reason_against(update, {}, round))
-    )
+    is_one = isinstance(update, Update)
+    return update._replace(node=name) if is_one else Refusal(name, reason_against(update, {}, round))
 
 
 def _name_of(node: Any, position: int) -> str:

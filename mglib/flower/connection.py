@@ -1,5 +1,6 @@
 """How Flower's programs are called: where the superlink is, whether the connection is private, what they may not do."""
 
+import json
 import os
 import shutil
 import sys
@@ -47,8 +48,10 @@ class Connection:
     @property
     def settings(self) -> str:
         """The content of the `config.toml` that `flwr` reads; the superlink is called `mglib` there."""
-        private = f'root-certificates = "{self.root_certificates}"' if self.root_certificates else "insecure = true"
-        return f'[superlink]\ndefault = "mglib"\n\n[superlink.mglib]\naddress = "{self.address}"\n{private}\n'
+        root = self.root_certificates  # of which flwr takes no relative path
+        facts = {"address": self.address} | ({"root-certificates": str(root.resolve())} if root else {"insecure": True})
+        lines = "".join(f"{name} = {json.dumps(fact, ensure_ascii=False)}\n" for name, fact in facts.items())
+        return f'[superlink]\ndefault = "mglib"\n\n[superlink.mglib]\n{lines}'
 
 
 def _is_loopback(host: str) -> bool:

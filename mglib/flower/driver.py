@@ -10,6 +10,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -67,30 +68,30 @@ def train_on_flower(
     if run.finished:
         run.drop_checkpoint()
         return run.load()[2]
+    program("flwr")  # before a folder is made
     with (
         run.begin(recipe, resume) as (done, params, server_state),
         tempfile.TemporaryDirectory(prefix="mglib-") as folder,
         open(run.metrics_file, "a", buffering=1) as kept,
     ):
-        recipe = Recipe.load(run.recipe_file)  # one to resume says what was found out about the data
-        state = "" if params is None else pack_state(done, params, server_state)
         config = {
-            "recipe": recipe.dumps(), "state": state, "rounds_per_checkpoint": ROUNDS_PER_CHECKPOINT,
-            "deadline": float(deadline), "patience": float(patience),
+            "recipe": Recipe.load(run.recipe_file).dumps(),  # one to resume says what was found out about the data
+            "state": "" if params is None else pack_state(done, params, server_state),
+            "rounds_per_checkpoint": ROUNDS_PER_CHECKPOINT, "deadline": float(deadline), "patience": float(patience),
         }  # fmt: skip
-        for line in _submitted(Path(folder), config, connection):
-            if "recipe" in line:
-                recipe = Recipe.loads(line["recipe"])
-                recipe.save(run.recipe_file)
-            elif "metrics" in line:
-                kept.write(json.dumps(line["metrics"]) + "\n")
-                if on_round is not None:
-                    on_round(line["metrics"])
-            elif "note" in line:
-                warnings.warn(line["note"], stacklevel=2)
-            elif "state" in line:
-                done, params, server_state = unpack_state(line["state"])
-                run.keep(done, params, server_state)
+        with closing(_submitted(Path(folder), config, connection)) as lines:
+            for line in lines:
+                if "recipe" in line:
+                    Recipe.loads(line["recipe"]).save(run.recipe_file)
+                elif "metrics" in line:
+                    kept.write(json.dumps(line["metrics"]) + "\n")
+                    if on_round is not None:
+                        on_round(line["metrics"])
+                elif "note" in line:
+                    warnings.warn(line["note"], stacklevel=2)
+                elif "state" in line:
+                    done, params, server_state = unpack_state(line["state"])
+                    run.keep(done, params, server_state)
         run.finish(params)
     return params
 
@@ -116,6 +117,9 @@ def _submitted(folder: Path, config: dict[str, Any], connection: Connection) -> 
                 if "done" in line:
                     return
                 yield line
+        except BaseException:  # the caller's too, which closes this generator
+            _flwr(home, "stop", run_id, "mglib")
+            raise
         finally:
             log.terminate()
     listed = _flwr(home, "list", "mglib", "--run-id", run_id)

@@ -27,7 +27,7 @@ class NetworkConfig(Config):
     estimator: Literal["straight-through", "gumbel"] = "straight-through"
     """How the gates get a gradient: straight-through, or gumbel for noise in training."""
     gate_bias: float | None = None
-    """Logit with which learnt gates start, open if positive; none: 1, and 0.1 for a mask."""
+    """Logit with which learnt gates start, open if positive; none: 1."""
 
     def check(self) -> None:
         """Raise ValueError for a network that cannot be."""

@@ -47,11 +47,6 @@ class Partition(Config):
             allowed = "three whole numbers, for training (1 or more), validation (0 or more) and test (1 or more)"
             self.refuse_unless(fits, "nodes", f"must be {allowed}")
 
-    @property
-    def shared(self) -> bool:
-        """Whether several nodes share a class's images."""
-        return self.nodes is not None or self.new_nodes == "unseen-sets"
-
 
 def partition_classes(
     name: str,
@@ -86,7 +81,7 @@ def partition_classes(
             f"{name}: of {len(classes)} classes {len(test)} are for test and {len(validation)} for validation, "
             f"which leaves {len(members['train'])} to train on; at least {LEAST_CLASSES} are needed"
         )
-    if partition.shared:
+    if partition.nodes or partition.new_nodes == "unseen-sets":  # several nodes share a class's images
         generator = np.random.default_rng([seed, 1])
         sets = _choose_sets(name, members, partition, generator)
         nodes = _share(name, _without_copies(name, classes), sets, partition.images_per_class, generator)

@@ -145,7 +145,8 @@ class DualAscent:
         rest = {name: value for name, value in state.items() if name not in own}
         after, rest = self.server_update(params, rest, updates, round)
         budget = annealed_budget(self.recipe.budget, round.progress, self.recipe.anneal_share)
-        spent = torch.tensor([update.metrics["macs_ratio"] for update in updates]).clamp(0, 2).mean() / budget - 1
+        told = [update.metrics["macs_ratio"] for update in updates if "macs_ratio" in update.metrics]
+        spent = torch.tensor(told or [budget]).clamp(0, 2).mean() / budget - 1  # if no node tells: as it should
         mean = own.get("price.spent", spent).lerp(spent, 1 - self.MEMORY)
         step = self.RATE * spent.clamp(-self.MOST, self.MOST)
         multiplier = (own.get("price.multiplier", torch.zeros(())) + step).clamp(min=0)

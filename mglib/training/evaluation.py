@@ -94,14 +94,9 @@ def summarise(scores: Sequence[TaskScore]) -> dict[str, float]:
     """
     if len(scores) < 2:
         raise ValueError(f"{len(scores)} tasks have no spread: an interval needs at least 2")
-    accuracies = [score.accuracy for score in scores]
-    return {
-        "accuracy": float(np.mean(accuracies)),
-        "ci95": ci95(accuracies),
-        "macs_ratio": float(np.mean([score.macs_ratio for score in scores])),
-        "accuracy_zero_step": float(np.mean([score.accuracy_zero_step for score in scores])),
-        "accuracy_transductive": float(np.mean([score.accuracy_transductive for score in scores])),
-    }
+    names = ("accuracy", "macs_ratio", "accuracy_zero_step", "accuracy_transductive")
+    means = {name: float(np.mean([getattr(score, name) for score in scores])) for name in names}
+    return {"accuracy": means["accuracy"], "ci95": ci95([score.accuracy for score in scores]), **means}
 
 
 def ci95(accuracies: Sequence[float]) -> float:

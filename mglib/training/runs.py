@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -69,12 +70,13 @@ class Run:
 
     def changes(self, federation: Federation) -> dict[str, str]:
         """Return in words, by name, what became of the run's nodes in `federation`, and which there are beside them."""
+        known = self.nodes or {}
         then, now = (
             {name: mark for marks in each.values() for name, mark in marks.items()}
-            for each in (self.nodes or {}, nodes_of(federation))
+            for each in (known, nodes_of(federation) if known else {})
         )
         words = {(True, True): "holds other images", (True, False): "is gone", (False, True): "is new"}
-        differ = sorted(name for name in {*then, *now} if then.get(name) != now.get(name)) if then else ()
+        differ = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
         return {name: words[name in then, name in now] for name in differ}
 
     def check_free(self, recipe: Recipe, resume: bool) -> None:
@@ -111,7 +113,7 @@ class Run:
             if self.finished:
                 raise ValueError(f"another training has just finished {self.folder}")
             for left in self.folder.glob(f".*{PART}"):
-                left.unlink()
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
             yield self._state(recipe)
         finally:
             with suppress(OSError):  # while it is held: who waits for this file then looks for a new one

@@ -107,6 +107,12 @@ def test_drawing_leaves_the_readers_own_style_alone():
     assert dict(matplotlib.rcParams) == before
 
 
+@pytest.mark.parametrize("groups", [0, 2, 5])
+def test_groups_that_are_not_equally_large_are_refused(groups):
+    with pytest.raises(ValueError, match=rf"`groups` \(={groups}\).*3 inputs"):
+        show_gate_map(glyphs(3), gates(3), groups=groups)
+
+
 def test_a_stencil_keeps_its_opacities():
     _, axes = new_drawing(1, 1)
     image = stencil(axes, np.array([[0.0, 0.25], [0.5, 2.0]]))
@@ -150,6 +156,16 @@ def test_a_flip_book_cannot_open_at_a_frame_it_lacks(opens_at):
     frames = [Figure(new_drawing(1, 1)[0], "", f"frame {number}") for number in range(3)]
     with pytest.raises(ValueError, match=r"opens_at.*must be a frame of 3"):
         flip_book(frames, "page", opens_at=opens_at)
+
+
+def test_numbers_in_words_stay_as_they_were_written():
+    drawing, axes = new_drawing(4, 3)
+    axes.set_yticks([0, 0.005, 0.01])
+    axes.set_title("p = 0.00004, 123456.789 rounds, π = 3.14159265")
+    svg = Figure(drawing, "", "Nothing.").svg
+    written = set(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
+    assert {"0.000", "0.005", "0.010", "p = 0.00004, 123456.789 rounds, π = 3.14159265"} <= written
+    assert not re.search(r"\d{4}\.\d\d|\.\d{7}", re.sub(r">[^<]*", "", svg)), "a coordinate finer than any screen"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -277,6 +278,22 @@ def test_a_worker_that_dies_takes_its_own_nodes_and_the_next_round_has_a_new_one
         assert float(result.params["p"][0]) == pytest.approx(np.mean(numbers))
 
 
+def tell_the_process(params, node, position, round):
+    return answer(params, node, position, round)._replace(metrics={"process": os.getpid()})
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_worker_killed_between_rounds_costs_no_node_the_next(count):
+    with LocalEngine(tell_the_process, PLACES, workers=2) as engine:
+        first = engine.run(START, range(count), Round(0, 2, 0))
+        os.kill(int(first[0].metrics["process"]), signal.SIGKILL)
+        with pytest.raises(BrokenProcessPool):  # until the death is noticed
+            list(iter(lambda: engine._pool.submit(int).result(), None))
+        second = engine.run(START, range(count), Round(1, 2, 0))
+    assert [update.node for update in second] == [place.name for place in PLACES[:count]]
+    assert all(isinstance(update, Update) for update in second)
+
+
 ODD = st.one_of(
     st.none(), st.booleans(), st.integers(), st.just(10**400), st.floats(), st.text(), st.binary(), st.just(object()),
     st.fractions(), st.complex_numbers(), st.lists(st.none()), st.just(np.float32(1)), st.just(np.zeros(3)),
@@ -430,6 +447,8 @@ def test_what_a_killed_training_left_half_written_is_removed(folder, tmp_path):
     run.folder.mkdir()
     for name in (".recipe.json.0a1b.part", ".training.lock"):
         (run.folder / name).write_text("half")
+    (run.folder / ".adapted.0a1b.part").mkdir()
+    (run.folder / ".adapted.0a1b.part" / "recipe.json").write_text("half")
     train(small_recipe(folder), run.folder)
     assert sorted(path.name for path in run.folder.iterdir()) == FILES_OF_A_RUN
 

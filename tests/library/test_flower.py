@@ -1,13 +1,16 @@
 """Flower without processes: what travels, who takes part, what becomes of bad answers, and what is refused."""
 
+import tomllib
 from contextlib import redirect_stdout
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.cli.typing import SuperLinkConnection
 from flwr.common.serde import message_to_proto
 from flwr.supercore.task_identity import TaskIdentity
 from hypothesis import given
@@ -367,7 +370,7 @@ def test_the_driver_warns_of_who_takes_no_part_and_of_garbled_lines(recipe, tmp_
     _, params = network_of(replace(recipe, channels=1))
     told = [{"recipe": replace(recipe, channels=1).dumps()}, {"note": "a second node is called a"},
             {"state": pack_state(1, params, {})}]  # fmt: skip
-    monkeypatch.setattr("mglib.flower.driver._submitted", lambda *rest: iter(told))
+    monkeypatch.setattr("mglib.flower.driver._submitted", lambda *rest: (line for line in told))
     with pytest.warns(UserWarning, match="a second node is called a"):
         train_on_flower(recipe, tmp_path / "run", Connection("127.0.0.1:1"))
     assert Run(tmp_path / "run").finished
@@ -393,6 +396,23 @@ def test_a_superlink_on_this_machine_is(address):
 def test_an_address_that_is_none_is_refused(address):
     with pytest.raises(ValueError, match="HOST:PORT"):
         Connection(address)
+
+
+def test_a_relative_path_of_a_certificate_reaches_flwr_whole(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = 'an "authority" \\ é.crt'
+    (tmp_path / name).touch()
+    settings = tomllib.loads(Connection("example.org:9092", Path(name)).settings)["superlink"]["mglib"]
+    assert settings == {"address": "example.org:9092", "root-certificates": str(tmp_path / name)}
+    assert SuperLinkConnection("mglib", settings["address"], settings["root-certificates"])
+    assert tomllib.loads(Connection("[::1]:9092").settings)["superlink"]["mglib"]["insecure"] is True
+
+
+def test_a_training_without_flower_installed_leaves_no_folder(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("mglib.flower.connection.shutil.which", lambda *_, **__: None)
+    with pytest.raises(ValueError, match="there is no flwr here"):
+        train_on_flower(recipe, tmp_path / "run", Connection("127.0.0.1:1"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_process_that_names_no_superlink_or_no_node_is_refused(folder, capsys):

@@ -1,13 +1,17 @@
 """Flower with real nodes: those that never come, that are killed, that are slow for a while, and that come late."""
 
+import json
 import re
 import signal
+import subprocess
 import time
 
 import psutil
 import pytest
 from flower_processes import federation_in, metrics_of, options_of, wait_until
 from small_data import small_recipe
+
+from mglib.flower.connection import Connection, environment, program
 
 KILLED, SLOW, LATE = "alphabet0", "alphabet1", "alphabet3"
 
@@ -63,6 +67,23 @@ def test_nodes_that_never_come_end_the_training_with_the_reason(lonely):
     assert code == 1, said
     assert "stopped: 0 of 2 nodes were there after 1 s: none" in said
     assert not (out / "params.safetensors").exists()
+
+
+def test_a_driver_that_is_interrupted_stops_its_run(federation, lonely, folder, tmp_path):
+    """The run of `lonely` was the first, and has failed."""
+    (tmp_path / "config.toml").write_text(Connection(federation.address).settings)
+    command = [*federation.prefix, program("flwr"), "list", "mglib", "--format", "json"]
+
+    def states():
+        done = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, check=True)
+        runs = json.loads(done.stdout[done.stdout.index("{") :])["runs"]
+        return sorted(run["status"].partition(":")[0] for run in runs)
+
+    training = federation.train(*options_of(small_recipe(folder), tmp_path / "run", patience=600))
+    wait_until(lambda: "running" in states(), training)
+    training.send_signal(signal.SIGINT)
+    training.communicate(timeout=400)
+    assert states() == ["finished", "finished"]
 
 
 def test_a_killed_node_is_refused_and_the_others_go_on(troubled):

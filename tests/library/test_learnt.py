@@ -48,6 +48,16 @@ def test_nodes_within_their_budget_pay_nothing():
     assert float(params[PRICE]) == 0
 
 
+def test_nodes_that_hide_their_macs_leave_the_price_to_others():
+    keeper, first = DualAscent(average, NetworkConfig(budget=0.5)), Round(5, 10, 0)
+    params = {PRICE: torch.tensor(0.0)}
+    told, hidden = (Update("node", params, 1.0, metrics) for metrics in ({"macs_ratio": 0.9}, {}))
+    alone, _ = keeper(params, {}, [told], first)
+    assert alone[PRICE] > 0
+    assert keeper(params, {}, [told, hidden], first)[0] == alone
+    assert keeper(params, {}, [hidden], first)[0] == params
+
+
 def test_rates_and_price_are_learnt_and_saved(run):
     recipe, net, params = run.load()
     rates = {name for name in params if name.startswith(RATE)}

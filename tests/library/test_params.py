@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from mglib.params import (
     split,
     under_prefix,
     weighted_mean,
+    whole_number,
     with_prefix,
     write_atomically,
     write_new,
@@ -104,6 +106,23 @@ def test_a_new_file_takes_the_place_of_none(tmp_path):
 def test_a_missing_file_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match="nothing does not exist"):
         load(tmp_path / "nothing")
+
+
+def test_a_folder_that_cannot_be_begun_is_told_by_its_own_name(tmp_path):
+    long = tmp_path / ("n" * 250)  # of the file system's 255 characters, to which the temporary folder's name adds
+    with pytest.raises(OSError, match="too long") as error, new_folder(long):
+        pytest.fail("nothing is lent")
+    assert error.value.filename == str(long)
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"file'$"), new_folder(tmp_path / "file" / "new"):
+        pytest.fail("nothing is lent")
+
+
+@pytest.mark.parametrize("yes", [True, np.True_, torch.tensor(True)])
+def test_a_yes_of_any_type_is_no_whole_number(yes):
+    with pytest.raises(ValueError, match=r"`n` \(=.*True.*must be a whole number"):
+        whole_number("n", yes)
+    assert whole_number("n", torch.tensor(1)) == 1
 
 
 def fill(path):

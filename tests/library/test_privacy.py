@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from mglib.__main__ import main
 from mglib.federated import (
     FedAdam,
     PrivateNode,
@@ -96,6 +97,20 @@ def test_noise_is_drawn_afresh_by_round_and_node_and_repeats_by_seed():
     others = [drawn(1), drawn(round=Round(4, 10, 7)), drawn(round=Round(3, 10, 8)), server["a"]]
     assert torch.equal(drawn(), drawn())
     assert all(not torch.equal(drawn(), other) for other in others)
+
+
+def test_who_knows_the_seed_takes_the_noise_off_as_is_said(capsys):
+    def client(params, node, position, round):
+        return Update("n", moved_by(1.0), 1.0, {})
+
+    seen = PrivateNode(client, 1.0, 5.0)(START, None, 3, ROUND).params
+    noise = PrivateNode(lambda params, *_: Update("n", params, 1.0, {}), 1.0, 5.0)(START, None, 3, ROUND).params
+    found = {name: seen[name] - noise[name] + START[name] for name in START}
+    assert all(torch.allclose(found[name], value, atol=1e-5) for name, value in moved_by(1.0).items())
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    for said in (PrivateNode.__doc__, PrivateServer.__doc__, capsys.readouterr().out):
+        assert "knows the seed" in " ".join(said.replace("│", " ").split())
 
 
 @pytest.fixture(scope="module")

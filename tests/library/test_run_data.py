@@ -200,6 +200,10 @@ def test_a_copied_node_is_told_and_neither_trained_nor_held_out(eight):
     assert sorted(run.nodes["train"] | run.nodes["test"]) == [f"alphabet{number}" for number in range(8)]
 
 
+def test_a_run_that_names_no_nodes_asks_for_no_images(tmp_path):
+    assert Run(tmp_path).changes(None) == {}
+
+
 def test_held_out_nodes_gone_or_changed_are_refused_by_name(eight):
     folder, recipe, run = eight
     train(recipe, run.folder, resume=True)

@@ -96,7 +96,7 @@ def test_the_library_grows_no_further():
     """To add lines, others have to go."""
     assert sum(map(lines_of, FILES)) <= 7_244
     core = [path for path in FILES if path.relative_to(LIBRARY).parts[0] in CORE]
-    assert sum(map(lines_of, core)) <= 4_870
+    assert sum(map(lines_of, core)) <= 4_863
 
 
 def test_the_library_prints_nothing():
