@@ -56,7 +56,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
     def leads(method: str, least: float = 0.0) -> list[Measured]:
         return [compared(_row(base, data, method), -1, least) for data in DATA]
 
-    def leads_at_length(method: str, least: float = 0.0, rows: Sequence[dict[str, Any]] = long) -> list[Measured]:
+    def leads_in(method: str, least: float = 0.0, rows: Sequence[dict[str, Any]] = long) -> list[Measured]:
         there = [row for row in rows if row["method"] == method and row["paired_seeds"] >= len(SEEDS)]
         return [compared(row, -1, least) for row in there]
 
@@ -66,37 +66,33 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("2. … and new classes, with accuracy above chance", _right(rows_of("unseen")), UNSEEN_SETS),
         (
             "2. In one slim network, a meta-learnt start beats one that was trained to name all classes",
-            [compared(row, -1) for row in starts if row["method"] == "fedavg"],
+            leads_in("fedavg", 0.0, starts),
             RIVALS,
         ),
-        (
-            "2. … after 1,500 rounds, with learnt rates",
-            [compared(row, -1) for row in starts if row["method"] == "fedavg-long"],
-            RIVALS,
-        ),
+        ("2. … after 1,500 rounds, with learnt rates", leads_in("fedavg-long", 0.0, starts), RIVALS),
         ("3. Half of the MACs cost at most half a point against the dense network", leads("dense", -0.005), GOALS),
-        ("3. … and after 1,500 rounds with learnt rates", leads_at_length("dense-long", -0.005), LONGER),
+        ("3. … and after 1,500 rounds with learnt rates", leads_in("dense-long", -0.005), LONGER),
         (
             "3. At half of the MACs, gates beat a slim network of the same cost by two points",
             leads("slim", 0.02),
             GOALS,
         ),
-        ("3. … by two points after 1,500 rounds with learnt rates", leads_at_length("slim-long", 0.02), LONGER),
-        ("3. … by anything, after 1,500 rounds with learnt rates", leads_at_length("slim-long"), LONGER),
-        ("3. … by two points, where both also know the names", leads_at_length("slim-named-long", 0.02, named), NAMED),
+        ("3. … by two points after 1,500 rounds with learnt rates", leads_in("slim-long", 0.02), LONGER),
+        ("3. … by anything, after 1,500 rounds with learnt rates", leads_in("slim-long"), LONGER),
+        ("3. … by two points, where both also know the names", leads_in("slim-named-long", 0.02, named), NAMED),
         ("3. At a quarter of the MACs, by two points", [compared(row, -1, 0.02) for row in tighter], COST),
-        ("3. … by two points after 1,500 rounds there", leads_at_length("slim-long", 0.02, quarter), LONGER),
-        ("3. … by anything, after 1,500 rounds there", leads_at_length("slim-long", 0.0, quarter), LONGER),
+        ("3. … by two points after 1,500 rounds there", leads_in("slim-long", 0.02, quarter), LONGER),
+        ("3. … by anything, after 1,500 rounds there", leads_in("slim-long", 0.0, quarter), LONGER),
         (
             "3. A quarter of the MACs costs at most three points against dense, after 1,500 rounds",
-            leads_at_length("dense-long", -0.03, quarter),
+            leads_in("dense-long", -0.03, quarter),
             LONGER,
         ),
         ("3. Half of the filters take at most half of the dense network's time", [_time()], TIME),
         ("4. The learnt gates choose better than chance", [_swapped("random, one order", 0.0)], SWAPS),
         ("4. They beat one fixed mask in their place by two points", [_swapped("one mask for all", 0.02)], SWAPS),
         ("4. They beat a mask learnt with the network", leads("static-mask"), TABLE),
-        ("4. … after 1,500 rounds with learnt rates", leads_at_length("static-mask-long"), LONGER),
+        ("4. … after 1,500 rounds with learnt rates", leads_in("static-mask-long"), LONGER),
         ("5. One step adapts: gained over no step", [compared(_stepped(steps, data, 0), -1) for data in DATA], STEPS),
         (
             "5. Ten steps would add less than a point",
@@ -104,8 +100,8 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
             STEPS,
         ),
         ("5. The second stage, which moves the gates, brings accuracy", leads("gates-fixed"), STAGES),
-        ("5. … after 1,500 rounds with learnt rates", leads_at_length("gates-fixed-long"), LONGER),
-        ("5. … at a quarter of the MACs, as long", leads_at_length("gates-fixed-long", 0.0, quarter), LONGER),
+        ("5. … after 1,500 rounds with learnt rates", leads_in("gates-fixed-long"), LONGER),
+        ("5. … at a quarter of the MACs, as long", leads_in("gates-fixed-long", 0.0, quarter), LONGER),
         (
             "5. … at least a point where nodes are asked different things",
             [_asked(asked, budget) for budget in (0.12, 0.25, 0.5)],
@@ -117,8 +113,8 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("7. MetaGater beats ANIL", leads("anil"), TABLE),
         ("7. MetaGater beats Per-FedAvg", leads("per-fedavg"), TABLE),
         ("7. MetaGater beats FedAvg that knows names and takes ten steps", leads("fedavg-10"), RIVALS),
-        ("7. … after 1,500 rounds, with learnt rates", leads_at_length("fedavg-10-long"), LONGER),
-        ("7. … and knows the names as well", leads_at_length("fedavg-10-long", 0.0, named), NAMED),
+        ("7. … after 1,500 rounds, with learnt rates", leads_in("fedavg-10-long"), LONGER),
+        ("7. … and knows the names as well", leads_in("fedavg-10-long", 0.0, named), NAMED),
     )
     lines = ["| claim | verdict | number, 95 % interval | seeds, where |", "|---|---|---|---|"]
     for claim, measured, where in (row for row in rows if row[1]):  # the others have no five trainings yet

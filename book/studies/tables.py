@@ -61,9 +61,9 @@ def slim_by_budget(folder: Path) -> list[dict[str, Any]]:
 
 
 def starts_compared(folder: Path) -> list[dict[str, Any]]:
-    """Return the slim network's lead over FedAvg after one step, 600 rounds and LONG: one network, two ways to a start.
+    """Return the rows of FedAvg with one step, trained short and at length, each compared with the slim network.
 
-    The rows are FedAvg's, each compared with the slim network trained as long.
+    It is one network with two starts: trained to name all classes, and, as long, by a meta-gradient.
     """
     tables = [Table("", "", (Row(f"fedavg{end}"),), Row(f"slim{end}")) for end in ("", "-long")]
     return [row for table in tables for row in table_rows(table, folder) if row["difference"] is not None]

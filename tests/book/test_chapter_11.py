@@ -193,4 +193,13 @@ def test_the_prose_tells_apart_at_length_what_is_printed_with_a_star():
     assert [found["cifar10", "50", label] for label in (slim, dense, fixed, mask)] == [True, True, True, False]
     assert "**On CIFAR-10 gates lose.**" in PROSE
     assert not found["glyphs", "50", fixed]
+    names = {
+        data: found[data, "50 with names", "MAML with names, slimmer"] for data in ("glyphs", "omniglot", "cifar10")
+    }
+    assert names == {"glyphs": True, "omniglot": True, "cifar10": False}
+    assert "On glyphs MetaGater is 1.4 ± 0.4 ahead of the slim network, told apart and less than two points" in PROSE
+    assert not found["glyphs", "50 with names", ten]
+    assert "MetaGater is not told apart from FedAvg with ten steps on glyphs, -0.0 ± 0.7" in PROSE
+    assert [found[data, "50 with names", "MAML with names, dense"] for data in names] == [False, False, True]
+    assert "0.7 ± 0.6, 0.3 ± 0.8 and 0.8 ± 0.5 ahead, told apart on CIFAR-10 only" in PROSE
     assert "**The second stage is not shown to pay on any of the three data sets**" in PROSE
