@@ -17,6 +17,7 @@ from typing import Any
 import safetensors.torch
 
 from mglib.federated import RoundFailed
+from mglib.federated.process import interrupts_held
 from mglib.flower.connection import Connection, environment, program
 from mglib.params import Params, under_prefix, with_prefix
 from mglib.training.recipes import Recipe
@@ -103,25 +104,29 @@ def _submitted(folder: Path, config: dict[str, Any], connection: Connection) -> 
     home.mkdir()
     (app / "pyproject.toml").write_text(PROJECT + "".join(f"{k} = {json.dumps(v)}\n" for k, v in config.items()))
     (home / "config.toml").write_text(connection.settings)
-    submitted = _flwr(home, "run", str(app), "mglib")
-    if "run-id" not in submitted:
-        raise RoundFailed(f"the superlink at {connection.address} took no run: {submitted['error-message']}")
-    run_id = str(submitted["run-id"])
-    follow = [program("flwr"), "log", run_id, "mglib", "--stream"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(follow, env=environment(home), **pipes) as log:
-        try:
-            for line in received_lines(log.stdout):
-                if "failed" in line:
-                    raise RoundFailed(line["failed"])
-                if "done" in line:
-                    return
-                yield line
-        except BaseException:  # the caller's too, which closes this generator
-            _flwr(home, "stop", run_id, "mglib")
-            raise
-        finally:
-            log.terminate()
+    submitted = {}
+    try:
+        with interrupts_held():  # the superlink would take the run all the same, and nobody know its number
+            submitted |= _flwr(home, "run", str(app), "mglib")
+        if "run-id" not in submitted:
+            raise RoundFailed(f"the superlink at {connection.address} took no run: {submitted['error-message']}")
+        run_id = str(submitted["run-id"])
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        follow = [program("flwr"), "log", run_id, "mglib", "--stream"]
+        with subprocess.Popen(follow, env=environment(home), **pipes) as log:
+            try:
+                for line in received_lines(log.stdout):
+                    if "failed" in line:
+                        raise RoundFailed(line["failed"])
+                    if "done" in line:
+                        return
+                    yield line
+            finally:
+                log.terminate()
+    except BaseException:  # the caller's too, which closes this generator
+        if "run-id" in submitted:
+            _flwr(home, "stop", str(submitted["run-id"]), "mglib")
+        raise
     listed = _flwr(home, "list", "mglib", "--run-id", run_id)
     reason = listed["runs"][0]["status"] if listed.get("runs") else listed["error-message"]
     raise RoundFailed(f"the superlink at {connection.address} was lost, or the run on it: {reason}")

@@ -121,16 +121,8 @@ def command(recipe, out, *more):
     return [sys.executable, "-m", "mglib", "train", "--out", str(out), *options, *held_out, *more]
 
 
-@pytest.fixture
-def interruptible():
-    """Let child processes hear Ctrl-C: a shell that starts the tests in the background has them inherit deafness."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_process_resumes_to_the_same_bits(finished, recipe, tmp_path, kill, interruptible):
+def test_a_killed_process_resumes_to_the_same_bits(finished, recipe, tmp_path, kill):
     long = dataclasses.replace(recipe, rounds=150)
     train(long, tmp_path / "whole")
     out = tmp_path / "killed"

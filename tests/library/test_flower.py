@@ -1,5 +1,6 @@
 """Flower without processes: what travels, who takes part, what becomes of bad answers, and what is refused."""
 
+import signal
 import tomllib
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -21,7 +22,7 @@ from small_data import small_recipe, write_alphabets
 
 from mglib.__main__ import main
 from mglib.federated import Refusal, Round, RoundFailed, Update, admit
-from mglib.flower import Connection, client_app, own_node, server_app, train_on_flower
+from mglib.flower import Connection, client_app, driver, own_node, server_app, train_on_flower
 from mglib.flower.driver import pack_state, received_lines, send_line, send_state, unpack_state
 from mglib.flower.messages import Member, Order, pack_update, unpack_update
 from mglib.flower.server_app import FlowerEngine, Registry, decided
@@ -413,6 +414,21 @@ def test_a_training_without_flower_installed_leaves_no_folder(recipe, tmp_path, 
     with pytest.raises(ValueError, match="there is no flwr here"):
         train_on_flower(recipe, tmp_path / "run", Connection("127.0.0.1:1"))
     assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_while_the_superlink_takes_a_run_stops_that_run(recipe, tmp_path, monkeypatch):
+    called = []
+
+    def flwr(home, command, *arguments):
+        called.append((command, *arguments[:1]))
+        if command == "run":
+            signal.raise_signal(signal.SIGINT)
+        return {"run-id": 7}
+
+    monkeypatch.setattr(driver, "_flwr", flwr)
+    with pytest.raises(KeyboardInterrupt):
+        train_on_flower(recipe, tmp_path / "run", Connection("127.0.0.1:1"))
+    assert called[1:] == [("stop", "7")]
 
 
 def test_a_process_that_names_no_superlink_or_no_node_is_refused(folder, capsys):

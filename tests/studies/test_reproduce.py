@@ -127,12 +127,11 @@ def test_jobs_are_spread_and_no_worker_outlives_the_work():
 
 
 SCRIPT = """
-import signal, sys
+import sys
 from pathlib import Path
 import studies.__main__
 from small_tables import Fake, SMALL
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored where the tests run in the background
     log = Path(sys.argv[1])
     studies.TABLES["small"] = SMALL
     studies.__main__.INSTRUMENTS = Fake(log, seconds=float(sys.argv[2])).instruments()
