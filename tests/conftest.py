@@ -226,7 +226,7 @@ def visit(tab, origins):
     yield open_page
     for event, listener in listeners.items():
         tab.remove_listener(event, listener)
-    tab.evaluate("localStorage.clear(), sessionStorage.clear()")  # the theme that a reader chose
+    tab.evaluate("location.protocol == 'about:' || localStorage.clear()")  # the theme that a reader chose
     tab.goto("about:blank")
 
 

@@ -3,7 +3,7 @@
 The library knows nothing of it. `bench` times the library beside what else could be used.
 """
 
-from studies.cells import Cell
+from studies.cells import Cell, read_results
 from studies.lines import compared_lines, days_line
 from studies.registry import STUDIES, Study, measure_missing
 from studies.reproduce import Instruments, Progress, reproduce_tables
@@ -26,6 +26,7 @@ __all__ = [
     "estimate_means",
     "holm",
     "measure_missing",
+    "read_results",
     "reproduce_tables",
     "table_rows",
 ]

@@ -90,3 +90,8 @@ def read_record(path: Path) -> dict[str, Any] | None:
     for place in (record, *record.get("trials", ())):
         place |= {name: Recipe.of_today(place[name]) for name in ("recipe", "settings") if name in place}
     return record
+
+
+def read_results(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the records in a folder of JSON files by file name, in alphabetical order."""
+    return {path.stem: read_record(path) for path in sorted(folder.glob("*.json"))}

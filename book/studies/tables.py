@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from studies.cells import Cell
-from studies.rows import MOST_SEEDS, SEEDS, Row, Table
+from studies.rows import DATA, MOST_SEEDS, SEEDS, Row, Table
 from studies.statistics import Estimate, correct_within, estimate_means, holm
 
 
@@ -47,6 +47,17 @@ def table_rows(table: Table, folder: Path, seeds: Sequence[int] | None = None) -
     return found
 
 
+def head_to_head(
+    row: Row, reference: Row, folder: Path, *, data: tuple[str, ...] = DATA, seeds: Sequence[int] | None = None
+) -> list[dict[str, Any]]:
+    """Return what the files say of one method beside another, a row for each data set on which both were trained.
+
+    `p` is each row's own; for all else see `table_rows`.
+    """
+    rows = table_rows(Table("", "", (row,), reference, data), folder, seeds)
+    return [line for line in rows if line["difference"] is not None]
+
+
 def slim_by_budget(folder: Path) -> list[dict[str, Any]]:
     """Return the slim network's rows, each compared with MetaGater at the same budget and trained as long.
 
@@ -54,8 +65,7 @@ def slim_by_budget(folder: Path) -> list[dict[str, Any]]:
     """
     found = []
     for budget in (0.25, 0.5, 0.75):
-        table = Table("", "", (Row("slim", budget=budget),), Row("metagater", budget=budget))
-        found += [row for row in table_rows(table, folder, SEEDS) if row["method"] == "slim"]
+        found += head_to_head(Row("slim", budget=budget), Row("metagater", budget=budget), folder, seeds=SEEDS)
     correct_within(found, "data")
     return found
 
@@ -65,8 +75,7 @@ def starts_compared(folder: Path) -> list[dict[str, Any]]:
 
     It is one network with two starts: trained to name all classes, and, as long, by a meta-gradient.
     """
-    tables = [Table("", "", (Row(f"fedavg{end}"),), Row(f"slim{end}")) for end in ("", "-long")]
-    return [row for table in tables for row in table_rows(table, folder) if row["difference"] is not None]
+    return [row for end in ("", "-long") for row in head_to_head(Row(f"fedavg{end}"), Row(f"slim{end}"), folder)]
 
 
 @dataclass(frozen=True)

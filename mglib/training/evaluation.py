@@ -1,13 +1,11 @@
 """Evaluation: adaptation on nodes that training never saw, and the record of it that goes to a file."""
 
 import datetime
-import json
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -194,14 +192,3 @@ def with_provenance(record: dict, recipe: Recipe) -> dict:
         "versions": {name: version(name) for name in ("mglib", "torch", "numpy", "matplotlib", "pillow")},
         "date": datetime.date.today().isoformat(),
     }
-
-
-def read_results(folder: str | os.PathLike) -> dict[str, dict]:
-    """Return the records in a folder of JSON files by file name, in alphabetical order.
-
-    Raises ValueError if the folder holds none.
-    """
-    records = {path.stem: json.loads(path.read_text()) for path in sorted(Path(folder).glob("*.json"))}
-    if not records:
-        raise ValueError(f"{folder} holds no results")
-    return records

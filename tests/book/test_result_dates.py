@@ -9,7 +9,16 @@ import pytest
 from chapters import Section, sections, sections_of
 
 PATHS = notebooks.notebooks()
-READERS = {"compared", "compared_lines", "read_record", "read_results", "table_rows"}
+READERS = {
+    "compared",
+    "compared_lines",
+    "head_to_head",
+    "read_record",
+    "read_results",
+    "slim_by_budget",
+    "starts_compared",
+}
+READERS |= {"table_rows"}
 A_READING = re.compile(r"json\.loads\(.*\.read_text\(|\.(?:read|lines)\((?:evidence|folder)\b")
 
 

@@ -18,13 +18,13 @@ from mglib.flower.connection import Connection, environment, program
 from mglib.training import Run, train
 from mglib.training.algorithms import network_of
 
-ROUNDS = 4
+ROUNDS = 3
 OFTEN = """
 import sys
 from mglib.__main__ import main
 from mglib.flower import driver
 
-driver.ROUNDS_PER_CHECKPOINT = 2
+driver.ROUNDS_PER_CHECKPOINT = 1
 sys.exit(main())
 """
 
@@ -121,7 +121,8 @@ def trained(federation, recipe, tmp_path_factory):
 
 
 def test_nodes_with_a_registered_key_train_in_private_and_others_are_refused(federation, trained):
-    assert [metrics["nodes"] for metrics in metrics_of(trained[0])][:2] == [["alphabet0", "alphabet1"]] * 2
+    took_part = [metrics["nodes"] for metrics in metrics_of(trained[0])]
+    assert took_part == [["alphabet0", "alphabet1"]] * len(took_part) != []
     for process in federation.strangers.values():
         assert process.wait(60) != 0
     assert b"Failed to activate" in federation.said("alphabet2")

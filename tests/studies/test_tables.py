@@ -12,6 +12,7 @@ from studies import TABLES, Cell, Row, compared_lines, days_line, table_rows
 from studies.lines import difference_lines, label_of, pair_lines
 from studies.methods import METHODS
 from studies.statistics import bootstrap_interval, resampled_means
+from studies.tables import head_to_head
 
 COLUMNS = {"data", "shots", "method", "budget", "accuracy", "ci95", "macs_ratio", "seeds", "difference"}
 COLUMNS |= {
@@ -109,6 +110,16 @@ def test_labels_are_short_and_tell_methods_apart():
     assert label_of("per-fedavg") == "Per-FedAvg"
     assert label_of("slim-long") == label_of("slim") == "MAML, slimmer"
     assert label_of("gates-first") == "gates first, then backbone"
+
+
+def test_one_method_beside_another_is_a_row_for_each_data_set_that_has_both(tmp_path):
+    write_small(tmp_path)
+    (row,) = head_to_head(Row("anil"), Row("slim"), tmp_path)
+    both = [np.stack([drawn(name, seed, shift=name == "anil") for seed in range(5)]) for name in ("anil", "slim")]
+    assert (row["data"], row["method"], row["reference"]) == ("glyphs", "anil", "slim at 50 %")
+    assert row["difference"] == pytest.approx((both[0] - both[1]).mean() / QUERIES)
+    assert head_to_head(Row("anil"), Row("slim"), tmp_path, seeds=[2])[0]["paired_seeds"] == 1
+    assert head_to_head(Row("anil"), Row("slim"), tmp_path, data=("omniglot",)) == []
 
 
 def test_p_is_corrected_within_a_family_alone(tmp_path):
