@@ -66,9 +66,17 @@ function nameControls() {
   for (const element of document.querySelectorAll("dt.sig > dl, dt.sig > dl > dd")) {
     element.setAttribute("role", "presentation"); // the lines of a long signature, no list of terms
   }
-  for (const icon of document.querySelectorAll(".theme-switch-button > *")) {
-    icon.removeAttribute("title"); // it counts as text that the button's name lacks
-    icon.querySelector(":scope > title")?.remove(); // what Font Awesome has made of it, if it was quicker
+  for (const button of document.querySelectorAll(".theme-switch-button")) {
+    hideIcons(button);
+    new MutationObserver(() => hideIcons(button)).observe(button, { childList: true }); // Font Awesome draws them later
+  }
+}
+
+// The icons' titles count as text that the button's name lacks.
+function hideIcons(button) {
+  for (const icon of button.children) {
+    icon.removeAttribute("title");
+    icon.querySelector(":scope > title")?.remove();
     icon.removeAttribute("aria-labelledby");
     icon.setAttribute("aria-hidden", "true");
   }

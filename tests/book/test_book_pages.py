@@ -139,6 +139,14 @@ def test_a_flip_book_s_slider_says_the_frame_it_shows(visit, chapter, label, val
 
 
 @pytest.mark.browser
+def test_the_theme_s_button_has_one_name_whenever_its_icons_are_drawn(visit):
+    page, _ = visit(PAGES[0])
+    button = "document.querySelector('.theme-switch-button')"
+    page.evaluate(f"{button}.insertAdjacentHTML('beforeend', '<svg role=img><title>Late</title></svg>')")
+    page.wait_for_function(f"!{button}.textContent.trim() && {button}.lastChild.ariaHidden == 'true'", timeout=5000)
+
+
+@pytest.mark.browser
 def test_axe_sees_what_is_wrong(visit):
     """The checks are not blind: a page that is made worse is complained about, page and element named."""
     page, _ = visit(PAGES[0])

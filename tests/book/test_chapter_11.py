@@ -241,3 +241,20 @@ def test_goal_two_asks_for_more_than_the_dense_network_has():
     assert (
         "So on glyphs, by the mean, and on CIFAR-10 a lead of two points over the slim network would be a lead" in PROSE
     )
+
+
+def test_the_rows_off_their_budget_are_the_ones_that_the_prose_names():
+    off, table = [], None
+    for line in PRINTED.splitlines():
+        if head := re.match(r"(\w+), MetaGater( with names|) at (\d+)%:", line):
+            table = head.groups()
+        elif table and (row := re.match(r"  (\S.*?) +[+-]\d.* pairs, (\d+\.\d)%$", line)):
+            off.append((table[0], table[2], row[1], row[2]))
+    wide = {"MAML, slimmer", "MAML with names, slimmer", "FedAvg, one step", "FedAvg, ten steps"}
+    assert {row for row in off if row[2] not in wide} == {
+        ("glyphs", "50", "a learnt mask", "48.8"),
+        ("omniglot", "50", "MetaGater, joint", "51.0"),
+    }
+    assert {(data, budget, spent) for data, budget, label, spent in off if label in wide} == {("cifar10", "50", "48.1")}
+    assert "the mask on glyphs, at 48.8 %, and the joint stage on Omniglot, at 51.0 %" in PROSE
+    assert "spend 48.1 % on CIFAR-10. At a quarter every row is within a point." in PROSE

@@ -8,7 +8,7 @@ import notebooks
 import pytest
 from chapters import prose_of
 
-from studies import TABLES, table_rows
+from studies import TABLES, Row, table_rows
 from studies.lines import label_of
 from studies.methods import LONG, METHODS
 from studies.questions import compared
@@ -16,6 +16,7 @@ from studies.questions import compared
 ROOT, EVIDENCE = notebooks.ROOT, notebooks.ROOT / "results" / "evidence"
 VALUE = r"(\d+\.\d ± \d+\.\d)"
 NAMES = {"glyphs": "glyphs", "Omniglot": "omniglot", "CIFAR-10": "cifar10"}
+MARKED = {"evidence": "long", "long": "long", "quarter": "quarter"}  # which table of methods a page's marks hold
 QUESTIONS = {"two stages": "metagater", "gates fixed": "gates-fixed", "slim network": "slim", "dense": "dense"}
 # Sentences and lines about the long trainings, whose only mark is their words.
 OF_LONG = [
@@ -57,10 +58,15 @@ def in_files():
 
 def in_words(text: str, place: str):
     """Yield key, value and place of what a page's text says."""
-    labels = {method.label: name for name, method in METHODS.items()}
+    labels = {method.label: Row(name, budget=None) for name, method in METHODS.items()}
     at_length = {label_of(name): name for name in METHODS if name.endswith("-long")}
     whole = {METHODS[name].label.partition(f", {LONG:,}")[0]: name for name in at_length.values()} | at_length
+    marked = labels
     for line in text.splitlines():
+        if found := re.match(r"<!-- (/?)(\w+) -->", line):
+            table = None if found[1] else TABLES.get(MARKED.get(found[2]))
+            rows = () if table is None else (table.reference, *table.compared)
+            marked = {METHODS[row.method].label.partition(f", {LONG:,}")[0]: row for row in rows} or labels
         if found := re.match(rf"([\w-]+), ([\w-]+): {VALUE} %", line):
             yield key_of(*found.groups()[:2]), found[3], place
         if (found := re.match(rf"([\w-]+), (\S.*) at (\d+)%: {VALUE} %, \d+ seeds", line)) and found[2] in at_length:
@@ -70,10 +76,10 @@ def in_words(text: str, place: str):
         if found := re.match(rf" *(\d+)% ({'|'.join(QUESTIONS)}) +{VALUE} %,", line):
             yield ("questions", QUESTIONS[found[2]], int(found[1]) / 100), found[3], place
         cells = [cell.strip() for cell in line.split("|")[1:-1]]
-        if cells and cells[0] in labels:
+        if cells and (row := marked.get(cells[0])):
             for data, cell in zip(NAMES.values(), cells[1:], strict=False):
                 if value := re.match(VALUE, cell):
-                    yield key_of(data, labels[cells[0]]), value[1], place
+                    yield key_of(data, row.method, budget=row.budget), value[1], place
         if cells and cells[0].startswith("2. One start serves"):
             for data, value in re.findall(rf"([\w-]+): {VALUE} %", line):
                 yield key_of(NAMES[data], "metagater"), value, place
@@ -133,8 +139,10 @@ def test_a_second_value_of_a_network_names_the_first(stated):
     ("text", "key"),
     [
         ("glyphs, slim: 79.2 ± 1.6 %, MACs 49%,", key_of("glyphs", "slim")),
-        ("glyphs, MetaGater at 25%: 84.6 ± 0.4 %, 5 seeds", key_of("glyphs", "metagater-long", budget=0.25)),
+        ("glyphs, MetaGater at 25%: 84.5 ± 0.4 %, 5 seeds", key_of("glyphs", "metagater-long", budget=0.25)),
         ("| MAML, dense | 82.2 ± 0.6 (100) | 1.0 ± 1.0 | 1.0 ± 1.0 |", key_of("glyphs", "dense")),
+        ("<!-- quarter -->\n| MAML, dense | 86.7 ± 0.4 (100) | 1.0 ± 1.0 |", key_of("glyphs", "dense-long")),
+        ("<!-- quarter -->\n| a |\n<!-- /quarter -->\n| ANIL | 79.3 ± 1.1 (49) |", key_of("glyphs", "anil")),
         ("39.8 ± 1.5 %, 49.4% of MACs: MAML, slimmer network", key_of("cifar10-small", "slim-long")),
         (" 12% two stages   67.3 ± 3.1 %, 11.3% of MACs", ("questions", "metagater", 0.12)),
         ("With half of the MACs, the gated network is right in 87.1 ± 1.0 %", ("long", "glyphs/gated-50")),
