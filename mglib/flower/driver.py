@@ -104,13 +104,13 @@ def _submitted(folder: Path, config: dict[str, Any], connection: Connection) -> 
     home.mkdir()
     (app / "pyproject.toml").write_text(PROJECT + "".join(f"{k} = {json.dumps(v)}\n" for k, v in config.items()))
     (home / "config.toml").write_text(connection.settings)
-    submitted = {}
+    run_id = ""
     try:
         with interrupts_held():  # the superlink would take the run all the same, and nobody know its number
-            submitted |= _flwr(home, "run", str(app), "mglib")
-        if "run-id" not in submitted:
+            submitted = _flwr(home, "run", str(app), "mglib")
+            run_id = str(submitted.get("run-id", ""))
+        if not run_id:
             raise RoundFailed(f"the superlink at {connection.address} took no run: {submitted['error-message']}")
-        run_id = str(submitted["run-id"])
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         follow = [program("flwr"), "log", run_id, "mglib", "--stream"]
         with subprocess.Popen(follow, env=environment(home), **pipes) as log:
@@ -124,8 +124,8 @@ def _submitted(folder: Path, config: dict[str, Any], connection: Connection) -> 
             finally:
                 log.terminate()
     except BaseException:  # the caller's too, which closes this generator
-        if "run-id" in submitted:
-            _flwr(home, "stop", str(submitted["run-id"]), "mglib")
+        if run_id:
+            _flwr(home, "stop", run_id, "mglib")
         raise
     listed = _flwr(home, "list", "mglib", "--run-id", run_id)
     reason = listed["runs"][0]["status"] if listed.get("runs") else listed["error-message"]

@@ -8,7 +8,7 @@ import pytest
 
 import mglib.__main__
 import studies.readme
-from studies import STUDIES, TABLES, table_rows
+from studies import STUDIES, TABLES
 from studies.__main__ import COMMANDS
 from studies.questions import compared
 from studies.rows import DATA
@@ -50,7 +50,7 @@ def test_what_the_readme_says_below_its_table_is_of_the_files():
     rows = {
         (name, row["data"], row["method"]): row
         for name in ("long", "quarter", "named", "baselines")
-        for row in table_rows(TABLES[name], ROOT / "results" / "evidence")
+        for row in studies.readme.rows_of(name)
     }
     asked = {(row["asked"], row["budget"], row["method"]): row for row in compared(ROOT / "results" / "questions")}
     step = asked[1.0, 0.12, "metagater"]
