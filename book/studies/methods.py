@@ -135,9 +135,13 @@ LONG = 1500  # rounds
 
 
 def _at_length(name: str, *, learn_rates: bool = True) -> Method:
-    """Return a method trained at length; its rates, if it has a meta-gradient, are learnt, and its price follows."""
+    """Return a method trained at length; its rates, if it has a meta-gradient, are learnt, and its price follows.
+
+    A mask has whole filters to close or open for all inputs, and stays below its budget unless it is paid to open some.
+    """
     method = METHODS[name]
-    changes = {**method.changes, "rounds": LONG} | ({"price": "dual"} if method.gated else {})
+    price = "signed" if name == "static-mask" else "dual"
+    changes = {**method.changes, "rounds": LONG} | ({"price": price} if method.gated else {})
     if learn_rates and issubclass(method.algorithm.update, MetaUpdate | NamedMetaUpdate):
         changes["learn_rates"] = True
     label = f"{method.label}, {LONG:,} rounds"

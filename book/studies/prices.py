@@ -22,11 +22,13 @@ CHANGES = [
     *[("glyphs", "metagater", price, budget) for budget in BUDGETS for price in ("fixed", "dual")],
     *[("glyphs", method, "dual", budget) for method in METHODS for budget in (0.25, 0.5)],
     *[("questions", "metagater", price, budget) for budget in BUDGETS for price in ("dual", "fixed")],
+    *[(data, "metagater", "signed", budget) for budget in BUDGETS for data in DATA],
 ]
-PARTS = {
+PARTS: dict[str, dict[str, Any]] = {
     f"{data}-{method}-{price}-{100 * budget:g}": {"data": data, "method": method, "price": price, "budget": budget}
     for data, method, price, budget in CHANGES
 }
+PARTS |= {f"{part}-long": {**changes, "rounds": 1500} for part, changes in PARTS.items() if "signed" in part}
 
 
 def measure_price(changes: Mapping[str, Any], quick: bool = False) -> dict[str, Any]:
@@ -50,4 +52,5 @@ def measure_price(changes: Mapping[str, Any], quick: bool = False) -> dict[str, 
 def price_rows(part: str, record: dict) -> list[dict]:
     """Return what a training asked for and what its network spends."""
     names = ("data", "method", "price", "budget", "macs_ratio", "accuracy")
-    return [{name: record[name] for name in names} | {"off": record["macs_ratio"] - record["budget"]}]
+    own = {"rounds": record["recipe"]["rounds"], "off": record["macs_ratio"] - record["budget"]}
+    return [{name: record[name] for name in names} | own]

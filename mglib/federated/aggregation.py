@@ -130,7 +130,7 @@ class FedAdam:
         self, params: Params, state: ServerState, updates: Sequence[Update], round: Round
     ) -> tuple[Params, ServerState]:
         """Return the parameters after one step of Adam, and the state to go on with."""
-        steps = (int(state["steps"]) if state else 0) + 1
+        steps = int(state.get("steps", 0)) + 1
         centre = self.aggregate(params, updates)
         rate = self.learning_rate * 0.5 * (1 + math.cos(math.pi * round.progress))
         bias_1 = 1 - self.momentum**steps

@@ -100,7 +100,7 @@ def network_of(recipe: Recipe, algorithm: Algorithm | None = None) -> tuple[nn.M
         params = with_gate_bias(net, params, recipe.gate_bias)
     if recipe.learn_rates:
         params |= start_of_rates(algorithm.stages(net, recipe))
-    if recipe.price == "dual":
+    if recipe.price != "fixed":
         params |= {PRICE: torch.zeros(())}
     return net, params
 
@@ -126,7 +126,8 @@ class DualAscent:
     With e what the round's nodes spent beyond the budget in force, as a share of it, the multiplier follows
     `μ ← max(0, μ + RATE · e)`, e held within ± MOST, and the price that nodes are sent is `λ = max(0, μ + GAIN · ē)`, ē
     being the running mean of e: the method of multipliers (Bertsekas, 1982), whose second term damps what the first
-    would overshoot. The bound keeps μ from winding up while the budget falls faster than gates close.
+    would overshoot. The bound keeps μ from winding up while the budget falls faster than gates close. A `signed` price
+    goes without both maxima: they stand for "at most the budget", and it asks for all of the budget.
     """
 
     server_update: ServerUpdate
@@ -141,16 +142,15 @@ class DualAscent:
         self, params: Params, state: ServerState, updates: Sequence[Update], round: Round
     ) -> tuple[Params, ServerState]:
         """Return what the server update makes of the parameters, with the price of the next round."""
-        own = {name: state[name] for name in ("price.multiplier", "price.spent") if name in state}
-        rest = {name: value for name, value in state.items() if name not in own}
-        after, rest = self.server_update(params, rest, updates, round)
+        after, rest = self.server_update(params, state, updates, round)
         budget = annealed_budget(self.recipe.budget, round.progress, self.recipe.anneal_share)
         told = [update.metrics["macs_ratio"] for update in updates if "macs_ratio" in update.metrics]
         spent = torch.tensor(told or [budget]).clamp(0, 2).mean() / budget - 1  # if no node tells: as it should
-        mean = own.get("price.spent", spent).lerp(spent, 1 - self.MEMORY)
+        mean = state.get("price.spent", spent).lerp(spent, 1 - self.MEMORY)
         step = self.RATE * spent.clamp(-self.MOST, self.MOST)
-        multiplier = (own.get("price.multiplier", torch.zeros(())) + step).clamp(min=0)
-        price = (multiplier + self.GAIN * mean).clamp(min=0)
+        least = -torch.inf if self.recipe.price == "signed" else 0.0
+        multiplier = (state.get("price.multiplier", torch.zeros(())) + step).clamp(min=least)
+        price = (multiplier + self.GAIN * mean).clamp(min=least)
         return after | {PRICE: price}, rest | {"price.multiplier": multiplier, "price.spent": mean}
 
 
@@ -168,7 +168,7 @@ def server_update(recipe: Recipe) -> ServerUpdate:
     update = FedAdam(recipe.server_learning_rate, aggregate=aggregate) if adam else FedAvg(aggregate)
     if recipe.privacy == "server":
         update = PrivateServer(update, recipe.clip_norm, recipe.noise)
-    return DualAscent(update, recipe) if recipe.price == "dual" else update
+    return update if recipe.price == "fixed" else DualAscent(update, recipe)
 
 
 def stages_of(recipe: Recipe, net: nn.Module) -> tuple[Stage, ...]:

@@ -51,9 +51,9 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
         for name in ("estimator", "gate_bias"):
             if not self.learns_gates and self.changed(name):
                 yield name, f"is of no use: {self.method!r} learns no gates"
-        if self.price == "dual" and not self.learns_gates:
+        if self.price != "fixed" and not self.learns_gates:
             yield "price", f"is of no use: {self.method!r} learns no gates"
-        if self.price == "dual" and self.privacy != "none":
+        if self.price != "fixed" and self.privacy != "none":
             yield "price", "follows what each node spent, which a private training does not tell"
 
     @property

@@ -25,11 +25,12 @@ def run(folder, tmp_path_factory):
     return Run(out)
 
 
+@pytest.mark.parametrize("price", ["dual", "signed"])
 @pytest.mark.parametrize("budget", [0.12, 0.5, 0.75])
 @pytest.mark.parametrize("eager", [0.1, 1.0])  # nats at which nodes spend half of what they would for nothing
-def test_the_price_makes_nodes_spend_their_budget(budget, eager):
+def test_the_price_makes_nodes_spend_their_budget(budget, eager, price):
     """Nodes that spend the less the higher the price, and take their time over it."""
-    keeper = DualAscent(average, NetworkConfig(budget=budget))
+    keeper = DualAscent(average, NetworkConfig(budget=budget, price=price))
     params, state, spent = {PRICE: torch.zeros(())}, {}, 1.0
     for index in range(600):
         wanted = 1 / (1 + float(params[PRICE]) / eager)
@@ -39,13 +40,20 @@ def test_the_price_makes_nodes_spend_their_budget(budget, eager):
     assert spent == pytest.approx(budget, abs=0.01)
 
 
-def test_nodes_within_their_budget_pay_nothing():
-    keeper = DualAscent(average, NetworkConfig(budget=0.5))
-    params, state = {PRICE: torch.tensor(2.0)}, {}
-    for index in range(20, 40):
-        update = Update("node", params, 1.0, {"macs_ratio": 0.3}, index)
-        params, state = keeper(params, state, [update], Round(index, 40, 0))
-    assert float(params[PRICE]) == 0
+@pytest.mark.parametrize("price", ["dual", "signed"])
+def test_nodes_within_their_budget_pay_nothing_or_are_paid(price):
+    """Nodes that spend 30 % of the MACs unless they are paid for more."""
+    keeper = DualAscent(average, NetworkConfig(budget=0.5, price=price))
+    params, state, spent = {PRICE: torch.tensor(2.0)}, {}, 0.3
+    for index in range(300, 600):
+        spent += 0.05 * (0.3 - min(0.0, float(params[PRICE])) - spent)
+        update = Update("node", params, 1.0, {"macs_ratio": spent}, index)
+        params, state = keeper(params, state, [update], Round(index, 600, 0))
+    if price == "dual":
+        assert (float(params[PRICE]), spent) == (0, 0.3)
+    else:
+        assert float(params[PRICE]) < 0
+        assert spent == pytest.approx(0.5, abs=0.01)
 
 
 def test_nodes_that_hide_their_macs_leave_the_price_to_others():
@@ -110,6 +118,7 @@ def test_a_new_node_adapts_at_the_learnt_rates(folder, run, tmp_path):
         {"price": "dual", "method": "maml"},
         {"price": "dual", "privacy": "server", "noise": 0.1},
         {"price": "dual", "privacy": "node"},
+        {"price": "signed", "method": "maml"},
     ],
 )
 def test_a_price_that_nothing_could_set_is_refused(wrong):

@@ -24,7 +24,7 @@ def test_a_part_is_measured_and_its_row_says_so(part, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["glyphs-metagater-dual-25", "questions-metagater-fixed-50"])
+@pytest.mark.parametrize("part", ["glyphs-metagater-dual-25", "questions-metagater-signed-50-long"])
 def test_a_price_is_measured(part, tmp_path):
     (row,) = measured_quickly(f"prices/{part}", tmp_path)
     assert row["off"] == pytest.approx(row["macs_ratio"] - row["budget"])
