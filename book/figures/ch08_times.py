@@ -107,7 +107,7 @@ def show_time_parts(
 
     bars: a case's name to its parts; marks: a case's name to other times to compare it with, by name; unit: of all.
     """
-    drawing, axis = new_drawing(5.4, 0.78 * len(bars) + 1.15)
+    drawing, axis = new_drawing(5.4, 0.9 * len(bars) + 1.15)
     names = list(dict.fromkeys(part for parts in bars.values() for part in parts))
     looks = [(OPEN, 0.75), (ACCENT, 0.8), (INK, 0.5), (FAINT, 0.45), (INK, 0.2)]
     longest = max(max(sum(parts.values()), *marks[case].values()) for case, parts in bars.items())
@@ -125,7 +125,7 @@ def show_time_parts(
             axis.add_patch(Rectangle((left, row - 0.3), amount, 0.42, facecolor=colour, alpha=alpha, linewidth=0))
             left += amount
         for place, (name, amount) in enumerate(marks[case].items()):
-            axis.plot((amount, amount), (row - 0.36, row + 0.18), color=INK, linewidth=2)
+            axis.plot((amount, amount), (row - 0.3, row + 0.18), color=INK, linewidth=2)
             side = "right" if place % 2 == 0 and amount > 0.1 * longest else "left"
             axis.text(amount, row + 0.2, name, ha=side, va="top", fontsize=10)
         told.append(

@@ -51,7 +51,7 @@ def show_noise(true: np.ndarray, found: np.ndarray, bars: Mapping[str, float], c
     drawing.clear()
     grid = drawing.add_gridspec(5, count, height_ratios=[0.22, 1, 0.22, 1, 0.3 + 0.4 * len(bars)])
     _draw_row(drawing, grid, 0, "on the node", true, "ink")
-    _draw_row(drawing, grid, 2, "found in its update", found, "open")
+    _draw_row(drawing, grid, 2, "found in the plain gradient", found, "open")
     axis = drawing.add_subplot(grid[4, :])
     for place, (name, share) in enumerate(bars.items()):
         axis.barh(place, 1, color=FAINT, alpha=0.25, height=0.35)

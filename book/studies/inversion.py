@@ -99,7 +99,7 @@ def roughness(images: Tensor) -> Tensor:
 def likeness(ours: Tensor, theirs: Tensor) -> Tensor:
     """Return how alike images are, their pixels' correlation, −1 to 1, for each pair of a first and a second one.
 
-    Brightness and contrast do not count: the network normalises them away, so no gradient tells them.
+    Brightness and contrast do not count; a contrast that all images share leaves no trace in the gradient.
 
     ours, theirs: (image, channel, height, width) each; returns (one of ours, one of theirs).
     """

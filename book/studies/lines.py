@@ -35,7 +35,7 @@ def compared_lines(name: str, folder: Path, *methods: str, data: Sequence[str] =
     rows = [row for row in table_rows(table, folder) if row["accuracy"] is not None]
     for row in rows:
         off = " (off its budget)" if row["off_budget"] else ""
-        macs = "" if row["macs_ratio"] is None else f", MACs {row['macs_ratio']:.0%}{off}"
+        macs = "" if row["macs_ratio"] is None else f", MACs {row['macs_ratio']:.1%}{off}"
         score = f"{row['data']}, {row['method']}: {100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f} %{macs}"
         if row["difference"] is None:
             yield score
