@@ -123,6 +123,8 @@ def test_adams_bias_correction_counts_its_own_steps():
     moved = Update("n", {"p": START["p"] - torch.tensor([1e-3, 1.0, -5.0], dtype=torch.double)}, 1.0, {})
     late = Round(75, 100, 0)
     params, state = FedAdam(0.1)(START, {}, [moved], late)
+    beside, _ = FedAdam(0.1)(START, {"of another": torch.ones(1)}, [moved], late)
+    assert torch.equal(beside["p"], params["p"])
     rate = 0.1 * 0.5 * (1 + math.cos(math.pi * late.progress))
     torch.testing.assert_close((params["p"] - START["p"]).abs(), torch.full_like(START["p"], rate), rtol=1e-4, atol=0)
     assert int(state["steps"]) == 1

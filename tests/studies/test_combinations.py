@@ -38,7 +38,7 @@ CHOICES = {  # the first of each is the default
     "rotate": [{}, {"rotate": True}],
     "local_steps": [{}, {"local_steps": 2}],
     "learn_rates": [{}, {"learn_rates": True}],
-    "price": [{}, {"price": "dual"}],
+    "price": [{}, {"price": "dual"}, {"price": "signed"}],
 }
 Row = dict[str, int]  # which of its choices each field takes, 0 where it is not named
 
