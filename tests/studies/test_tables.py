@@ -65,9 +65,9 @@ def test_lines_say_the_rows_of_the_methods_asked_for(tmp_path, monkeypatch):
     monkeypatch.setitem(TABLES, "small", SMALL)
     reference, slim, anil, _ = table_rows(SMALL, tmp_path)
     beside, own, apart, days = compared_lines("small", tmp_path, "anil")
-    half = f"{100 * reference['ci95']:.1f} %, MACs 50%"
+    half = f"{100 * reference['ci95']:.1f} %, MACs 50.0%"
     assert beside == f"glyphs, metagater: {100 * reference['accuracy']:.1f} ± {half}"
-    assert own == f"glyphs, anil: {100 * anil['accuracy']:.1f} ± {100 * anil['ci95']:.1f} %, MACs 50%,"
+    assert own == f"glyphs, anil: {100 * anil['accuracy']:.1f} ± {100 * anil['ci95']:.1f} %, MACs 50.0%,"
     assert f"{100 * anil['difference']:+.1f} ± {100 * anil['difference_ci95']:.1f} points from metagater (5" in apart
     assert days.startswith("measured 20")
     _, own, *_ = compared_lines("small", tmp_path, "slim")
