@@ -12,7 +12,6 @@ from mglib import Batch, adapt, show
 from pad import START, DrawingPad, drawings, export_live
 from pad.drawings import held_out_lines, images_of
 
-RUN = START
 _LABELS = torch.arange(5)
 
 Strokes = list[np.ndarray]
@@ -40,7 +39,7 @@ def folded(line: str, room: int = 76) -> list[str]:
 @cache
 def trained() -> tuple:
     """Return the start trained on drawings: its recipe, network, parameters, objective and stages."""
-    recipe, net, start = RUN.load()
+    recipe, net, start = START.load()
     # The stages and the objective are the recipe's; no data set is needed.
     experiment = mglib.set_up(dataclasses.replace(recipe, data="glyphs"))
     return recipe, net, start, experiment.objective, experiment.stages
@@ -71,4 +70,4 @@ def open_pad(caption: str = "", filled: bool = False) -> DrawingPad:
         for character, strokes in list(lines.items())[: 2 if filled else 6]
     }
     opening = (first, second[-1]) if filled else None
-    return DrawingPad(export_live(RUN), ready, caption, step._repr_html_(), opening)
+    return DrawingPad(export_live(START), ready, caption, step._repr_html_(), opening)
