@@ -42,7 +42,7 @@ def problem(
     method = "metagater" if gated else "maml"
     stages = stages_of(Recipe(method=method, backbone_learning_rate=0.3, gate_learning_rate=0.5), net)
     if learnt:  # the rates, and the price of the budget
-        params |= {name: noise(1)[0] for name in start_of_rates(stages)} | {PRICE: noise(1)[0].abs()}
+        params |= {name: noise(1)[0] for name in start_of_rates(stages)} | {PRICE: noise(1)[0]}
     return Objective(net.double(), budget, 2.0), params, Task("noise", tuple("abc"), support, query), stages
 
 
