@@ -17,6 +17,7 @@ import nbformat
 from api_pages import api_pages
 from build_book import contents
 from myst_parser.mdit_to_docutils.base import default_slugify
+from notebook_checks import exercises
 from pybtex.database import Entry, parse_file
 from pybtex.plugin import find_plugin
 
@@ -38,16 +39,6 @@ class Section:
     title: str
     slug: str
     text: str
-
-
-@dataclass
-class Exercise:
-    """A question, the prose that answers it, and what the code behind the answer printed."""
-
-    number: str
-    question: str
-    solution: str = ""
-    printed: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,25 +73,6 @@ class Chapter:
         parts = re.split(r"^##? (.+)$", re.sub(r"```.*?```", "", self.text, flags=re.DOTALL), flags=re.MULTILINE)
         titles, texts = parts[1::2], parts[2::2]
         return [Section(t, default_slugify(t.strip()), text) for t, text in zip(titles, texts, strict=True)]
-
-    def exercises(self) -> list[Exercise]:
-        """Return the exercises in order; the code of a solution is in the cells that hide."""
-        found: list[Exercise] = []
-        inside = False
-        for cell in self.notebook.cells:
-            if cell.cell_type == "markdown":
-                headings = re.findall(r"^## (.+)$", cell.source, re.MULTILINE)
-                inside = "Exercises" in headings or (inside and not headings)
-                text = cell.source.partition("## Exercises")[2] if "Exercises" in headings else cell.source
-                for part in re.split(r"^(?=\*\*\d+\.\*\*)", text, flags=re.MULTILINE) if inside else ():
-                    question, _, solution = part.partition("**Solution.**")
-                    if asked := re.match(r"\*\*(\d+)\.\*\* (.+)", question, re.DOTALL):
-                        found.append(Exercise(asked[1], " ".join(asked[2].split())))
-                    if solution:
-                        found[-1].solution = solution.strip()
-            elif inside and found and "hide-cell" in cell.metadata.get("tags", ()):
-                found[-1].printed += "".join(o.text for o in cell.outputs if o.get("name") == "stdout")
-        return found
 
 
 @cache
@@ -191,13 +163,15 @@ def answers() -> str:
     ]
     for chapter in chapters():
         out.append(f"## {chapter.title}")
-        for each in chapter.exercises():
-            question = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", each.question)  # links are the chapter's affair
-            asked = question.partition("*Hint")[0].strip()
-            out.append(f"[Exercise {each.number}]({chapter.page}#exercise-{each.number}): {asked}")
-            if each.solution:
-                out.append(f"**Solution.** {each.solution}")
-            out.append(f"```text\n{each.printed.rstrip() or '(prints nothing)'}\n```")
+        for number, text, cells in exercises(chapter.notebook):
+            question, _, solution = text.partition("**A project.**")[0].partition("**Solution.**")
+            question = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", question)  # links are the chapter's affair
+            asked = " ".join(question.partition("** ")[2].partition("*Hint")[0].split())
+            printed = "".join(o.text for cell in cells for o in cell.outputs if o.get("name") == "stdout").rstrip()
+            out.append(f"[Exercise {number}]({chapter.page}#exercise-{number}): {asked}")
+            if solution:
+                out.append(f"**Solution.** {solution.strip()}")
+            out.append(f"```text\n{printed or '(prints nothing)'}\n```")
     return "\n\n".join(out)
 
 

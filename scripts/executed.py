@@ -19,8 +19,11 @@ from nbformat import NotebookNode
 from notebook_checks import ROOT, read, source_hash
 from notebooks import execute, run_times
 
+from mglib.params import write_atomically
+
 EXECUTED = ROOT / "_build" / "executed"
 READS = ("mglib", "book/figures", "book/studies", "book/pad", "results", "requirements.lock")
+UNREAD = ("run_times.json", "fuzz.json")  # results that no notebook reads; running one writes the first
 TIMEOUT = 600  # seconds that a cell may take
 
 
@@ -30,7 +33,7 @@ def fingerprint(root: Path = ROOT, reads: Sequence[str] = READS) -> str:
     for name in reads:
         paths = sorted((root / name).rglob("*")) if (root / name).is_dir() else [root / name]
         for path in paths:
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and "__pycache__" not in path.parts and path.name not in UNREAD:
                 digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -73,9 +76,7 @@ def execute_copy(path: Path, folder: Path, inputs: str) -> float:
     """Execute a notebook into the folder and return the seconds that it took."""
     started, notebook = time.perf_counter(), execute(path, TIMEOUT)
     notebook.metadata.mglib.inputs = inputs
-    part = folder / f".{path.name}"
-    part.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
-    os.replace(part, folder / path.name)
+    write_atomically(folder / path.name, (nbformat.writes(notebook) + "\n").encode())
     return time.perf_counter() - started
 
 

@@ -46,6 +46,8 @@ def main() -> int:
         folder = Path(name)
         images = options.images or draw_glyphs(folder / "images", options.nodes + 1)
         *training_nodes, new = sorted(place for place in images.iterdir() if place.is_dir())[: options.nodes + 1]
+        if len(training_nodes) < options.nodes:
+            parser.error(f"{images} holds {len(training_nodes) + 1} nodes; it takes {options.nodes + 1}")
         count = str(len(training_nodes))
         sizes = ["--rounds", str(options.rounds), "--nodes-per-round", count, "--quorum", count, "--width", "16"]
         with LocalFederation(folder) as federation:

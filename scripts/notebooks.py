@@ -34,6 +34,8 @@ from notebook_checks import (
     source_hash,
 )
 
+from mglib.params import write_atomically
+
 BOOK = ROOT / "book"
 TIMES = ROOT / "results" / "run_times.json"
 CORES = 2  # what the chapters promise their times for
@@ -100,7 +102,7 @@ def note_time(path: Path, seconds: float, cores: int) -> None:
         "cores": cores,
         "executed_source": source_hash(read(path)),
     }
-    TIMES.write_text(json.dumps(dict(sorted(times.items())), indent=2) + "\n", encoding="utf-8")
+    write_atomically(TIMES, (json.dumps(dict(sorted(times.items())), indent=2) + "\n").encode())
 
 
 def run_times() -> dict[str, dict]:
@@ -205,7 +207,7 @@ def main() -> int:
             start = time.perf_counter()
             executed = execute(path, arguments.timeout)
             seconds = time.perf_counter() - start
-            path.write_text(nbformat.writes(executed) + "\n", encoding="utf-8")
+            write_atomically(path, (nbformat.writes(executed) + "\n").encode())
             if path.resolve().parent == BOOK:
                 note_time(path, seconds, cores)
     found = [f"{path}: {text}" for path in paths for text in problems(path)]

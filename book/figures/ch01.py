@@ -1,7 +1,6 @@
 """Chapter 1: a convolution counted by hand, layers as areas, shares of cost beside shares of time."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,21 +8,10 @@ from matplotlib.patches import PathPatch, Polygon, Rectangle
 from matplotlib.path import Path
 
 from mglib.figure import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
+from mglib.nets import LayerCost
 
 GAP = 0.16  # of a cell's side, between cells
 SMALL = 12  # points: still read where a phone shows the drawing at three quarters of its size
-
-
-class Cost(Protocol):
-    """What is drawn of a layer: the attributes of `LayerCost`."""
-
-    name: str
-    taps: int
-    in_channels: int
-    out_channels: int
-    reads: int | None
-    writes: int | None
-    gate_macs: int
 
 
 @page_style
@@ -71,7 +59,7 @@ def show_window(image: np.ndarray, filters: np.ndarray, maps: np.ndarray, step: 
 
 
 @page_style
-def show_areas(costs: Sequence[Cost], gates: Sequence[np.ndarray] = (), caption: str = "") -> Figure:
+def show_areas(costs: Sequence[LayerCost], gates: Sequence[np.ndarray] = (), caption: str = "") -> Figure:
     """Draw a network's MACs as areas, all at one scale: a column is a filter, a row a channel that it reads.
 
     A cell costs the layer's taps, so its side is drawn as their square root. Cells of closed filters are pale.
@@ -174,7 +162,7 @@ def _cells(axes: Axes, cells: np.ndarray, left: float, top: float, side: float, 
             axes.add_patch(PathPatch(path, fill=False, linewidth=width, linestyle=dashes, **style))
 
 
-def _label(axes: Axes, cost: Cost, left: float, top: float, side: float, macs: int, share: float) -> None:
+def _label(axes: Axes, cost: LayerCost, left: float, top: float, side: float, macs: int, share: float) -> None:
     """Name a layer above its cells and draw its gate head, at the same scale, below them."""
     bottom = top + side * cost.in_channels
     percent = f"{share:.0%}" if share == 0 or share > 0.005 else "<1%"

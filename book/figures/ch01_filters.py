@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from figures.ch01 import Cost
 from figures.widgets import Live
+from mglib.nets import LayerCost
 
 FIELDS = ("name", "taps", "in_channels", "out_channels", "reads", "writes", "gate_macs")
 
 
-def play_filters(costs: Sequence[Cost], closed: Sequence[tuple[int, int]] = (), caption: str = "") -> Live:
+def play_filters(costs: Sequence[LayerCost], closed: Sequence[tuple[int, int]] = (), caption: str = "") -> Live:
     """Return rows of filters that the reader closes one by one or many at once, and the MACs of every layer as areas.
 
     costs: four convolutions of equal width and a head, as `GatedConvNet.costs`.

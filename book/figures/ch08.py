@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon, Rectangle
 from torch import Tensor
 
-from figures.ch01 import Cost
 from mglib.figure import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style, stencil
+from mglib.nets import LayerCost
 
 _KERNEL = 9  # weights of a filter for each channel it reads
 _LABELS = 24  # of 100: how much of the width the words beside a tree take
@@ -17,7 +17,7 @@ _DOT = np.pad(np.ones((2, 2)), ((1, 2), (1, 2)))  # the same with a small mark: 
 
 
 @page_style
-def show_slices(image: Tensor, costs: Sequence[Cost], gates: Sequence[Tensor], caption: str = "") -> Figure:
+def show_slices(image: Tensor, costs: Sequence[LayerCost], gates: Sequence[Tensor], caption: str = "") -> Figure:
     """Draw the weights of a network's convolutions as blocks, and what one image copies and multiplies of them.
 
     A column is a filter, a row a channel that it reads, a cell nine weights. Slicing copies the open filters whole,

@@ -137,7 +137,8 @@ def show_beside(cases: Mapping[str, Mapping[str, float]], ours: str, limit: str,
         axis.barh(row, 1, height=0.62, color=OPEN, alpha=0.3, linewidth=0)
         axis.barh(row, least, height=0.62, color=OPEN, alpha=0.75, linewidth=0)
         axis.plot([1, max(ratios.values())], [row, row], color=FAINT, linewidth=1, zorder=1)
-        for index, ratio in enumerate(ratios.values()):
+        for name, ratio in ratios.items():
+            index = names.index(name)
             axis.plot(ratio, row + 0.17 * (index - (len(names) - 1) / 2), _MARKS[index], **_look(index))
         words = ", ".join(f"{name} {ratio:.1f}" for name, ratio in ratios.items())
         told.append(f"{label}: {words}" + (f", {limit} {least:.2f}" if limit in case else ""))

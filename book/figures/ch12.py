@@ -142,8 +142,8 @@ def show_closings(
     depth = max((len(values) for values in layers.values()), default=0)
     below.set_xticks(range(depth), [f"layer {layer + 1}" for layer in range(depth)])
     below.set_title("half of one layer's open filters closed", loc="left", fontsize=10.5)
-    for each, bottom in ((axis, 0), (below, 0.5)):
-        each.set_ylim(bottom, 1)
+    axis.set_ylim(0, 1)
+    for each in (axis, below):
         each.set_ylabel("accuracy")
         each.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     below.set_ylim(min(0.5, *(x for values in layers.values() for x, _ in values)) - 0.05, 1)

@@ -60,8 +60,6 @@ def show_waits(waits: Mapping[str, float], reach: float, caption: str = "") -> F
     axis.set(yticks=range(len(waits)), xlim=(0, 1.12 * reach), xlabel="seconds")
     axis.set_yticklabels(list(waits))
     axis.invert_yaxis()
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
     told = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in waits.items())
     return Figure(drawing, caption, f"Bars of what a round waits for: {told}. The longest is {longest}.")
 

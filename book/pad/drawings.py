@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import matplotlib
@@ -59,7 +60,7 @@ def drawing_federation(
     settings = settings or DrawingSettings()
     kept = choose_held_out(SCRIPTS, (held_out, validation), (TEST, VALIDATION))
     held = {*kept[0], *kept[1]}
-    choices = [asdict(settings), sorted(held), matplotlib.__version__, np.__version__]
+    choices = [asdict(settings), sorted(held), matplotlib.__version__, np.__version__, version("scikit-image")]
     code = (__file__, str(Path(__file__).with_name("strokes.py")), glyphs.__file__, fonts.__file__)
     path = cached_path("drawings", choices, code, folder)
     return of_writers("drawings", read_or_make(path, lambda: _draw_all(settings, held)), kept, rotate=rotate)

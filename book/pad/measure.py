@@ -18,11 +18,12 @@ import torch
 from playwright.sync_api import sync_playwright
 from tqdm import tqdm
 
-from mglib import Batch, adapt, set_up
+from mglib import Batch, adapt
 from mglib.tasks.glyphs import TEST
 from mglib.training import with_provenance
+from mglib.training.algorithms import final_objective, stages_of
 from pad import START, DrawingPad, export_live
-from pad.drawings import draw_task, federation_of, held_out_lines, images_of
+from pad.drawings import draw_task, held_out_lines, images_of
 from studies.bench.report import machine
 from studies.cells import RESULTS
 
@@ -51,8 +52,8 @@ def main() -> int:
     parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser's program")
     options = parser.parse_args()
     lines, generator = held_out_lines(), np.random.default_rng(options.seed)
-    recipe, _, params = START.load()
-    experiment = set_up(recipe, federation_of(recipe))
+    recipe, net, params = START.load()
+    objective, stages = final_objective(recipe, net), stages_of(recipe, net)
     page_right, python_right, adapting, predicting = [], [], [], []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = Path(folder) / "pad.html"
@@ -78,9 +79,9 @@ def main() -> int:
                 answers.append(int(page.get_attribute("figure", "data-answer")))
                 predicting.append(float(page.get_attribute("figure", "data-predict-milliseconds")))
             page_right.append(sum(answer == label for label, answer in enumerate(answers)))
-            own = adapt(experiment.objective, params, Batch(images_of(support), torch.arange(5)), experiment.stages)
+            own = adapt(objective, params, Batch(images_of(support), torch.arange(5)), stages)
             asked = Batch(images_of(query), torch.arange(5), images_of(support))
-            logits = experiment.objective.predict(own, asked).logits
+            logits = objective.predict(own, asked).logits
             python_right.append(int((logits.argmax(1) == torch.arange(5)).sum()))
         browser.close()
     record = {

@@ -70,7 +70,8 @@ def reproduce_command(
         tables: baselines, unseen, shots, steps, budgets, long, rates, named, quarter, small, ablations, and studies; by
             default all.
         quick: short trainings and few tasks, to see that it works; by default into runs/evidence-quick.
-        seeds: trainings of each method; by default 5, to which those of further seeds are added, and 2 if quick.
+        seeds: trainings of each method in the tables; by default 5, to which those of further seeds are added, and 2 if
+            quick. Studies have their own.
         only: nothing but the cells with this in their name, such as glyphs/1-shot/metagater-50/seed0.
         workers: processes, one thread each.
         show: print what the files say and run nothing.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -18,16 +18,6 @@ from mglib.tasks import Node, Task
 from mglib.training.experiment import Experiment
 
 Wrap = Callable[[ClientUpdate, Experiment], ClientUpdate]  # (a node's update, for whom) → the same with more around it
-
-
-class Codec(Protocol):
-    """A way to write moves."""
-
-    def pack(self, move: Params) -> bytes:
-        """Return the message."""
-
-    def unpack(self, message: bytes, like: Mapping[str, torch.Tensor]) -> Params:
-        """Return what the message says of the move; its names, shapes and types are those of `like`."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +89,7 @@ class Compressed:
     """A client update whose answer is what the server can read out of the message, with the message's `bytes`."""
 
     client_update: ClientUpdate
-    codec: Codec
+    codec: Half | TopK | Rows
 
     def __call__(self, params: Params, node: Any, position: int, round: Round) -> Update:
         """Return where the node is, as far as the message tells; `bytes` is among the metrics."""

@@ -3,12 +3,13 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mglib.config import Config
 from mglib.fast import fast_meta_gradient
 from mglib.federated import LocalEngine, Round, Update, average, run_rounds
 from mglib.federated.process import one_thread
@@ -34,7 +35,7 @@ _SHORT = {"rounds": 30, "probe_every": 10, "probe_tasks": 2, "seeds": (0,)}  # f
 
 
 @dataclass(frozen=True)
-class ConvergenceSetting:
+class ConvergenceSetting(Config):
     """One training of the gated network with the plain mean as its server, and when its gradient is measured."""
 
     local_steps: int = 1
@@ -51,20 +52,12 @@ class ConvergenceSetting:
     """Tasks of each node that the gradient is measured on, the same ones all along; even."""
     seeds: tuple[int, ...] = (0, 1, 2)
 
-    def __post_init__(self):
-        """Refuse what cannot be measured.
-
-        Raises:
-            ValueError: naming the field, its value and what is allowed.
-        """
-        if self.dealing not in get_args(Dealing):
-            raise ValueError(f"`dealing` (={self.dealing!r}) must be one of {', '.join(get_args(Dealing))}")
-        if self.probe_tasks < 2 or self.probe_tasks % 2:
-            raise ValueError(f"`probe_tasks` (={self.probe_tasks}) must be even: each half is held against the other")
-        if self.probe_every < 1:
-            raise ValueError(f"`probe_every` (={self.probe_every}) must be at least 1")
-        if not self.seeds:
-            raise ValueError("`seeds` must hold at least one")
+    def check(self) -> None:
+        """Raise ValueError for what cannot be measured."""
+        self.check_counts("probe_every")
+        even = self.probe_tasks > 0 and self.probe_tasks % 2 == 0
+        self.refuse_unless(even, "probe_tasks", "must be even: each half is held against the other")
+        self.refuse_unless(bool(self.seeds), "seeds", "must hold at least one")
 
     def recipe(self, seed: int) -> Recipe:
         """Return the recipe of one of the trainings; the server's rate in it is not used."""

@@ -53,17 +53,18 @@ def score_frozen(objective: Objective, params: Params, task: Task, stages: Seque
     bytes_left, bytes_whole = (sum(value.nbytes for value in each.values()) for each in (small.params, own))
     return FrozenScore(
         task.node,
-        accuracy=_share(answers[0] == query.labels),
-        accuracy_frozen=_share(answers[1] == query.labels),
-        agreement=_share(answers[0] == answers[1]),
-        missed=_share((torch.cat(before.gates, 1)[:, gone] > 0).any(1)),
-        removed=_share(gone),
+        accuracy=share(answers[0] == query.labels),
+        accuracy_frozen=share(answers[1] == query.labels),
+        agreement=share(answers[0] == answers[1]),
+        missed=share((torch.cat(before.gates, 1)[:, gone] > 0).any(1)),
+        removed=share(gone),
         bytes_saved=1 - bytes_left / bytes_whole,
-        macs_ratio=_share(macs_ratio(net.costs, before.gates)),
-        macs_ratio_frozen=_share(macs_ratio(small.net.costs, after.gates)),
-        macs_ratio_unskipped=_share(macs_ratio(small.net.costs, [torch.ones_like(gate) for gate in after.gates])),
+        macs_ratio=share(macs_ratio(net.costs, before.gates)),
+        macs_ratio_frozen=share(macs_ratio(small.net.costs, after.gates)),
+        macs_ratio_unskipped=share(macs_ratio(small.net.costs, [torch.ones_like(gate) for gate in after.gates])),
     )
 
 
-def _share(values: Tensor) -> float:
+def share(values: Tensor) -> float:
+    """Return the mean of truth values or numbers."""
     return float(values.float().mean())

@@ -8,22 +8,18 @@ from torch import Tensor
 
 from mglib.federated.process import one_thread
 from mglib.meta import Stage
-from mglib.meta.adapt import LossFn
-from mglib.params import Params
+from mglib.meta.adapt import LossFn, gradient_of
+from mglib.params import Params, detach
 from mglib.tasks import Batch
+from studies.bench.peers import nested_loss
 
 GradientFunction = Callable[[Tensor], Params]  # of images (image, channel, height, width), differentiable in them
 
 
 def batch_gradient(loss_fn: LossFn, params: Params, labels: Tensor) -> GradientFunction:
     """Return the function from images of these labels to the gradient of one plain step on all parameters."""
-    point = {name: value.detach().requires_grad_() for name, value in params.items()}
-
-    def gradient_of(images: Tensor) -> Params:
-        loss, _ = loss_fn(point, Batch(images, labels))
-        return _gradient(loss, point)
-
-    return gradient_of
+    point = detach(params, requires_grad=True)
+    return lambda images: gradient_of(loss_fn(point, Batch(images, labels))[0], point, create_graph=True)
 
 
 def task_gradient(
@@ -34,22 +30,14 @@ def task_gradient(
     labels: of the support set and of the queries. The nested form of `mglib.meta_gradient`: an attacker has to
     differentiate it once more.
     """
-    point = {name: value.detach().requires_grad_() for name, value in params.items()}
+    point = detach(params, requires_grad=True)
 
-    def gradient_of(images: Tensor) -> Params:
+    def of_images(images: Tensor) -> Params:
         support, query = images.split([len(each) for each in labels])
-        now = dict(point)
-        for stage in stages:
-            for _ in range(stage.steps):
-                # An alias of what moves: the other parameters' dependence on it is no part of the step (chapter 6).
-                here = {name: value.clone() if name in stage.parameters else value for name, value in now.items()}
-                loss, _ = loss_fn(here, Batch(support, labels[0]))
-                slope = _gradient(loss, {name: here[name] for name in stage.parameters})
-                now |= {name: here[name] - stage.learning_rate * slope[name] for name in stage.parameters}
-        loss, _ = loss_fn(now, Batch(query, labels[1], support))
-        return _gradient(loss, point)
+        batches = Batch(support, labels[0]), Batch(query, labels[1], support)
+        return gradient_of(nested_loss(loss_fn, point, *batches, stages), point, create_graph=True)
 
-    return gradient_of
+    return of_images
 
 
 @dataclass(frozen=True)
@@ -115,9 +103,3 @@ def peak_ratio(likeness: Tensor, true: Tensor) -> Tensor:
     """
     error = true.flatten(1).var(1, correction=0) * (1 - likeness.square())
     return -10 * torch.log10(error.clamp(min=1e-10))
-
-
-def _gradient(loss: Tensor, params: Params) -> Params:
-    """Return the gradient with its graph."""
-    slopes = torch.autograd.grad(loss, list(params.values()), create_graph=True, materialize_grads=True)
-    return dict(zip(params, slopes, strict=True))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mglib.params import Params
 from mglib.tasks import Federation, load_federation
@@ -29,17 +29,10 @@ STEPS = (0, 10)  # further numbers of gradient steps, for the methods below
 STEPPED = ("metagater", "dense")
 
 
-class Subject(NamedTuple):
-    """What a cell or a trial trains, and how its MACs are brought to the budget if nothing else does it."""
-
-    experiment: Experiment
-    intervention: Intervention | None
-
-
-def subject_of(data: str, method: str, *, budget: float, **asked: Any) -> Subject:
-    """Return what is to be trained; the arguments are those of `recipe_of`."""
+def subject_of(data: str, method: str, *, budget: float, **asked: Any) -> tuple[Experiment, Intervention | None]:
+    """Return what is to be trained, by the arguments of `recipe_of`, and what else brings its MACs to the budget."""
     recipe = recipe_of(data, method, budget=budget, **asked)
-    return Subject(set_up(recipe, federation_of(recipe)), intervention_of(data, method, budget))
+    return set_up(recipe, federation_of(recipe)), intervention_of(data, method, budget)
 
 
 def measure_cell(

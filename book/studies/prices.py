@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mglib.nets import dense_macs
+from mglib.params import PRICE
 from studies.counting import counted, told
 from studies.measure import as_record, federation_of
 from studies.recipes import Recipe, set_up
@@ -38,7 +39,7 @@ def measure_price(changes: Mapping[str, Any], quick: bool = False) -> dict[str, 
     spent, prices = [], []
     for result in experiment.rounds():
         spent.append(float(np.mean([update.metrics["macs_ratio"] for update in result.updates])))
-        prices.append(float(result.params.get("meta.price", recipe.penalty)))
+        prices.append(float(result.params.get(PRICE, recipe.penalty)))
     scores = counted(experiment, result.params, experiment.federation.test, QUICK["tasks"] if quick else TASKS)
     every = max(1, recipe.rounds // 50)
     course = {

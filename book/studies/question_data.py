@@ -9,11 +9,12 @@ import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import torch
 from torch import Tensor
 
-from mglib.tasks import fonts
+from mglib.tasks import fonts, glyphs
 from mglib.tasks.federations import SPLITS, Federation, assemble
 from mglib.tasks.glyphs import (
     SCRIPTS,
@@ -49,7 +50,8 @@ def question_federation(
     """
     if not 0 <= asked <= 1:
         raise ValueError(f"`asked` (={asked}) must be in [0, 1]: the share of nodes, of two thirds, asked otherwise")
-    path = cached_path("questions", [asked, image_size, seed, torch.__version__], (__file__, fonts.__file__), cache)
+    choices = [asked, image_size, seed, torch.__version__, matplotlib.__version__]
+    path = cached_path("questions", choices, (__file__, glyphs.__file__, fonts.__file__), cache)
     nodes = read_or_make(path, lambda: _draw_all(asked, image_size, seed))
     test, validation = ([name for name in nodes if name.startswith(split)] for split in ("test", "validation"))
     return assemble("questions", nodes, (test, validation))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from mglib import Run, adapt, set_up
+from mglib.params import write_atomically
 from studies import TABLES, days_line, table_rows
 from studies.cells import RESULTS, ROOT
 from studies.lines import days_of
@@ -61,15 +62,14 @@ def reproduce(name: str, options: str) -> None:
     run_module(module, "train", "--out", folder, *shlex.split(options), *resume)
     seconds = time.monotonic() - started
     record = json.loads(run_module(module, "evaluate", folder, *evaluate.split()))
-    record["training_seconds"] = round(seconds)
+    record["training_seconds"] = None if resume else round(seconds)  # of a part they say nothing
     record["commands"] = [f"python -m {module} train {options}", f"python -m {module} evaluate RUN {evaluate}"]
-    result.parent.mkdir(parents=True, exist_ok=True)
-    result.write_text(json.dumps(record, indent=2) + "\n")
     if name in KEPT:
         kept = RESULTS / "runs" / name
         kept.mkdir(parents=True, exist_ok=True)
         for file in ("recipe.json", "params.safetensors"):
             shutil.copy(run / file, kept / file)
+    write_atomically(result, (json.dumps(record, indent=2) + "\n").encode())  # last: it says that all is done
 
 
 def draw_picture() -> None:
@@ -104,7 +104,7 @@ def runs_table() -> str:
             f"{100 * record['accuracy']:.1f} ± {100 * record['ci95']:.1f}",
             f"{100 * record['accuracy_zero_step']:.1f}",
             f"{100 * record['macs'] / record['dense_macs']:.1f}",
-            f"{record['training_seconds'] / 60:.1f}",
+            "" if record["training_seconds"] is None else f"{record['training_seconds'] / 60:.1f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     out = "; ".join(f"of {data} {scripts}" for data, scripts in held_out.items())
@@ -194,7 +194,8 @@ def readme_command(only: str = "", omniglot: Path | None = None, tables: bool = 
 def link_to(omniglot: Path | None) -> bool:
     """Give the folder the name that the recipes know it by, wherever it lies; return whether there is one."""
     link = ROOT / OMNIGLOT
-    if omniglot is not None and not link.exists():
+    if omniglot is not None:
         link.parent.mkdir(exist_ok=True)
+        link.unlink(missing_ok=True)
         link.symlink_to(omniglot.resolve())
     return link.exists()

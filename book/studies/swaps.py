@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 from torch.nn import functional as F
 
 from mglib.federated.process import one_thread
@@ -17,9 +16,11 @@ from mglib.meta import adapt
 from mglib.nets import macs_ratio
 from mglib.params import Params
 from mglib.tasks import Node, Task
-from mglib.training import Experiment, Recipe, set_up, with_provenance
+from mglib.training import Experiment, Recipe, set_up
 from studies import choices
 from studies.choices import Gates, Rule, View
+from studies.frozen import share
+from studies.measure import as_record
 from studies.patterns import LAYOUT, mask_of, measure_patterns, rounded, script_of
 from studies.statistics import estimate_means
 
@@ -100,7 +101,7 @@ def measure_swaps(experiment: Experiment, params: Params, *, tasks: int, seed: i
         record["adaptation"][name], _ = choices.tally(View(start.objective, moved, start.task), choices.own)
         steps = (setting.before.gates("query"), setting.halfway.gates("query"), setting.view.gates("query"))
         record["flips"] = {
-            stage: [_share(old != new) for old, new in zip(*pair, strict=True)]
+            stage: [share(old != new) for old, new in zip(*pair, strict=True)]
             for stage, pair in (("backbone", steps[:2]), ("gates", steps[1:]))
         }
         records.append(record)
@@ -148,7 +149,7 @@ def measure_worths(experiment: Experiment, params: Params, *, tasks: int, seed: 
         for layer, (gate, logits) in enumerate(zip(view.gates("query"), view.logits["query"], strict=True)):
             for position in range(gate.shape[1]):
                 users = gate[:, position] > 0
-                record["opened"].append(_share(users))
+                record["opened"].append(share(users))
                 if not users.any():
                     record["logit"].append(None)
                     record["worth"].append(None)
@@ -166,7 +167,7 @@ def measure_gates(experiment: Experiment, params: Params, *, tasks: int, few: in
 
     few: tasks for the worths; each: tasks of each node for the patterns.
     """
-    seed = 0
+    seed = experiment.recipe.seed
     patterns = measure_patterns(experiment, params, tasks=each, seed=seed)
     sizes = [layer.scale.numel() for layer in experiment.net.convolutions().values() if layer.gate is not None]
     mask = mask_of(patterns, sizes)
@@ -191,7 +192,7 @@ def measure_seed(changes: Mapping[str, Any], quick: bool = False) -> dict:
     experiment = set_up(Recipe(**changes, **({"rounds": 30, "queries": 5} if quick else {})))
     *_, last = experiment.rounds()
     sizes = {"tasks": 10, "few": 2, "each": 1} if quick else {"tasks": 1000, "few": 40, "each": 8}
-    return with_provenance(measure_gates(experiment, last.params, **sizes), experiment.recipe)
+    return as_record(measure_gates(experiment, last.params, **sizes), experiment.recipe, quick)
 
 
 def swap_rows(part: str, record: dict) -> list[dict]:
@@ -211,7 +212,3 @@ def columns(records: Sequence) -> dict | list:
     if isinstance(records[0], dict):
         return {name: columns([record[name] for record in records]) for name in records[0]}
     return [rounded(value) for value in records]
-
-
-def _share(values: Tensor) -> float:
-    return float(values.float().mean())

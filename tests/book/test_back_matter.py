@@ -283,7 +283,7 @@ def targets_of(name: str) -> set[str]:
     if name in CHAPTERS:
         chapter = CHAPTERS[name]
         headings = re.findall(r"^#+ (.+)$", chapter.text, re.M)
-        exercises = {f"exercise-{each.number}" for each in chapter.exercises()}
+        exercises = {f"exercise-{number}" for number, *_ in back_matter.exercises(chapter.notebook)}
         return exercises | {back_matter.default_slugify(each) for each in headings}
     text = page(name)
     named = set(re.findall(r"^\(([\w-]+)\)=$", text, re.M))

@@ -122,12 +122,12 @@ def test_pruning_ends_with_the_filters_that_the_budget_allows(small, sources):
 
 def test_random_gates_end_at_their_budget_on_training_tasks_by_one_shift_of_all_logits(small, sources):
     asked = {"settings": METHODS["random-gates"].search[0], "sources": sources, "rounds_share": 1.0}
-    subject = measure.subject_of("omniglot", "random-gates", budget=0.5, seed=3, **asked)
-    experiment, params, _ = subject.intervention(subject.experiment, subject.experiment.initial, {})
+    whole, intervention = measure.subject_of("omniglot", "random-gates", budget=0.5, seed=3, **asked)
+    experiment, params, _ = intervention(whole, whole.initial, {})
     scores = counting.counted(experiment, params, experiment.federation.train, equal_macs.TASKS)
     one_filter = 1 / (2 * experiment.recipe.width)
     assert counting.macs_share(scores) == pytest.approx(experiment.recipe.budget, abs=one_filter)
-    before = subject.experiment.initial
+    before = whole.initial
     shifts = {name: params[name] - before[name] for name in before}
     moved = torch.cat([shift.flatten() for name, shift in shifts.items() if name in experiment.net.gate_names()])
     bias = torch.cat([shift for name, shift in shifts.items() if name.endswith("gate.linear.bias")])
@@ -140,16 +140,16 @@ def test_random_gates_end_at_their_budget_on_training_tasks_by_one_shift_of_all_
 @pytest.mark.parametrize("method", ["pruned", "random-gates"])
 def test_an_intervention_keeps_the_servers_moments(small, sources, method):
     asked = {"settings": METHODS[method].search[0], "sources": sources, "rounds_share": 0.2, "seed": 0}
-    subject = measure.subject_of("omniglot", method, budget=0.5, **asked)
+    whole, intervention = measure.subject_of("omniglot", method, budget=0.5, **asked)
     state = {}
 
     def noted(experiment, params, server_state):
-        changed = subject.intervention(experiment, params, server_state)
+        changed = intervention(experiment, params, server_state)
         state.update(before=server_state, after=changed[2], params=changed[1])
         return changed
 
-    *_, (done, _, last) = equal_macs.trained(subject.experiment, noted)
-    rounds = subject.experiment.recipe.rounds
+    *_, (done, _, last) = equal_macs.trained(whole, noted)
+    rounds = whole.recipe.rounds
     assert done == rounds
     assert int(state["before"]["steps"]) == int(state["after"]["steps"]) == round(equal_macs.BROUGHT_AFTER * rounds)
     assert {name: value.shape for name, value in state["params"].items()} == {

@@ -6,9 +6,9 @@ OMP_WAIT_POLICY is `passive` before torch is loaded, as `make bench` sets it.
 
 import os
 
-from studies.bench import Goal, Progress, Report
 from studies.bench.gated import Case
 from studies.bench.inference import timed
+from studies.bench.report import Goal, Progress, Report
 
 
 def cases(quick: bool = False) -> list[Case]:

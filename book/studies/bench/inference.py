@@ -15,7 +15,7 @@ a good part: a row for each filter, then `gather` for its channels, was the fast
 at a time by index, in torch or numpy; numpy's `take`; advanced indexing; taps apart), and writing the rows into
 memory that is kept halved what they took. Unfolding and multiplying matrices took 1.4 to 5 times as long as the
 library's convolution with channels last. The first input of a new shape waits for the library to compile its
-convolutions (`first_seconds`); they are warm when timed. In batches of many patterns the alternative to masking is one
+convolutions; they are warm when timed. In batches of many patterns the alternative to masking is one
 input at a time, and that pays from where `mglib.fast.slicing.GROUP_COST` says.
 
 Hence the C, which copies no weights and is one call. A first version of it, in numba, was two to three times as slow as
@@ -58,9 +58,6 @@ class Timing:
     case: Case
     seconds: dict[str, float]  # of each network
     macs: dict[str, float]  # of an input in each network, over the dense network's, gates included
-    open_share: float
-    distinct_patterns: float  # share of the inputs that open what no other opens
-    first_seconds: float  # median of slicing when the input, and often the shape of a convolution, is new
     parts: dict[str, float]  # share of slicing's time: gates, slices, convolutions, the rest
 
     def ratio(self, what: str, against: str) -> float:
@@ -121,7 +118,6 @@ def timed(case: Case, *, rounds: int) -> Timing:
             "dense, compiled": SkippingNet(whole, backbone, statistics),
         }
         batches = images.split(case.batch)
-        first = [_seconds(slicing, batch) for batch in batches]
         for network in networks.values():  # the library compiles a convolution for each shape that it has not met
             for batch in batches:
                 network(batch)
@@ -130,8 +126,7 @@ def timed(case: Case, *, rounds: int) -> Timing:
             rounds=rounds,
             repeats=max(1, 8 // case.batch),
         )
-        patterns, dense = torch.cat(gates, 1), dense_macs(net.costs)
-        _, counts = patterns.unique(dim=0, return_counts=True)
+        dense = dense_macs(net.costs)
         return Timing(
             case,
             seconds,
@@ -141,9 +136,6 @@ def timed(case: Case, *, rounds: int) -> Timing:
                 **dict.fromkeys(("skipping", "slicing"), float(macs_per_layer(net.costs, gates).sum(1).mean()) / dense),
                 **dict.fromkeys(("slim", "slim, compiled"), dense_macs(thin.costs) / dense),
             },
-            open_share=float(patterns.mean()),
-            distinct_patterns=float((counts == 1).sum()) / len(images),
-            first_seconds=sorted(first)[len(first) // 2],
             parts=parts_of(slicing, batches),
         )
 
@@ -187,25 +179,14 @@ def goals(timings: list[Timing]) -> list[Goal]:
 
 
 def notes(timings: list[Timing]) -> dict[str, Any]:
-    """Return the goals' figures by case, the frontier at 84×84, and all that was measured besides the rows."""
-    by_case = {
-        f"batch {t.case.batch}, {t.case.image_size}×{t.case.image_size}, width {t.case.width}": {
-            "skipping over slim": t.ratio("skipping", "slim"),
-            "skipping over dense": t.ratio("skipping", "dense"),
-            "share of the saved MACs that is saved time": t.saved,
-        }
-        for t in timings
-        if _counts(t.case)
-    }
+    """Return the frontier at 84×84, and all that was measured besides the rows."""
     frontier = [
         {"width": t.case.width, "open": t.case.open, "macs": t.macs, "seconds": t.seconds}
         for t in sorted(timings, key=lambda t: (t.case.width, t.case.open))
         if t.case in {Case(w, 84, 1, open=share) for w in (64, 128) for share in (0.125, 0.25, 0.5, 0.75, 1.0)}
     ]
-    compiled = library(torch.float32) is not None
     return {
-        "compiled": compiled,
-        "goals by case": by_case,
+        "compiled": library(torch.float32) is not None,
         "frontier": frontier,
         "cases": [asdict(timing) for timing in timings],
     }

@@ -24,18 +24,8 @@ from mglib.params import Params
 from mglib.tasks import Batch, Task
 from mglib.training import Recipe
 from mglib.training.algorithms import network_of, stages_of
-from studies.bench import (
-    Goal,
-    Progress,
-    Report,
-    Row,
-    interleaved,
-    measured_convolution_rate,
-    measured_gemm_rate,
-    peak_bytes,
-    peers,
-    using,
-)
+from studies.bench import peers
+from studies.bench.report import Goal, Progress, Report, Row, interleaved, measured_gemm_rate, peak_bytes, using
 
 NETS = (("28×28", 32, 28, 1), ("28×28", 64, 28, 1), ("84×84", 32, 84, 3), ("84×84", 64, 84, 3))
 PLAIN, TWO_STAGE = "plain MAML", "two stages"
@@ -128,7 +118,7 @@ def measure_case(case: Case, rounds: int = 20) -> tuple[list[Row], list[dict[str
     """Return a case's rows, and for each of its two methods what else was found: memory, arithmetic, shares."""
     rows, found = [], []
     with using(case.threads):
-        rate, convolution_rate = measured_gemm_rate(), measured_convolution_rate()
+        rate = measured_gemm_rate()
         for method in (PLAIN, TWO_STAGE):
             doubles = case.candidates(method, torch.float64)
             difference = check_equal({name: function() for name, function in doubles.items()})
@@ -151,7 +141,6 @@ def measure_case(case: Case, rounds: int = 20) -> tuple[list[Row], list[dict[str
                     "seconds": seconds,
                     "macs": macs,
                     "gemm_macs_per_second": rate,
-                    "convolution_macs_per_second": convolution_rate,
                     "share_of_limit": limit / seconds[OURS],
                     "peak_bytes": memory,
                     "largest_difference": difference,

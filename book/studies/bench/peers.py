@@ -8,36 +8,37 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mglib.meta import Stage
+from mglib.meta.adapt import LossFn, gradient_of
 from mglib.nets import Objective
 from mglib.params import Params, detach
-from mglib.tasks import Task
+from mglib.tasks import Batch, Task
 
 MetaGradient = Callable[[Objective, Params, Task, Sequence[Stage]], Params]
 
 
 def nested(objective: Objective, params: Params, task: Task, stages: Sequence[Stage]) -> Params:
-    """Differentiate through the steps of all stages with one graph: the textbook's way, and the plainest.
+    """Differentiate through the steps of all stages with one graph: the textbook's way, and the plainest."""
+    start = detach(params, requires_grad=True)
+    return gradient_of(nested_loss(objective, start, task.support, task.query, stages), start)
+
+
+def nested_loss(loss_fn: LossFn, start: Params, support: Batch, query: Batch, stages: Sequence[Stage]) -> Tensor:
+    """Return the query loss after the stages' steps from `start`, in one graph with them.
 
     A later stage takes its gradient at an alias of its own parameters, or it would see the way in which the earlier
-    stage's result depends on them: another algorithm.
+    stage's result depends on them: another algorithm (chapter 6).
     """
-    start = detach(params, requires_grad=True)
     reached = dict(start)
     for stage in stages:
         for _ in range(stage.steps):
-            moved = {name: reached[name].view_as(reached[name]) for name in reached if name in stage.parameters}
-            point = {**reached, **moved}
-            held = {name: value for name, value in point.items() if name not in moved}
-            loss, _ = objective({**held, **moved}, task.support)
-            gradients = torch.autograd.grad(loss, list(moved.values()), create_graph=True)
-            steps = zip(moved.items(), gradients, strict=True)
-            reached = {**reached, **{name: value - stage.learning_rate * step for (name, value), step in steps}}
-    loss, _ = objective(reached, task.query)
-    gradients = torch.autograd.grad(loss, list(start.values()), materialize_grads=True)
-    return dict(zip(start, gradients, strict=True))
+            moved = {name: value.view_as(value) for name, value in reached.items() if name in stage.parameters}
+            reached |= moved
+            slopes = gradient_of(loss_fn(reached, support)[0], moved, create_graph=True)
+            reached = reached | {name: moved[name] - stage.learning_rate * slopes[name] for name in moved}
+    return loss_fn(reached, query)[0]
 
 
 def with_higher(objective: Objective, params: Params, task: Task, stages: Sequence[Stage]) -> Params:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from mglib.training import Recipe, set_up
-from studies.bench import Goal, Progress, Report, Row
+from studies.bench.report import Goal, Progress, Report, Row
 from studies.bench.target import EVERY, KINDS, TARGET, TASKS, race, rounds_of
 
 COUNTS = (15, 10, 5)  # queries a class; the first is the recipe's own

@@ -128,17 +128,6 @@ def measured_gemm_rate() -> float:
     return size**3 / seconds
 
 
-def measured_convolution_rate() -> float:
-    """Return the multiply-accumulates a second of a well-shaped 3×3 convolution: 64 channels, 42×42, 8 images.
-
-    The library behind it may know the processor better than the one behind `torch.mm`; then this is the higher roof.
-    """
-    maps = torch.rand(8, 64, 42, 42).contiguous(memory_format=torch.channels_last)
-    weight = torch.rand(64, 64, 3, 3).contiguous(memory_format=torch.channels_last)
-    seconds = interleaved({"convolution": lambda: torch.conv2d(maps, weight)})["convolution"]
-    return 8 * 40**2 * 9 * 64**2 / seconds
-
-
 class _Live(TorchDispatchMode):
     """Watches every operation, those of the backward pass too, and adds up the storages that are still held."""
 

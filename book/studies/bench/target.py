@@ -21,7 +21,8 @@ from mglib.tasks import Node
 from mglib.training import Recipe, evaluate, set_up
 from mglib.training.experiment import Experiment
 from mglib.training.updates import MetaUpdate
-from studies.bench import Goal, Progress, Report, Row, peers
+from studies.bench import peers
+from studies.bench.report import Goal, Progress, Report, Row
 
 OURS, NESTED = "mglib", "nested autograd, as learn2learn does"
 KINDS = {"plain MAML": "maml", "two stages": "metagater"}  # and their methods
