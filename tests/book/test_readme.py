@@ -75,8 +75,8 @@ def test_what_the_readme_says_below_its_table_is_of_the_files():
     assert all(row["p"] < 0.05 and row["difference"] < 0 for row in (slim[0], *told))
     assert slim[2]["p"] < 0.05
     assert slim[2]["difference"] > 0, "on CIFAR-10 the slim network is ahead"
-    assert [row["difference"] > 0 for row in mask] == [True] * 3
-    assert mask[0]["p"] < 0.05, "and on glyphs better"
+    assert [row["p"] < 0.05 for row in mask] == [True, False, False], "a mask does as well as gates"
+    assert mask[0]["difference"] > 0, "and on glyphs better"
 
 
 def test_the_page_of_results_names_every_table_and_study():
