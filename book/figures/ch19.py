@@ -46,7 +46,7 @@ def show_rates(stages: Mapping[str, Mapping[str, Sequence[float]]], rounds: int,
     drawing, axes = new_drawing(5.4, 2.5 * len(stages), nrows=len(stages), sharex=True, squeeze=False)
     told = []
     for axis, (stage, courses) in zip(axes[:, 0], stages.items(), strict=True):
-        for (name, rates), (colour, style) in zip(courses.items(), _LINES, strict=True):
+        for (name, rates), (colour, style) in zip(courses.items(), _LINES, strict=False):
             across = np.linspace(0, rounds, len(rates), endpoint=False)
             axis.plot(across, rates, color=colour, linestyle=style, label=name)
             told.append(f"{stage}, {name}: from {rates[0]:.2g} to {rates[-1]:.2g}")

@@ -50,12 +50,14 @@ def measure_missing(
     workers: int = 2,
     sources: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, str | None]]:
-    """Measure the parts that have no file; yield the name of each, and why it failed if it did.
+    """Measure the parts that have no file, or only a quick look's; yield the name of each, and why it failed if it did.
 
     sources: folders of images, by the name of their option.
     """
     images = {study.folder: (sources or {}).get(study.folder)} if study.folder else {}
-    parts = [part for part in study.parts if only in f"{study.name}/{part}" and not study.path(folder, part).exists()]
+    wanted = [part for part in study.parts if only in f"{study.name}/{part}"]
+    kept = {part: read_record(study.path(folder, part)) for part in wanted}
+    parts = [part for part, record in kept.items() if record is None or (record.get("quick") and not quick)]
     jobs = [(study.name, part, folder, quick, images) for part in parts]
     for (name, part, *_), outcome in run_jobs(_measure_part, jobs, workers):
         yield f"{name}/{part}", outcome.reason if isinstance(outcome, Failure) else None

@@ -50,6 +50,12 @@ def test_a_study_measures_the_parts_that_have_no_file_and_tells_of_failures(tmp_
     assert list(measure_missing(study, tmp_path, only="part-3")) == []
 
 
+def test_a_quick_look_does_not_stand_for_a_measurement(tmp_path, monkeypatch):
+    study = fake_study(tmp_path, monkeypatch)
+    for quick, made in ((True, 1), (True, 0), (False, 1), (True, 0), (False, 0)):
+        assert len(list(measure_missing(study, tmp_path, quick=quick, only="part-1"))) == made
+
+
 def test_a_study_of_images_is_told_where_they_lie(tmp_path, monkeypatch):
     study, told = fake_study(tmp_path, monkeypatch), []
     monkeypatch.setitem(STUDIES, "fake", replace(study, measure=lambda changes, _: told.append(changes) or {}))
