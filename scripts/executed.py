@@ -17,9 +17,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from notebook_checks import ROOT, read, source_hash
-from notebooks import execute, run_times
-
-from mglib.params import write_atomically
+from notebooks import execute, run_times, write_whole
 
 EXECUTED = ROOT / "_build" / "executed"
 READS = ("mglib", "book/figures", "book/studies", "book/pad", "results", "requirements.lock")
@@ -76,7 +74,7 @@ def execute_copy(path: Path, folder: Path, inputs: str) -> float:
     """Execute a notebook into the folder and return the seconds that it took."""
     started, notebook = time.perf_counter(), execute(path, TIMEOUT)
     notebook.metadata.mglib.inputs = inputs
-    write_atomically(folder / path.name, (nbformat.writes(notebook) + "\n").encode())
+    write_whole(folder / path.name, nbformat.writes(notebook) + "\n")
     return time.perf_counter() - started
 
 

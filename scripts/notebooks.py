@@ -34,8 +34,6 @@ from notebook_checks import (
     source_hash,
 )
 
-from mglib.params import write_atomically
-
 BOOK = ROOT / "book"
 TIMES = ROOT / "results" / "run_times.json"
 CORES = 2  # what the chapters promise their times for
@@ -102,7 +100,14 @@ def note_time(path: Path, seconds: float, cores: int) -> None:
         "cores": cores,
         "executed_source": source_hash(read(path)),
     }
-    write_atomically(TIMES, (json.dumps(dict(sorted(times.items())), indent=2) + "\n").encode())
+    write_whole(TIMES, json.dumps(dict(sorted(times.items())), indent=2) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is the old one or the new one, whatever happens."""
+    from mglib.params import write_atomically  # it brings torch, for which `check` need not wait
+
+    write_atomically(path, text.encode())
 
 
 def run_times() -> dict[str, dict]:
@@ -207,7 +212,7 @@ def main() -> int:
             start = time.perf_counter()
             executed = execute(path, arguments.timeout)
             seconds = time.perf_counter() - start
-            write_atomically(path, (nbformat.writes(executed) + "\n").encode())
+            write_whole(path, nbformat.writes(executed) + "\n")
             if path.resolve().parent == BOOK:
                 note_time(path, seconds, cores)
     found = [f"{path}: {text}" for path in paths for text in problems(path)]

@@ -134,13 +134,9 @@ ABLATIONS = tuple(name for name, method in METHODS.items() if method.like == "me
 LONG = 1500  # rounds
 
 
-def _at_length(name: str, *, learn_rates: bool = True) -> Method:
-    """Return a method trained at length; its rates, if it has a meta-gradient, are learnt, and its price follows.
-
-    A mask has whole filters to close or open for all inputs, and stays below its budget unless it is paid to open some.
-    """
+def _at_length(name: str, *, learn_rates: bool = True, price: str = "dual") -> Method:
+    """Return a method trained at length; its rates, if it has a meta-gradient, are learnt, and its price follows."""
     method = METHODS[name]
-    price = "signed" if name == "static-mask" else "dual"
     changes = {**method.changes, "rounds": LONG} | ({"price": price} if method.gated else {})
     if learn_rates and issubclass(method.algorithm.update, MetaUpdate | NamedMetaUpdate):
         changes["learn_rates"] = True
@@ -151,10 +147,12 @@ def _at_length(name: str, *, learn_rates: bool = True) -> Method:
 METHODS |= {
     f"{name}-long": _at_length(name)
     for name in (
-        *("metagater", "dense", "slim", "gates-fixed", "static-mask", "joint", "fedavg", "fedavg-10"),
+        *("metagater", "dense", "slim", "gates-fixed", "joint", "fedavg", "fedavg-10"),
         *("metagater-named", "dense-named", "slim-named"),
     )
 }
+# A mask closes whole filters for all inputs, and stays below its budget unless it is paid to open some.
+METHODS["static-mask-long"] = _at_length("static-mask", price="signed")
 METHODS["fixed-rates-long"] = replace(
     _at_length("metagater", learn_rates=False), label=f"MetaGater, fixed rates, {LONG:,} rounds"
 )

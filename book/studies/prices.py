@@ -29,7 +29,9 @@ PARTS: dict[str, dict[str, Any]] = {
     f"{data}-{method}-{price}-{100 * budget:g}": {"data": data, "method": method, "price": price, "budget": budget}
     for data, method, price, budget in CHANGES
 }
-PARTS |= {f"{part}-long": {**changes, "rounds": 1500} for part, changes in PARTS.items() if "signed" in part}
+PARTS |= {
+    f"{part}-long": {**changes, "rounds": 1500} for part, changes in PARTS.items() if changes["price"] == "signed"
+}
 
 
 def measure_price(changes: Mapping[str, Any], quick: bool = False) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def compared(folder: Path, seeds: Sequence[int] = range(5)) -> list[dict[str, An
             for several in (
                 [_shares(record) for record in records.values()],
                 [_shares(ours[seed]) - _shares(records[seed]) for seed in both] if method != "metagater" else [],
-                [_shares(record) - _shares(record, "without_gate_step") for record in records.values()],
+                [step_worth(record) for record in records.values()],
             )
         )
         rows.append(
@@ -156,8 +156,13 @@ def compared(folder: Path, seeds: Sequence[int] = range(5)) -> list[dict[str, An
                 "by_question": _by_question(list(records.values())),
             }
         )
-    correct_within(rows, "asked", "budget")
+    correct_within(rows, "budget")
     return rows
+
+
+def step_worth(record: Mapping[str, Any]) -> np.ndarray:
+    """Return what the gates' own step adds in each task, as a share of the queries."""
+    return _shares(record) - _shares(record, "without_gate_step")
 
 
 def _shares(record: Mapping[str, Any], name: str = "correct") -> np.ndarray:

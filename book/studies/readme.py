@@ -194,8 +194,9 @@ def readme_command(only: str = "", omniglot: Path | None = None, tables: bool = 
 def link_to(omniglot: Path | None) -> bool:
     """Give the folder the name that the recipes know it by, wherever it lies; return whether there is one."""
     link = ROOT / OMNIGLOT
-    if omniglot is not None:
+    if omniglot is not None and omniglot.resolve() != link.resolve():
         link.parent.mkdir(exist_ok=True)
-        link.unlink(missing_ok=True)
+        if link.is_symlink():
+            link.unlink()
         link.symlink_to(omniglot.resolve())
     return link.exists()

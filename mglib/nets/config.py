@@ -21,7 +21,7 @@ class NetworkConfig(Config):
     """λ: cross-entropy, in nats, that a whole dense network over budget is worth."""
     price: Literal["fixed", "dual", "signed"] = "fixed"
     """How MACs over the budget are priced: fixed, by the penalty; dual, by a multiplier that the server raises while
-    the nodes spend more than the budget and lowers while they spend less, to zero at most; signed, below zero too."""
+    the nodes spend more than the budget and lowers while they spend less, never below zero; signed, below zero too."""
     anneal_share: float = 0.5
     """Share of the rounds over which the budget falls from 1 to its value."""
     estimator: Literal["straight-through", "gumbel"] = "straight-through"

@@ -12,7 +12,7 @@ from mglib.tasks import fonts
 from mglib.training import Run
 from studies.measure import federation_of
 from studies.question_data import QUESTIONS
-from studies.questions import compared, rates_of
+from studies.questions import compared, rates_of, step_worth
 
 CHAPTER = "19_when_the_labels_decide"
 
@@ -47,11 +47,9 @@ def test_the_step_is_worth_more_where_other_questions_come_in():
         for seed in range(5):
             name = f"metagater-25-asked-{asked:g}-seed{seed}.json"
             record = json.loads((RESULTS / "questions" / name).read_text())
-            gains = np.subtract(record["correct"], record["without_gate_step"]) / record["queries"]
-            for question in QUESTIONS:
-                own = [gain for gain, its in zip(gains, record["questions"], strict=True) if its == question]
-                worth.setdefault((asked, question), []).extend(own)
-    worth = {which: 100 * np.mean(gains) for which, gains in worth.items() if gains}
+            for gain, question in zip(step_worth(record), record["questions"], strict=True):
+                worth.setdefault((asked, question), []).append(gain)
+    worth = {which: 100 * np.mean(gains) for which, gains in worth.items()}
     assert abs(worth[0.5, "character"] - worth[0.0, "character"]) < 0.5
     assert worth[0.5, "ink"] > worth[0.5, "character"] + 5
     assert "So **the step is worth more because other questions come in**, above all inks." in prose_of(CHAPTER)

@@ -57,6 +57,8 @@ def test_only_what_has_changed_is_executed_again(project, capsys):
     change(project / "lib" / "tiny.py", "41", "42")  # a line of the library, and all that use it run again
     assert build(project, capsys)[0] == ["one", "two"]
     assert printed(project, "two") == "two 42\n"
+    (project / "lib" / "run_times.json").write_text("{}")  # which no notebook reads
+    assert build(project, capsys)[0] == []
     change(project / "one.ipynb", "A title", "Another title")  # its words need no kernel
     assert build(project, capsys)[0] == []
     change(project / "one.ipynb", "'one'", "'the first'")

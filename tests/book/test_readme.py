@@ -105,3 +105,17 @@ def test_the_first_screen_shows_a_gate_map_and_the_two_commands():
     assert "](assets/gate-map.svg)" in first_screen
     assert "make book" in first_screen
     assert "make test" in first_screen
+
+
+def test_omniglot_is_found_under_the_name_that_recipes_know(tmp_path, monkeypatch):
+    monkeypatch.setattr(studies.readme, "ROOT", tmp_path)
+    link = tmp_path / studies.readme.OMNIGLOT
+    (one := tmp_path / "one").mkdir()
+    (two := tmp_path / "two").mkdir()
+    assert not studies.readme.link_to(None)
+    for folder, target in ((one, one), (link, one), (None, one), (two, two)):
+        assert studies.readme.link_to(folder)
+        assert link.resolve() == target
+    two.rmdir()  # the link is dead
+    assert studies.readme.link_to(one)
+    assert link.resolve() == one
