@@ -183,10 +183,7 @@ def recipe_of(
         if value not in known:
             raise ValueError(f"unknown {option} {value!r}; there are {', '.join(known)}")
     source, chosen = SOURCES[data], METHODS[method]
-    changes = {**BASE, **source.recipe, **chosen.changes, **settings, "shots": shots, "seed": seed}
-    if source.folder:
-        folder = sources.get(source.folder)
-        changes |= {"data": f"folder:{folder}", **source.in_folder} if folder else {"data": source.published}
+    changes = {**BASE, **chosen.changes, **settings, **images_of(data, sources), "shots": shots, "seed": seed}
     changes["rounds"] = max(1, round(rounds_share * changes["rounds"]))
     if chosen.gated:
         changes["width"] = round(changes["width"] * source.filters / REFERENCE_WIDTH)
@@ -195,6 +192,15 @@ def recipe_of(
     elif method != "pruned":
         changes["width"] = width_within(data, budget, changes.get("depth", Recipe.depth))
     return Recipe(**changes)
+
+
+def images_of(data: str, sources: Mapping[str, str | None]) -> Changes:
+    """Return what a recipe says of a data set's images, which may lie in a folder, by the name of its option."""
+    source = SOURCES[data]
+    if source.folder is None:
+        return source.recipe
+    folder = sources.get(source.folder)
+    return source.recipe | ({"data": f"folder:{folder}", **source.in_folder} if folder else {"data": source.published})
 
 
 @cache

@@ -9,13 +9,13 @@ from mglib.nets import dense_macs
 from mglib.params import PRICE
 from studies.counting import counted, told
 from studies.measure import as_record, federation_of
+from studies.methods import LONG, images_of
 from studies.recipes import Recipe, set_up
 
 BASE = {"rounds": 300, "queries": 5, "width": 32}
-DATA = {
-    "glyphs": {"data": "glyphs"},
-    "questions": {"data": "questions", "image_size": 20, "shots": 5},
-}
+SHOTS = {"questions": 5}
+DATA = ("glyphs", "questions")
+FOLDERS = ("omniglot", "cifar10")
 BUDGETS = (0.12, 0.25, 0.5, 0.75)
 METHODS = ("joint", "gates-fixed", "gates-first", "static-mask")
 TASKS, QUICK = 200, {"rounds": 6, "tasks": 6}
@@ -30,13 +30,19 @@ PARTS: dict[str, dict[str, Any]] = {
     for data, method, price, budget in CHANGES
 }
 PARTS |= {
-    f"{part}-long": {**changes, "rounds": 1500} for part, changes in PARTS.items() if changes["price"] == "signed"
+    f"{data}-metagater-signed-{100 * budget:g}-long": {**changes, "data": data, "rounds": LONG}
+    for budget in BUDGETS
+    for changes in [PARTS[f"glyphs-metagater-signed-{100 * budget:g}"]]
+    for data in (*DATA, *FOLDERS)
 }
 
 
 def measure_price(changes: Mapping[str, Any], quick: bool = False) -> dict[str, Any]:
     """Train and count MACs on new nodes; the record says what the training nodes spent on the way, and the price."""
-    recipe = Recipe(**{**BASE, **changes, **DATA[changes["data"]], **({"rounds": QUICK["rounds"]} if quick else {})})
+    sources = {name: changes[name] for name in FOLDERS}
+    changes = {name: value for name, value in changes.items() if name not in FOLDERS}
+    data, quickly = changes["data"], {"rounds": QUICK["rounds"]} if quick else {}
+    recipe = Recipe(**{**BASE, **changes, **images_of(data, sources), "shots": SHOTS.get(data, 1), **quickly})
     experiment = set_up(recipe, federation_of(recipe))
     spent, prices = [], []
     for result in experiment.rounds():

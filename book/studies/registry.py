@@ -17,7 +17,7 @@ class Study:
     """A measurement in parts.
 
     parts: what each part changes, by name; measure: (changes, quick) → its record; rows: what a table says of it.
-    folder: the option that names its images' folder, which is then one of the changes; None: it needs none.
+    folders: the options that name its images' folders, which are then among the changes.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Study:
     parts: Mapping[str, Changes]
     measure: Callable[[Changes, bool], dict]
     rows: Callable[[str, dict], list[dict]]
-    folder: str | None = None
+    folders: tuple[str, ...] = ()
 
     def path(self, folder: Path, part: str) -> Path:
         """Return the file of a part under the folder of the results."""
@@ -54,7 +54,7 @@ def measure_missing(
 
     sources: folders of images, by the name of their option.
     """
-    images = {study.folder: (sources or {}).get(study.folder)} if study.folder else {}
+    images = {name: (sources or {}).get(name) for name in study.folders}
     wanted = [part for part in study.parts if only in f"{study.name}/{part}"]
     kept = {part: read_record(study.path(folder, part)) for part in wanted}
     parts = [part for part, record in kept.items() if record is None or (record.get("quick") and not quick)]
@@ -92,6 +92,7 @@ STUDIES = {
             prices.PARTS,
             prices.measure_price,
             prices.price_rows,
+            folders=("omniglot", "cifar10"),
         ),
         Study(
             "networks",
@@ -99,7 +100,7 @@ STUDIES = {
             networks.PARTS,
             networks.measure_network,
             networks.network_rows,
-            folder="cifar10",
+            folders=("cifar10",),
         ),
         Study(
             "questions",

@@ -59,8 +59,8 @@ def test_a_quick_look_does_not_stand_for_a_measurement(tmp_path, monkeypatch):
 def test_a_study_of_images_is_told_where_they_lie(tmp_path, monkeypatch):
     study, told = fake_study(tmp_path, monkeypatch), []
     monkeypatch.setitem(STUDIES, "fake", replace(study, measure=lambda changes, _: told.append(changes) or {}))
-    for folder, sources in ((None, {"cifar10": "here"}), ("cifar10", {"cifar10": "here"}), ("cifar10", None)):
-        chosen = STUDIES["fake"] = replace(STUDIES["fake"], folder=folder)
+    for folders, sources in (((), {"cifar10": "here"}), (("cifar10",), {"cifar10": "here"}), (("cifar10",), None)):
+        chosen = STUDIES["fake"] = replace(STUDIES["fake"], folders=folders)
         list(measure_missing(chosen, tmp_path / str(len(told)), only="part-1", sources=sources))
     assert told == [{"part": 1}, {"part": 1, "cifar10": "here"}, {"part": 1, "cifar10": None}]
 
