@@ -59,7 +59,7 @@ notebooks: $(VENV)/.test-stamp ## format and re-execute the notebooks in place, 
 	$(BIN)/python scripts/notebooks.py run
 	$(BIN)/python scripts/back_matter.py write
 
-lock: $(VENV)/.test-stamp ## bring requirements.lock up to date; LOCK_FLAGS=--upgrade takes the newest versions
+lock: $(VENV)/.test-stamp ## bring requirements.lock up to date; LOCK_FLAGS=--upgrade takes the newest versions but of torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/python scripts/lock.py $(LOCK_FLAGS)
 

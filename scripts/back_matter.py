@@ -98,7 +98,7 @@ def bibliography() -> str:
     entries = parse_file(BOOK / "references.bib").entries
     ordered = sorted(entries.values(), key=lambda entry: (names(entry), entry.fields["year"], entry.fields["title"]))
     pages = [(each.title, each.page, each.text) for each in (Chapter(BOOK / "index.ipynb"), *chapters())]
-    for name in ("preface", "how_to_read", "practice", "claims"):
+    for name in ("preface", "how_to_read", "practice", "claims", "results"):
         text = (BOOK / f"{name}.md").read_text(encoding="utf-8")
         pages.append((re.search(r"^# (.+)$", text, re.M)[1], f"{name}.md", text))
     out = ["# Bibliography", "The sources that the book cites, each with the pages that cite it."]

@@ -14,6 +14,8 @@ A chapter of {book}, as a script. It needs mglib, and what lies in the repositor
 it there, `python {name}.py`. Figures show themselves in the notebook only.
 """
 
+from IPython.display import display  # which a notebook has without asking
+
 del __file__  # the processes that a training starts would read it, and run this script again
 
 '''

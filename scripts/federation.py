@@ -71,7 +71,7 @@ def main() -> int:
                 return 1
         own, batch = adapt_to_folder(Run(out), one_of_each(new, folder / "support"))
         right = sum(own(batch.images).logits.argmax(1) == batch.labels)
-        print(f"{new.name}, a new node, adapted to {len(batch.labels)} images and names {int(right)} of them rightly")
+        print(f"{new.name}, a new node, adapted to {len(batch.labels)} images and names {int(right)} of them right")
         if options.record:
             record(Run(out), training_nodes, times, options)
     print("all processes have ended")

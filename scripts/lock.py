@@ -1,7 +1,7 @@
 """Write requirements.lock: one version of every package, for every platform and Python that pyproject.toml allows.
 
 The file is a list of constraints for pip. Versions that it holds already stay as long as they fit; ``--upgrade`` asks
-for the newest.
+for the newest, except of torch and torchvision.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ def compile_lock(upgrade: bool) -> str:
 def main() -> int:
     """Write the lock; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--upgrade", action="store_true", help="take the newest versions that pyproject.toml allows")
+    parser.add_argument(
+        "--upgrade",
+        action="store_true",
+        help="take the newest versions that pyproject.toml allows, except of torch and torchvision",
+    )
     text = compile_lock(parser.parse_args().upgrade)
     LOCK.write_text(
         HEADER + "".join(line for line in text.splitlines(True) if not line.startswith("#")), encoding="utf-8"

@@ -1,10 +1,9 @@
-"""Whether this tree trains to the same bits as another commit: a dozen short recipes, trained by both on this machine.
-
-python scripts/same_bits.py COMMIT
+"""Whether this tree trains to the same bits as another commit: sixteen short recipes, trained by both on this machine.
 
 No digest is kept from one machine for another: other processors have other last digits.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -66,8 +65,11 @@ def digests(tree: Path) -> list[str]:
     return done.stdout.split()
 
 
-def main(commit: str) -> int:
+def main() -> int:
     """Compare this tree with a commit; return 1 if a recipe ends in other bits."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("commit", help="the other commit")
+    commit = parser.parse_args().commit
     with tempfile.TemporaryDirectory() as folder:
         other = Path(folder) / "other"
         git = ["git", "-C", str(ROOT), "worktree"]
@@ -82,4 +84,4 @@ def main(commit: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main())

@@ -79,7 +79,11 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ),
         ("3. … by two points after 1,500 rounds with learnt rates", leads_in("slim-long", 0.02), LONGER),
         ("3. … by anything, after 1,500 rounds with learnt rates", leads_in("slim-long"), LONGER),
-        ("3. … by two points, where both also know the names", leads_in("slim-named-long", 0.02, named), NAMED),
+        (
+            "3. … by two points after 1,500 rounds, where both also know the names",
+            leads_in("slim-named-long", 0.02, named),
+            NAMED,
+        ),
         ("3. At a quarter of the MACs, by two points", [compared(row, -1, 0.02) for row in tighter], COST),
         ("3. … by two points after 1,500 rounds there", leads_in("slim-long", 0.02, quarter), LONGER),
         ("3. … by anything, after 1,500 rounds there", leads_in("slim-long", 0.0, quarter), LONGER),
@@ -101,7 +105,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ),
         ("5. The second stage, which moves the gates, brings accuracy", leads("gates-fixed"), STAGES),
         ("5. … after 1,500 rounds with learnt rates", leads_in("gates-fixed-long"), LONGER),
-        ("5. … at a quarter of the MACs, as long", leads_in("gates-fixed-long", 0.0, quarter), LONGER),
+        ("5. … at a quarter of the MACs, after 1,500 rounds", leads_in("gates-fixed-long", 0.0, quarter), LONGER),
         (
             "5. … at least a point where nodes are asked different things",
             [_asked(asked, budget) for budget in (0.12, 0.25, 0.5)],
@@ -114,7 +118,7 @@ def scoreboard(rows_of: Callable[[str], list[dict[str, Any]]]) -> str:
         ("7. MetaGater beats Per-FedAvg", leads("per-fedavg"), TABLE),
         ("7. MetaGater beats FedAvg that knows names and takes ten steps", leads("fedavg-10"), RIVALS),
         ("7. … after 1,500 rounds, with learnt rates", leads_in("fedavg-10-long"), LONGER),
-        ("7. … and knows the names as well", leads_in("fedavg-10-long", 0.0, named), NAMED),
+        ("7. … after 1,500 rounds, and knows the names as well", leads_in("fedavg-10-long", 0.0, named), NAMED),
     )
     lines = ["| claim | verdict | number, 95 % interval | seeds, where |", "|---|---|---|---|"]
     for claim, measured, where in (row for row in rows if row[1]):  # the others have no five trainings yet

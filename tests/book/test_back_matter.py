@@ -197,7 +197,7 @@ RIVALS = {  # over which method's files a row states a lead: MetaGater's, or tha
     "3. … and after 1,500 rounds with learnt rates": "dense-long-100",
     "3. … by two points after 1,500 rounds with learnt rates": "slim-long-50",
     "3. … by anything, after 1,500 rounds with learnt rates": "slim-long-50",
-    "3. … by two points, where both also know the names": "metagater-named-long-50 slim-named-long-50",
+    "3. … by two points after 1,500 rounds, where both also know the names": "metagater-named-long-50 slim-named-long-50",
     "3. At a quarter of the MACs, by two points": "slim-25",
     "3. … by two points after 1,500 rounds there": "slim-long-25",
     "3. … by anything, after 1,500 rounds there": "slim-long-25",
@@ -206,13 +206,13 @@ RIVALS = {  # over which method's files a row states a lead: MetaGater's, or tha
     "4. … after 1,500 rounds with learnt rates": "static-mask-long-50",
     "5. The second stage, which moves the gates, brings accuracy": "gates-fixed-50",
     "5. … after 1,500 rounds with learnt rates": "gates-fixed-long-50",
-    "5. … at a quarter of the MACs, as long": "gates-fixed-long-25",
+    "5. … at a quarter of the MACs, after 1,500 rounds": "gates-fixed-long-25",
     "7. MetaGater beats pFedMe": "pfedme-50",
     "7. MetaGater beats ANIL": "anil-50",
     "7. MetaGater beats Per-FedAvg": "per-fedavg-50",
     "7. MetaGater beats FedAvg that knows names and takes ten steps": "fedavg-10-50",
     "7. … after 1,500 rounds, with learnt rates": "fedavg-10-long-50",
-    "7. … and knows the names as well": "metagater-named-long-50 fedavg-10-long-50",
+    "7. … after 1,500 rounds, and knows the names as well": "metagater-named-long-50 fedavg-10-long-50",
 }
 
 

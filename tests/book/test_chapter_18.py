@@ -14,10 +14,14 @@ from pad.strokes import rasterise
 CHAPTER = "18_draw_your_own_alphabet"
 
 
+def shown_by(name):
+    """Everything that a chapter's cells show: what is printed, and the HTML."""
+    return [out.get("text") or out.get("data", {}).get("text/html", "") for out in outputs_of(name)]
+
+
 @pytest.fixture(scope="module")
 def outputs():
-    """Everything that the chapter's cells show: what is printed, and the HTML."""
-    return [out.get("text") or out.get("data", {}).get("text/html", "") for out in outputs_of(CHAPTER)]
+    return shown_by(CHAPTER)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -46,8 +50,9 @@ def test_a_long_line_of_code_breaks_where_few_brackets_are_open():
     assert folded(line, 60) == ["  const least = Math.min(1, Math.max(0, first * second)),", "      most = third;"]
 
 
-def test_the_page_s_pad_is_the_one_of_the_library(outputs):
-    (page,) = [text for text in outputs if "mg-pad" in text]
+@pytest.mark.parametrize("name", [CHAPTER, "index"])
+def test_the_page_s_pad_is_the_one_of_the_library(name):
+    (page,) = [text for text in shown_by(name) if "mg-pad" in text]
     pad = (Path(SOURCE).parent / "pad.js").read_text(encoding="utf-8")
     assert pad in page, "execute the chapter again: its page holds an older script"
     assert re.search(r"<noscript>.*<svg role=\"img\"", page, flags=re.DOTALL), "a picture for readers without scripts"

@@ -1,6 +1,7 @@
 """Every chapter can be taken home: its notebook and its script are in the page's download menu, and the script runs."""
 
 import ast
+import builtins
 import os
 import subprocess
 import sys
@@ -34,6 +35,20 @@ def test_a_script_holds_every_cell_and_no_shell_command(name):
     code = [c.source for c in cells if c.cell_type == "code" and "remove-cell" not in c.metadata.get("tags", [])]
     assert len(code) > 3
     assert all(source.strip() in text for source in code)
+    assert unbound(tree) == set()
+
+
+def unbound(tree: ast.Module) -> set[str]:
+    """Return the names that a script reads and that nothing in it, and no built-in, gives."""
+    nodes = list(ast.walk(tree))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    given = {node.id for node in names if isinstance(node.ctx, ast.Store)} | {
+        n.arg for n in nodes if isinstance(n, ast.arg)
+    }
+    given |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler)}
+    imported = [alias for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
+    given |= {(alias.asname or alias.name).partition(".")[0] for alias in imported}
+    return {node.id for node in names if isinstance(node.ctx, ast.Load)} - given - set(dir(builtins))
 
 
 def unlike(notebook: nbformat.NotebookNode, printed: str, near) -> list[str]:
