@@ -47,6 +47,7 @@ _OFFERS = {  # what each room offers here
     "nets": "GatedConvNet Objective annealed_budget dense_macs freeze gumbel macs_per_layer macs_ratio make_net "
     "straight_through",
     "params": "Params",
+    "show": "",
     "tasks": "Batch Federation Node Task load_federation",
     "training": "Experiment NodeNetwork Recipe Run adapt_to_folder evaluate evaluate_run export_network set_up "
     "summarise train",

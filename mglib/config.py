@@ -1,9 +1,10 @@
 """Config: a frozen record of settings that checks itself. Each room has its own; a recipe is all four together."""
 
 import dataclasses
-import math
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from numbers import Real
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
@@ -71,13 +72,6 @@ def as_declared(name: str, declared: Any, value: Any) -> Any:
         return whole_number(name, value)
     if kind is bool and value not in (True, False):
         raise ValueError(f"`{name}` (={value!r}) must be True or False")
-    if kind is float and not _is_finite(value):
+    if kind is float and not (type(value) is not bool and isinstance(value, Real) and abs(value) <= sys.float_info.max):
         raise ValueError(f"`{name}` (={value!r}) must be a finite number")
     return kind(value) if kind in (bool, float) else value
-
-
-def _is_finite(value: Any) -> bool:
-    try:
-        return not isinstance(value, bool | str) and math.isfinite(value)
-    except (TypeError, OverflowError):
-        return False

@@ -12,9 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.image import AxesImage
-from matplotlib.ticker import LogFormatterSciNotation
 
-_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 # The name of a role, the colour that stands for it while matplotlib draws, and what the page makes of it: a
 # variable of the page's theme, or a tone that reads on white and on black where the page sets none.
 ROLES = {
@@ -70,32 +68,16 @@ class Figure(Captioned):
         super().__init__(caption, alt)
         self.svg = _themed_svg(drawing, alt)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write an SVG file in tones that read on white and on black, for where no page sets the colours."""
         svg = self.svg.replace("currentColor", _FALLBACK_INK).replace(
             "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1
         )
-        path.write_text(re.sub(r"var\(--[\w-]+, (#\w+)\)", r"\1", svg))
+        Path(path).write_text(re.sub(r"var\(--[\w-]+, (#\w+)\)", r"\1", svg), encoding="utf-8")
 
     def _repr_html_(self) -> str:
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
         return f'<figure class="mg-figure">{self.svg}{caption}</figure>'
-
-
-class _OnePieceFormatter(LogFormatterSciNotation):
-    """Labels of a logarithmic axis: 0.1, 1, 10; on one that goes further 10⁻⁸, in one piece.
-
-    matplotlib writes the raised part as a piece of its own, which is too small to read on a phone.
-    """
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        """Return the label of a tick; empty where matplotlib leaves it out."""
-        label = super().__call__(x, pos)
-        low, high = sorted(self.axis.get_view_interval())
-        if label and low >= 1e-3 and high <= 2e4:
-            return f"{x:g}"
-        label = re.sub(r"\$\\mathdefault\{(.*)\}\$", r"\1", label).replace(r"\times", "·")
-        return re.sub(r"\^\{(.+)\}", lambda match: match[1].translate(_RAISED), label)
 
 
 def new_drawing(width: float, height: float, **grid) -> tuple[Drawing, Axes | np.ndarray]:
@@ -131,11 +113,6 @@ def bare(axes: Axes) -> Axes:
 
 def _themed_svg(drawing: Drawing, alt: str) -> str:
     """Return the drawing as an <svg> element whose ids, colours and text belong to the page."""
-    for axis in (axis for axes in drawing.axes for axis in (axes.xaxis, axes.yaxis)):
-        if type(axis.get_major_formatter()) is LogFormatterSciNotation:  # matplotlib's own, which nobody has replaced
-            axis.set_major_formatter(_OnePieceFormatter())
-        if type(axis.get_minor_formatter()) is LogFormatterSciNotation:
-            axis.set_minor_formatter(_OnePieceFormatter())
     buffer = io.StringIO()
     with matplotlib.rc_context(_SVG_OUTPUT):
         drawing.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

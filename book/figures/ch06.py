@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.patches import Circle
 from torch import Tensor
 
-from figures.style import arrow, draw_relief, name_rows
+from figures.style import arrow, draw_relief, log_scale, name_rows
 from mglib.figure import ACCENT, INK, OPEN, Figure, bare, image_column, new_drawing, page_style, stencil
 
 _PLACES = {"θ": (0, 1), "φ": (0, 0), "θ′": (1.5, 1), "φ′": (3.0, 0), "F": (4.3, 0.5)}
@@ -92,7 +92,7 @@ def show_misses(measured: Tensor, predicted: Mapping[str, Tensor], caption: str 
         whole = np.linalg.norm(missed) / len(missed) ** 0.5
         axis.plot([whole, whole], [row - 0.34, row + 0.34], color=INK)
         told.append(f"{name} {whole:.1%}" if whole > 1e-3 else f"{name} {whole:.0e}")
-    axis.set_xscale("log")
+    log_scale(axis, "x")
     axis.set_xlabel("miss, as a share of the typical slope")
     name_rows(axis, list(predicted), 12)
     alt = (

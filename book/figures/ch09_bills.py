@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
+from figures.style import log_scale
 from mglib.figure import ACCENT, FAINT, INK, OPEN, Figure, new_drawing, page_style
 
 Phases = Sequence[tuple[str, int]]  # a phase's name and the operation with which it begins
@@ -109,7 +110,8 @@ def show_roofline(
         told.append(
             f"{name}: {x.min():.2g} to {x.max():.2g} MACs a byte at {y.min() / peak:.0%} to {y.max() / peak:.0%}"
         )
-    axis.set(xscale="log", yscale="log", xlim=(left, right), ylim=(low, max(3.2 * peak, 1.6 * points[:, 1].max())))
+    log_scale(axis, "xy")
+    axis.set(xlim=(left, right), ylim=(low, max(3.2 * peak, 1.6 * points[:, 1].max())))
     axis.set_xlabel("MACs for each byte that must move")
     axis.set_ylabel("MACs a second")
     axis.legend(loc="lower right", frameon=False, fontsize=10, handletextpad=0.2, labelspacing=0.3)

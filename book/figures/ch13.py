@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Arc
 from torch import Tensor
 
-from figures.style import arrow, draw_relief
+from figures.style import arrow, draw_relief, log_scale
 from mglib.figure import ACCENT, FAINT, INK, OPEN, Figure, bare, new_drawing, page_style
 
 Grid = tuple[Tensor, Tensor, Tensor]  # across (column,), up (row,), height (row, column)
@@ -138,9 +138,10 @@ def show_bounds(panels: Mapping[str, Mapping[str, Sequence[float] | float]], cap
     told, axes = [], np.atleast_2d(axes)
     for axis, (title, panel) in zip(axes.flat, panels.items(), strict=True):
         rounds = np.arange(1, len(panel["measured"]) + 1)
-        axis.loglog(rounds, panel["bound"], color=ACCENT, linestyle="--")
-        axis.loglog(rounds, panel["now"], color=FAINT, linewidth=1.4)
-        axis.loglog(rounds, panel["measured"], color=OPEN)
+        log_scale(axis, "xy")
+        axis.plot(rounds, panel["bound"], color=ACCENT, linestyle="--")
+        axis.plot(rounds, panel["now"], color=FAINT, linewidth=1.4)
+        axis.plot(rounds, panel["measured"], color=OPEN)
         if panel["floor"]:
             axis.axhline(panel["floor"], color=ACCENT, linewidth=1, linestyle=":")
         axis.set_title(title, loc="left", fontsize=10)

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from figures.style import log_scale
 from mglib.figure import ACCENT, FAINT, INK, OPEN, Figure, new_drawing, page_style
 
 _MARKS = ((OPEN, "o", "-"), (ACCENT, "s", "--"), (INK, "^", ":"))
@@ -166,10 +167,7 @@ def show_price(
         bottom, top = axis.get_ylim()
         axis.set_ylim(bottom, max(top, level[1] + 0.14 * (top - bottom)))  # room for its name
         said.append(f"{level[0]}: {level[1]:.0%}" if percent else f"{level[0]}: {level[1]:.3g}")
-    if logarithmic[0]:
-        axis.set_xscale("log")
-    if logarithmic[1]:
-        axis.set_yscale("log")
+    log_scale(axis, "".join(name for name, is_log in zip("xy", logarithmic, strict=True) if is_log))
     if least is not None:
         axis.set_ylim(least, 2 * max(up for points in lines.values() for _, up, _ in points))
     if percent:

@@ -1,14 +1,43 @@
 """What figures of several chapters are drawn with."""
 
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
+from matplotlib.ticker import LogFormatterSciNotation
 from scipy import ndimage
 
 from mglib.figure import INK, stencil
+
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+class _OnePieceFormatter(LogFormatterSciNotation):
+    """Labels of a logarithmic axis: 0.1, 1, 10; on one that goes further 10⁻⁸, in one piece.
+
+    matplotlib writes the raised part as a piece of its own, which is too small to read on a phone.
+    """
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the label of a tick; empty where matplotlib leaves it out."""
+        label = super().__call__(x, pos)
+        low, high = sorted(self.axis.get_view_interval())
+        if label and low >= 1e-3 and high <= 2e4:
+            return f"{x:g}"
+        label = re.sub(r"\$\\mathdefault\{(.*)\}\$", r"\1", label).replace(r"\times", "·")
+        return re.sub(r"\^\{(.+)\}", lambda match: match[1].translate(_RAISED), label)
+
+
+def log_scale(axes: Axes, which: str) -> None:
+    """Make the scales that are named, "x", "y" or "xy", logarithmic, with labels in one piece."""
+    for name in which:
+        axes.set(**{f"{name}scale": "log"})
+        scale = getattr(axes, f"{name}axis")
+        scale.set_major_formatter(_OnePieceFormatter())
+        scale.set_minor_formatter(_OnePieceFormatter())
 
 
 def arrow(

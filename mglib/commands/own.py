@@ -8,6 +8,7 @@ import tyro
 
 from mglib.nets import macs_ratio
 from mglib.training import NodeNetwork, Run, adapt_to_folder, export_network
+from mglib.training.trainer import check_apart
 
 Positional = tyro.conf.Positional
 
@@ -22,9 +23,10 @@ def adapt_command(
         support: folder with one sub-folder of images a class, or one image a class, named after it.
         out: folder for the adapted network.
         invert: turn dark on light into light on dark; by default as in training, and for a run on glyphs or drawings
-            if most of the images is bright.
+            if most of their pixels are bright.
         freeze: leave out the filters that none of these images opens; --no-freeze keeps them all.
     """
+    check_apart(f"folder:{support}", out)
     whole, batch = adapt_to_folder(Run(run), support, invert=invert, frozen=False)
     own = whole.without_unopened(batch.images) if freeze else whole
     own.save(out)
@@ -60,13 +62,8 @@ def predict_command(
     probabilities = prediction.logits[:, : len(own.classes)].softmax(1)
     ratios = macs_ratio(own.net.costs, prediction.gates, len(images))
     rows = [
-        {
-            "image": str(image),
-            "class": own.classes[int(p.argmax())],
-            "probability": float(p.max()),
-            "macs_ratio": float(r),
-        }
-        for image, p, r in zip(images, probabilities, ratios, strict=True)
+        {"image": str(image), "class": own.classes[best], "probability": float(p), "macs_ratio": float(ratio)}
+        for image, p, best, ratio in zip(images, *probabilities.max(1), ratios, strict=True)
     ]
     if json_:
         print(json.dumps(rows, indent=2))
@@ -84,7 +81,7 @@ def export_command(network: Positional[Path], out: Path) -> None:
     """
     own = NodeNetwork.load(network)
     written, outputs = export_network(own, out)
-    side = own.recipe.image_size
+    channels, side, turned = own.recipe.channels, own.recipe.image_size, "1 - " if own.inverted else ""
     print(f"{out}: {written:,} bytes, tells apart {', '.join(own.classes)}")
-    print(f"in: images, float32 (batch, {own.recipe.channels}, {side}, {side}), from 0 (background) to 1 (ink)")
+    print(f"in: images, float32 (batch, {channels}, {side}, {side}), {turned}pixel / 255: background 0, ink 1")
     print(f"out: {', '.join(outputs)}")

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -48,6 +49,10 @@ def train_command(
     """
     if (engine == "flower") != (superlink is not None):
         raise ValueError("--engine flower and --superlink HOST:PORT go together: the superlink is where the nodes wait")
+    far = {"workers": workers != 2, "device": device != "cpu"}
+    unused = {"root_certificates": root_certificates} if superlink is None else far
+    if idle := [name for name, given in unused.items() if given]:
+        raise ValueError(f"`{idle[0]}` is of no use with --engine {engine}")
     for name, seconds in (("deadline", deadline), ("patience", patience)):
         if not 0 <= seconds < math.inf:
             raise ValueError(f"`{name}` (={seconds}) must be a number of seconds")
@@ -82,7 +87,7 @@ def train_command(
 def _how_to_go_on(run: Run) -> str:
     """Return what to do about a training that ended early, as the end of a sentence; nothing if nothing was begun."""
     if run.checkpoint_file.exists():
-        return f"; train --resume goes on from the last checkpoint in {run.folder}"
+        return f"; the same command with --resume goes on from the last checkpoint in {run.folder}"
     return f"; no checkpoint yet: remove {run.folder} to begin again" if run.recipe_file.exists() else ""
 
 
@@ -147,19 +152,10 @@ def evaluate_command(
         device: cpu, or cuda where there is one.
         json_: print one JSON object.
     """
-    evaluation = evaluate_run(
-        Run(run),
-        data=data,
-        nodes=nodes,
-        split=split,
-        tasks=tasks,
-        ways=ways,
-        shots=shots,
-        queries=queries,
-        seed=seed,
-        device=device,
-        progress=lambda scores: tqdm(scores, total=tasks, unit="task", disable=not sys.stderr.isatty()),
-    )
+    source = {"data": data, "nodes": nodes, "split": split, "device": device}
+    setting = {"tasks": tasks, "ways": ways, "shots": shots, "queries": queries, "seed": seed}
+    shown = partial(tqdm, total=tasks, unit="task", disable=not sys.stderr.isatty())
+    evaluation = evaluate_run(Run(run), **source, **setting, progress=shown)
     if json_:
         print(json.dumps(with_provenance(evaluation, Recipe.load(Run(run).recipe_file)), indent=2))
         return
@@ -167,6 +163,6 @@ def evaluate_command(
         f"{tasks} tasks of {evaluation['ways']} classes, {evaluation['shots']} example(s) each, from nodes never seen:"
     )
     print(f"  {', '.join(evaluation['nodes'])}")
-    print(f"accuracy after adaptation  {evaluation['accuracy']:.1%} ± {evaluation['ci95']:.1%}")
+    print(f"accuracy after adaptation  {evaluation['accuracy']:.1%} ± {evaluation['ci95']:.1%} (95 %, over tasks)")
     print(f"accuracy before it         {evaluation['accuracy_zero_step']:.1%}")
     print(f"MACs, gates included       {evaluation['macs_ratio']:.1%} of the dense network's")

@@ -7,6 +7,7 @@ takes seconds to import and half a minute to compile against torch's headers, an
 import ctypes
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -41,14 +42,14 @@ class Layer(ctypes.Structure):
 def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     """Return the compiled library for a type of numbers; None where it cannot be had: no compiler, another system.
 
-    The compiler is $CC, or cc. It runs once for a processor, and what it makes lies in `cache_folder`.
+    The compiler is $CC, options included, or cc. It runs once for a processor; what it makes lies in `cache_folder`.
     """
-    compiler = shutil.which(os.environ.get("CC") or "cc")
-    if compiler is None or dtype not in DEFINES or os.name != "posix":
+    compiler = shlex.split(os.environ.get("CC", "")) or ["cc"]
+    if shutil.which(compiler[0]) is None or dtype not in DEFINES or os.name != "posix":
         return None
     try:
         # The macros tell compilers apart, and processors: what was compiled for one may not run on another.
-        asked = [compiler, "-march=native", "-dM", "-E", "-xc", os.devnull]
+        asked = [*compiler, "-march=native", "-dM", "-E", "-xc", os.devnull]
         macros = subprocess.run(asked, check=True, capture_output=True, timeout=120).stdout
         about = b"".join(sorted(macros.splitlines())) + SOURCE.read_bytes() + repr((FLAGS, dtype)).encode()
         target = cache_folder() / f"skipping-{hashlib.sha256(about).hexdigest()[:16]}.so"
@@ -56,7 +57,7 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=target.parent) as folder:
                 part = Path(folder) / target.name
-                command = [compiler, DEFINES[dtype], str(SOURCE), "-o", str(part), *FLAGS]
+                command = [*compiler, DEFINES[dtype], str(SOURCE), "-o", str(part), *FLAGS]
                 subprocess.run(command, check=True, capture_output=True, timeout=120)
                 os.replace(part, target)
         loaded = ctypes.CDLL(str(target))

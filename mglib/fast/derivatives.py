@@ -25,7 +25,7 @@ PIXELS_AT_ONCE = 2**18  # of the first layer's maps: queries go through in piece
 
 def has_closed_form(loss: object) -> bool:
     """Return whether `Derivatives` supports a loss: an objective on a whole `GatedConvNet`, its gates without noise."""
-    if not isinstance(loss, Objective) or type(loss.net) is not GatedConvNet or loss.noise is not None:
+    if type(loss) is not Objective or type(loss.net) is not GatedConvNet or loss.noise is not None:
         return False
     return not any(absent_inputs(layer.gate) for layer in loss.net.layers)
 

@@ -59,7 +59,7 @@ class FederationConfig(Config):
         if self.privacy == "none" and self.noise:
             yield "noise", "is for privacy, at the server or at the node"
         if self.privacy == "server" and self.aggregation != "mean":
-            yield "aggregation", "is not to be had of a private server, which sees no update by itself"
+            yield "aggregation", "is not possible with a private server, which sees no update by itself"
         if self.changed("trim_fraction") and self.aggregation not in ("trimmed", "krum"):
             yield "trim_fraction", "is for the aggregations 'trimmed' and 'krum'"
         if self.changed("clip_norm") and self.aggregation != "clipped" and self.privacy == "none":

@@ -89,8 +89,8 @@ class LocalEngine(AbstractContextManager):
             if not isinstance(error, BrokenProcessPool):
                 raise
             raise RuntimeError(
-                "the worker processes did not start: a script that uses them does its work under "
-                '`if __name__ == "__main__":`, for each of them reads the script too; one worker needs none'
+                "the worker processes did not start: what they printed says why. A script that uses them does its work "
+                'under `if __name__ == "__main__":`, for each of them reads it too; one worker needs none'
             ) from None
         return pool
 

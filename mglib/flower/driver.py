@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from mglib.federated import RoundFailed
 from mglib.federated.process import interrupts_held
 from mglib.flower.connection import Connection, environment, program
 from mglib.params import Params, under_prefix, with_prefix
+from mglib.tasks import resolve_data
 from mglib.training.recipes import Recipe
 from mglib.training.runs import Run
-from mglib.training.trainer import ROUNDS_PER_CHECKPOINT
+from mglib.training.trainer import ROUNDS_PER_CHECKPOINT, check_apart
 
 PROJECT = """[project]
 name = "mglib-training"
@@ -59,12 +61,16 @@ def train_on_flower(
 
     A node that takes no part, as its name is taken or its introduction is no good, is told as a warning.
 
-    Raises ValueError if `out` holds another run, the recipe cannot run on nodes elsewhere, or Flower is not installed.
+    Raises ValueError if `out` holds another run or lies in the data, the recipe asks of nodes elsewhere what only data
+    at hand can give, or Flower is not installed.
     Raises RoundFailed if too few nodes answered, or the superlink was lost; `resume` goes on from the last checkpoint.
     """
-    if recipe.rotate:
-        raise ValueError("`rotate` (=True) makes further nodes of each one, which nodes elsewhere do not know of")
-    run = Run(out)
+    for name in ("rotate", "new_nodes", "nodes", "classes_per_node"):
+        recipe.refuse_unless(
+            not recipe.changed(name), name, "makes nodes of data at hand; those elsewhere are who they are"
+        )
+    run, recipe = Run(out), replace(recipe, data=resolve_data(recipe.data))
+    check_apart(recipe.data, run.folder)
     run.check_free(recipe, resume)
     if run.finished:
         run.drop_checkpoint()
@@ -93,6 +99,10 @@ def train_on_flower(
                 elif "state" in line:
                     done, params, server_state = unpack_state(line["state"])
                     run.keep(done, params, server_state)
+        trained = (
+            name for line in run.metrics_file.read_text().splitlines() for name in json.loads(line).get("nodes", ())
+        )
+        run.keep_nodes({"train": dict.fromkeys(trained, ""), "validation": {}, "test": {}})
         run.finish(params)
     return params
 

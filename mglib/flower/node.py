@@ -35,6 +35,8 @@ def node_command_line(
     key: the private key that the superlink knows this node by.
     port: on loopback, by which the waiting program and the one that computes talk.
     """
-    config = " ".join(f"{name}={json.dumps(value)}" for name, value in {"data": data, "node": node}.items())
+    config = " ".join(
+        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in {"data": data, "node": node}.items()
+    )
     command = [program("flower-supernode"), *connection.options, "--node-config", config, "--port", str(port)]
     return command if key is None else [*command, "--auth-supernode-private-key", str(key)]

@@ -138,7 +138,10 @@ class Registry:
             self._asked |= send(self._grid, strangers, MessageType.QUERY, self._deadline)
         received = receive(self._grid, self._asked, Member.unpack)
         for node_id, member in sorted(received.items(), reverse=True):
-            if isinstance(member, Member):
+            if isinstance(member, Member) and member.name in (*recipe.held_out, *recipe.validation):
+                self._known[node_id] = None
+                self._note(f"{member.name} is held out and takes no part")
+            elif isinstance(member, Member):
                 self._known[node_id] = member
             elif node_id in there:
                 self._known[node_id] = None

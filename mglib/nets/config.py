@@ -18,7 +18,7 @@ class NetworkConfig(Config):
     budget: float = 0.5
     """Share of the dense network's MACs that may be spent, gate heads included, in (0, 1]."""
     penalty: float = 1.0
-    """λ: cross-entropy, in nats, that a whole dense network over budget is worth."""
+    """λ: cross-entropy, in nats, that a whole dense network over budget is worth at a fixed price."""
     price: Literal["fixed", "dual", "signed"] = "fixed"
     """How MACs over the budget are priced: fixed, by the penalty; dual, by a multiplier that the server raises while
     the nodes spend more than the budget and lowers while they spend less, never below zero; signed, below zero too."""

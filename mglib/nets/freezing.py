@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from mglib.nets.gates import GateHead
 from mglib.nets.macs import LayerCost
 from mglib.nets.models import Prediction, Statistics
-from mglib.params import Params, whole_number
+from mglib.params import Params, of_network, whole_number
 
 
 class FrozenGate(GateHead):
@@ -66,8 +66,9 @@ def freeze(net: nn.Module, params: Params, prediction: Prediction) -> Frozen:
 
     prediction: the answer of `net` with `params` to the batch, the node's support set.
     """
+    params = of_network(params)
     if not prediction.gates:
-        return Frozen(net, dict(params), prediction.statistics, {})
+        return Frozen(net, params, prediction.statistics, {})
     kept = {}
     for index, gate in enumerate(prediction.gates):
         opened = gate.any(0)

@@ -62,6 +62,8 @@ def load_federation(
     partition, (kind, path) = partition or Partition(), _kind_and_path(data)
     if data == "glyphs":
         _check_unpartitioned(data, partition)
+        if invert:
+            raise ValueError("`invert` (=True) is for image files: glyphs are drawn light on dark")
         settings = GlyphSettings(image_size=image_size, channels=channels or 1, seed=seed)
         return glyph_federation(settings, held_out=held_out, validation=validation, rotate=rotate, cache=root)
     if data == "omniglot":

@@ -29,7 +29,7 @@ class Federation:
       unseen-sets: the classes occur there, but no training node holds the same set of them; nor is any image
         on two nodes (a training node and its turned versions count as one).
 
-    Raises ValueError if that is not so, if images differ in shape, or if two nodes have one name.
+    Raises ValueError if that is not so, images differ in shape, or two nodes share a name, or a trained node's images.
     """
 
     name: str
@@ -47,11 +47,13 @@ class Federation:
         nodes = {split: at_hand(getattr(self, split)) for split in SPLITS}
         expected = (self.channels, self.image_size, self.image_size)
         for node in (node for own in nodes.values() for node in own):
-            if tuple(node.images.shape[1:]) != expected:
-                raise ValueError(
-                    f"federation {self.name!r}: images must have shape {expected}, "
-                    f"but node {node.name!r} has {tuple(node.images.shape[1:])}"
-                )
+            if (found := tuple(node.images.shape[1:])) != expected:
+                where = f"federation {self.name!r}: images must have shape {expected}"
+                raise ValueError(f"{where}, but node {node.name!r} has {found}")
+        trained = {node.fingerprint: node.name for node in nodes["train"]}
+        for node in (*nodes["validation"], *nodes["test"]):
+            if same := trained.get(node.fingerprint):
+                raise ValueError(f"federation {self.name!r}: {node.name!r} is held out, but {same!r} holds its images")
         if self.new_nodes == "unseen-classes":
             self._check_classes(nodes)
         else:
@@ -90,10 +92,8 @@ class Federation:
             turns = 0 if original == node.name else -ROTATIONS[node.name.removeprefix(f"{original}@")]
             for mark in fingerprints(torch.rot90(node.images, turns, dims=(2, 3))):
                 if (owner := owners.setdefault(mark, (split, original))) != (split, original):
-                    raise ValueError(
-                        f"federation {self.name!r}: no image may be on two nodes, "
-                        f"but one of {node.name!r} is on {owner[1]!r} too"
-                    )
+                    shared = f"one of {node.name!r} is on {owner[1]!r} too"
+                    raise ValueError(f"federation {self.name!r}: no image may be on two nodes, but {shared}")
 
 
 def fingerprints(images: Tensor) -> list[bytes]:

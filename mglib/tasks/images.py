@@ -52,6 +52,7 @@ def load_images(paths: Sequence[Path | str], image_size: int, channels: int | No
 def read_images(paths: Sequence[Path | str], image_size: int, channels: int | None = None) -> tuple[Tensor, bool]:
     """Return what `load_images` does, and whether any of the images has colour."""
     image_size = check_shape(image_size, channels)
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
     if not paths:
         raise ValueError("there must be at least one image to read, got none")
 

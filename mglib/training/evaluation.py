@@ -14,10 +14,9 @@ import torch
 from mglib.config import LARGEST_SEED, as_declared
 from mglib.federated.process import one_thread
 from mglib.meta import Stage, adapt
-from mglib.nets import Objective, dense_macs
+from mglib.nets import Objective, dense_macs, macs_ratio
 from mglib.params import Params, whole_number
 from mglib.tasks import Batch, Federation, Node, Task, load_federation, load_nodes, resolve_data
-from mglib.tasks.datasets import of_files
 from mglib.tasks.federations import SPLITS, check_names
 from mglib.training.algorithms import final_objective, stages_of
 from mglib.training.experiment import data_of
@@ -76,13 +75,13 @@ def evaluate(
 def score(objective: Objective, params: Params, task: Task, stages: Sequence[Stage]) -> TaskScore:
     """Adapt to one task and return how its queries went."""
     adapted = adapt(objective, params, task.support, stages)
-    alone = Batch(task.query.images, task.query.labels)
+    labels, ways = task.query.labels, len(task.classes)
+    asked = ((adapted, task.query), (params, task.query), (adapted, Batch(task.query.images, labels)))
     with torch.no_grad():
-        _, before = objective(params, task.query)
-        _, after = objective(adapted, task.query)
-        _, together = objective(adapted, alone)
-    accuracies = (float(metrics["accuracy"]) for metrics in (after, before, together))
-    return TaskScore(task.node, *accuracies, macs_ratio=float(after["macs_ratio"]))
+        answers = [objective.predict(own, batch) for own, batch in asked]
+    accuracies = [float((answer.logits[:, :ways].argmax(1) == labels).float().mean()) for answer in answers]
+    spent = macs_ratio(objective.net.costs, answers[0].gates).mean()
+    return TaskScore(task.node, *accuracies, macs_ratio=float(spent))
 
 
 def summarise(scores: Sequence[TaskScore]) -> dict[str, float]:
@@ -126,13 +125,17 @@ def evaluate_run(
     ways, shots, queries: None: as trained.
     federation: whose held-out nodes are meant; None: that of the data that the run's recipe names.
 
-    Raises ValueError if the run is not finished, the split is none of the two, or the nodes cannot give such tasks.
+    Raises ValueError if the run is not finished or had its nodes elsewhere and no data are named, the split is none of
+    the two, or the nodes were trained on or cannot give such tasks.
     """
     tasks, run = whole_number("tasks", tasks, 2), Run(run)  # one task has no spread and gives no interval
     as_declared("split", Literal["test", "validation"], split)
     recipe, net, params = run.load()
     check_device(device)
-    if data is None or resolve_data(data) == resolve_data(recipe.data):
+    elsewhere = "" in (run.nodes or {"train": {}})["train"].values()
+    if elsewhere and data is None:
+        raise ValueError(f"the nodes of the run in {run.folder} were elsewhere: name data, such as folder:PATH")
+    if not elsewhere and (data is None or resolve_data(data) == resolve_data(recipe.data)):
         chosen = _held_out(run, federation or load_federation(**data_of(recipe)), split, nodes)
     elif federation is not None:
         raise ValueError(f"`data` (={data!r}) is not the run's own, and `federation` is in the place of that: give one")
@@ -156,7 +159,7 @@ def _held_out(run: Run, federation: Federation, split: str, names: Sequence[str]
     """The nodes that the run held out in training, whatever else the data hold today."""
     held_out = (run.nodes or nodes_of(federation))[split]
     check_names("nodes", names, held_out)
-    chosen = names or held_out
+    chosen = list(dict.fromkeys(names or held_out))
     changed = run.changes(federation)
     if wrong := [f"{name} {changed[name]}" for name in chosen if name in changed]:
         raise ValueError(
@@ -171,13 +174,13 @@ def _held_out(run: Run, federation: Federation, split: str, names: Sequence[str]
 
 def _new_nodes(run: Run, recipe: Recipe, data: str, names: Sequence[str]) -> list[Node]:
     """The nodes of other data than the run's; their polarity is the run's, or their own where its images were drawn."""
-    invert = recipe.invert if of_files(recipe.data) else None
-    nodes = load_nodes(data, image_size=recipe.image_size, channels=recipe.channels, invert=invert)
-    here = {node.name: node for node in nodes}
-    trained = {mark: name for name, mark in (run.nodes or {"train": {}})["train"].items()}
+    size = {"image_size": recipe.image_size, "channels": recipe.channels}
+    here = {node.name: node for node in load_nodes(data, **size, invert=run.inverted(recipe))}
+    trained = {mark or name: name for name, mark in (run.nodes or {"train": {}})["train"].items()}
     check_names("nodes", names, here)
-    chosen = [here[name] for name in names or here]
-    if seen := [f"{node.name} ({trained[node.fingerprint]})" for node in chosen if node.fingerprint in trained]:
+    chosen = [here[name] for name in dict.fromkeys(names or here)]
+    marks = [(node.name, mark) for node in chosen for mark in (node.fingerprint, node.name) if mark in trained]
+    if seen := [f"{name} ({trained[mark]})" for name, mark in marks]:
         raise ValueError(
             f"{data} holds nodes that the run in {run.folder} was trained on: {', '.join(seen)}; name others"
         )

@@ -56,7 +56,9 @@ class Experiment:
         server_state: Params | None = None,
     ) -> Iterator[RoundResult]:
         """Yield the federation's state after each round, from round `start` and its state to the last."""
-        with LocalEngine(self.client_update(device), self.federation.train, workers) as engine:
+        with LocalEngine(
+            self.client_update(device), self.federation.train, min(workers, self.recipe.nodes_per_round)
+        ) as engine:
             options = {name: getattr(self.recipe, name) for name in ("rounds", "nodes_per_round", "seed", "quorum")}
             options |= {"start": start, "server_state": server_state}
             yield from run_rounds(engine, params or self.initial, self.server_update(), **options)
@@ -77,8 +79,8 @@ def set_up(recipe: Recipe, federation: Federation | None = None, *, algorithm: A
         found = (f"{name} {_counted(nodes)}" for name in SPLITS if (nodes := at_hand(getattr(federation, name))))
         raise ValueError(
             f"`nodes_per_round` (={recipe.nodes_per_round}) is more than the {len(federation.train)} training nodes; "
-            f"{federation.name} gives {', '.join(found)}. Ask for fewer a round, or for more nodes: folders of class "
-            f"folders are nodes, and `nodes` deals a flat set of classes (--new-nodes unseen-sets --nodes 20 5 8)"
+            f"{federation.name} gives {', '.join(found)}. Ask for fewer (--nodes-per-round) or more nodes: folders of "
+            f"class folders are nodes, and `nodes` deals a flat set of classes (--new-nodes unseen-sets --nodes 8 2 4)"
         )
     _check_tasks(recipe, federation)
     recipe = filled_in(recipe, federation)

@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from mglib.nets.freezing import filters_left, thinned
 from mglib.nets.models import check_numbers
 from mglib.params import Params, load, new_folder, save, under_prefix, with_prefix
 from mglib.tasks import Batch, load_images, read_support
-from mglib.tasks.datasets import of_files
 from mglib.tasks.images import has_bright_background, has_colour
 from mglib.training.algorithms import all_names, final_objective, network_of, stages_of
 from mglib.training.recipes import Recipe
@@ -30,9 +29,9 @@ class NodeNetwork:
     """A network adapted to a few images: it names their classes, and opens the filters that an image needs."""
 
     recipe: Recipe  # of the run it came from, `channels` filled in
-    net: nn.Module
-    params: Params
-    statistics: Statistics  # of the support images, by which every later image is normalised
+    net: nn.Module = field(repr=False)
+    params: Params = field(repr=False)
+    statistics: Statistics = field(repr=False)  # of the support images, by which every later image is normalised
     classes: tuple[str, ...]  # name of each label
     inverted: bool = False  # whether the support images were dark on light and had to be turned
 
@@ -166,17 +165,18 @@ def adapt_to_folder(
 
     Raises ValueError if the run is not finished, or the images cannot be read or are not a task for it.
     """
-    recipe, net, params = Run(run).load()
+    run = Run(run)
+    recipe, net, params = run.load()
     images, labels, classes = read_support(folder, recipe.image_size, recipe.channels)
-    if invert is None and of_files(recipe.data):
-        invert = recipe.invert
+    if invert is None:
+        invert = run.inverted(recipe)
     if invert is None:
         invert = has_bright_background(images) and not has_colour(images)
     images = 255 - images if invert else images
     if recipe.channels == 1 and has_bright_background(images):
         warnings.warn(
             f"most pixels of {folder} are bright{' once they are inverted' if invert else ''}: if they are dark ink on "
-            f"light paper{' then' if invert else ''}, pass {'--no-invert' if invert else '--invert'}",
+            f"light paper{' then' if invert else ''}, pass --invert {not invert}",
             stacklevel=2,
         )
     support = Batch(images.float() / 255, labels)

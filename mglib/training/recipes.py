@@ -48,11 +48,13 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Yield settings that others leave without effect, each with the reason."""
         yield from super().conflicts()
-        for name in ("estimator", "gate_bias"):
+        for name in ("estimator", "gate_bias", "price"):
             if not self.learns_gates and self.changed(name):
                 yield name, f"is of no use: {self.method!r} learns no gates"
-        if self.price != "fixed" and not self.learns_gates:
-            yield "price", f"is of no use: {self.method!r} learns no gates"
+        if self.price != "fixed" and self.changed("penalty"):
+            yield "penalty", f"is of no use: the price is {self.price!r}, which the server sets"
+        if self.server == "average" and self.changed("server_learning_rate"):
+            yield "server_learning_rate", "is of no use: a server that averages takes no step"
         if self.price != "fixed" and self.privacy != "none":
             yield "price", "follows what each node spent, which a private training does not tell"
 
@@ -81,7 +83,7 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
             if unknown := settings.keys() - {field.name for field in dataclasses.fields(cls)}:
                 raise ValueError(f"a recipe has no setting `{min(unknown)}`")
             return cls(**settings)
-        except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
+        except (json.JSONDecodeError, RecursionError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"no recipe ({error})") from error
 
     @classmethod

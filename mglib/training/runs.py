@@ -12,6 +12,7 @@ from torch import nn
 
 from mglib.params import PART, Params, load, save, under_prefix, with_prefix, write_atomically
 from mglib.tasks import Federation
+from mglib.tasks.datasets import of_files
 from mglib.tasks.federations import SPLITS, original_class
 from mglib.training.algorithms import network_of
 from mglib.training.recipes import Recipe
@@ -25,7 +26,8 @@ NETWORK = "network.safetensors"  # which `adapt` writes, into a folder of its ow
 class Run:
     """A folder with `recipe.json`, `metrics.jsonl`, and `checkpoint.safetensors` until `params.safetensors`.
 
-    A training on images that were not drawn here leaves its nodes in `federation.json` too.
+    A training on images that were not drawn here leaves its nodes in `federation.json` too; of nodes elsewhere it knows
+    the names alone.
     """
 
     def __init__(self, folder: str | os.PathLike):
@@ -38,7 +40,7 @@ class Run:
         self.params_file = self.folder / "params.safetensors"
 
     def __fspath__(self) -> str:
-        """Return the folder: a run goes where its folder does, and the other way about."""
+        """Return the folder, so that a run can be passed where a folder is expected."""
         return str(self.folder)
 
     @property
@@ -64,9 +66,13 @@ class Run:
         except ValueError as error:
             raise ValueError(f"{self.nodes_file} is not whole ({error})") from None
 
-    def keep_nodes(self, federation: Federation) -> None:
+    def keep_nodes(self, nodes: Nodes) -> None:
         """Write what `nodes` reads."""
-        write_atomically(self.nodes_file, (json.dumps(nodes_of(federation), indent=2) + "\n").encode())
+        write_atomically(self.nodes_file, (json.dumps(nodes, indent=2) + "\n").encode())
+
+    def inverted(self, recipe: Recipe) -> bool | None:
+        """Return whether the images trained on were turned to light on dark; None if they were drawn here."""
+        return recipe.invert if of_files(recipe.data) or self.nodes_file.exists() else None
 
     def changes(self, federation: Federation) -> dict[str, str]:
         """Return in words, by name, what became of the run's nodes in `federation`, and which there are beside them."""
@@ -89,7 +95,7 @@ class Run:
             return
         self._check_kind()
         if not resume:
-            raise ValueError(f"{self.folder} already holds a run; choose another folder, or go on with --resume")
+            raise ValueError(f"{self.folder} already holds a run; choose another folder, or resume it (--resume)")
         if differences := recipe.differences(Recipe.load(self.recipe_file)):
             raise ValueError(f"{self.folder} holds a run of another recipe: {differences}")
 

@@ -13,7 +13,7 @@ from mglib.tasks import Federation, resolve_data
 from mglib.tasks.datasets import of_files
 from mglib.training.experiment import filled_in, set_up
 from mglib.training.recipes import Recipe
-from mglib.training.runs import Run, check_fit
+from mglib.training.runs import Run, check_fit, nodes_of
 
 ROUNDS_PER_CHECKPOINT = 10
 
@@ -60,7 +60,7 @@ def train(
         open(run.metrics_file, "a") as metrics_file,
     ):
         if (federation or of_files(recipe.data)) and not done:
-            run.keep_nodes(experiment.federation)
+            run.keep_nodes(nodes_of(experiment.federation))
         if params is not None:
             check_fit(params, experiment.initial, run.checkpoint_file)
         state = {"start": done, "params": params, "server_state": server_state}
@@ -79,7 +79,7 @@ def train(
 
 
 def check_apart(data: str, out: Path) -> None:
-    """Raise ValueError if a run's folder lies in its data, where it would count as a node next time."""
+    """Raise ValueError if a folder to write lies in the data, where it would count as a node or class next time."""
     _, _, folder = resolve_data(data).partition(":")
     if folder and out.resolve().is_relative_to(folder):
         raise ValueError(f"`out` ({out.resolve()}) lies in the data ({folder}); choose a folder elsewhere")
@@ -107,4 +107,4 @@ def check_device(device: str) -> None:
     try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"`device` (={device!r}) is not to be had here: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"`device` (={device!r}) is not available here: {str(error).splitlines()[0]}") from None

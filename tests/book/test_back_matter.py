@@ -197,7 +197,9 @@ RIVALS = {  # over which method's files a row states a lead: MetaGater's, or tha
     "3. … and after 1,500 rounds with learnt rates": "dense-long-100",
     "3. … by two points after 1,500 rounds with learnt rates": "slim-long-50",
     "3. … by anything, after 1,500 rounds with learnt rates": "slim-long-50",
-    "3. … by two points after 1,500 rounds, where both also know the names": "metagater-named-long-50 slim-named-long-50",
+    "3. … by two points after 1,500 rounds, where both also know the names": (
+        "metagater-named-long-50 slim-named-long-50"
+    ),
     "3. At a quarter of the MACs, by two points": "slim-25",
     "3. … by two points after 1,500 rounds there": "slim-long-25",
     "3. … by anything, after 1,500 rounds there": "slim-long-25",

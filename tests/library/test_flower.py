@@ -1,5 +1,7 @@
 """Flower without processes: what travels, who takes part, what becomes of bad answers, and what is refused."""
 
+import json
+import re
 import signal
 import tomllib
 from contextlib import redirect_stdout
@@ -25,8 +27,9 @@ from mglib.federated import Refusal, Round, RoundFailed, Update, admit
 from mglib.flower import Connection, client_app, driver, own_node, server_app, train_on_flower
 from mglib.flower.driver import pack_state, received_lines, send_line, send_state, unpack_state
 from mglib.flower.messages import Member, Order, pack_update, unpack_update
+from mglib.flower.node import node_command_line
 from mglib.flower.server_app import FlowerEngine, Registry, decided
-from mglib.training import Run, set_up
+from mglib.training import Recipe, Run, evaluate_run, set_up
 from mglib.training.algorithms import client_update, network_of
 
 ROUNDS = 4
@@ -307,6 +310,67 @@ def test_a_bad_introduction_is_passed_over_with_the_reason_once(recipe, behaviou
     assert places_of(registry) == [("b", 2)]
     (told,) = received_lines(capsys.readouterr().out.splitlines(keepends=True))
     assert reason in told["note"]
+
+
+def test_a_node_that_is_held_out_takes_no_part_and_hears_why(recipe, capsys):
+    registry = Registry(Grid({1: introducing("a"), 2: introducing("alphabet3")}), 1.0)
+    registry.gather(recipe, 1, 1.0)
+    assert recipe.held_out == ("alphabet3",)
+    assert places_of(registry) == [("a", 1)]
+    (told,) = received_lines(capsys.readouterr().out.splitlines(keepends=True))
+    assert told["note"] == "alphabet3 is held out and takes no part"
+
+
+def trained_elsewhere(recipe, out, monkeypatch, *names):
+    """Leave what a training on nodes elsewhere leaves, of which the superlink told one round."""
+
+    def submitted(folder, config, connection):
+        sent = replace(Recipe.loads(config["recipe"]), channels=1, invert=True)
+        yield from ({"recipe": sent.dumps()}, {"metrics": {"round": 0, "nodes": names}})
+        yield {"state": pack_state(1, network_of(sent)[1], {})}
+
+    monkeypatch.setattr("mglib.flower.driver._submitted", submitted)
+    train_on_flower(recipe, out, Connection("127.0.0.1:1"))
+    return Run(out)
+
+
+def test_nodes_elsewhere_are_not_evaluated_on_again(recipe, folder, tmp_path, monkeypatch):
+    run = trained_elsewhere(recipe, tmp_path / "run", monkeypatch, "alphabet0", "alphabet1")
+    assert json.loads(run.nodes_file.read_text())["train"].keys() == {"alphabet0", "alphabet1"}
+    with pytest.raises(ValueError, match="were elsewhere: name data"):
+        evaluate_run(run, tasks=2)
+    with pytest.raises(ValueError, match=r"trained on: alphabet0 \(alphabet0\), alphabet1 \(alphabet1\)"):
+        evaluate_run(run, tasks=2, data=f"folder:{folder}")
+    scored = evaluate_run(run, tasks=2, data=f"folder:{folder}", nodes=["alphabet3", "alphabet3"])
+    assert scored["nodes"] == ["alphabet3"]
+
+
+def test_a_run_on_nodes_elsewhere_knows_their_polarity(recipe, tmp_path, monkeypatch):
+    run = trained_elsewhere(replace(recipe, data="glyphs"), tmp_path / "run", monkeypatch, "a", "b")
+    assert run.inverted(Recipe.load(run.recipe_file)) is True
+
+
+def test_a_run_elsewhere_lies_outside_its_data_and_knows_their_whole_path(recipe, folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    near = replace(recipe, data=f"folder:{folder.name}")
+    with pytest.raises(ValueError, match="lies in the data"):
+        train_on_flower(near, folder / "run", Connection("127.0.0.1:1"))
+    run = trained_elsewhere(near, folder.parent / "far", monkeypatch, "alphabet0")
+    assert Recipe.load(run.recipe_file).data == f"folder:{folder}"
+
+
+@pytest.mark.parametrize("change", [{"rotate": True}, {"new_nodes": "unseen-sets"}, {"nodes": (2, 1, 1)}])
+def test_nodes_elsewhere_are_who_they_are(recipe, tmp_path, change):
+    with pytest.raises(ValueError, match=f"`{next(iter(change))}`.*those elsewhere are who they are"):
+        train_on_flower(replace(recipe, **change), tmp_path / "run", Connection("127.0.0.1:1"))
+
+
+def test_a_node_s_configuration_takes_any_name_of_a_folder():
+    *_, config, _, _ = node_command_line(Connection("127.0.0.1:1"), "folder:/data/🙂 é", "ø")
+    values = dict(part.split("=", 1) for part in re.findall(r'\w+="[^"]*"', config))
+    assert {name: tomllib.loads(f"x = {value}")["x"] for name, value in values.items()} == {
+        "data": "folder:/data/🙂 é", "node": "ø",
+    }  # fmt: skip
 
 
 def test_a_silent_stranger_holds_nobody_up(recipe):

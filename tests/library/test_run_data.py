@@ -71,7 +71,7 @@ def test_a_run_on_ink_on_paper_inverts_what_it_adapts_to(folder, tmp_path):
     assert Recipe.load(run.recipe_file).invert is True
     own = support_of(folder / "alphabet3", tmp_path / "own")
     assert adapt_to_folder(run, own)[0].inverted
-    with pytest.warns(UserWarning, match=r"own are bright once they are inverted.* pass --no-invert"):
+    with pytest.warns(UserWarning, match=r"own are bright once they are inverted.* pass --invert False"):
         network, _ = adapt_to_folder(run, turn(own))
     assert network.inverted
     with pytest.warns(UserWarning, match="once they are inverted"):
@@ -85,7 +85,7 @@ def test_a_run_on_drawn_images_looks_at_what_it_adapts_to(tmp_path):
     dark, _ = adapt_to_folder(Run(tmp_path / "run"), own)
     bright, _ = adapt_to_folder(Run(tmp_path / "run"), turn(own))
     assert (dark.inverted, bright.inverted) == (False, True)
-    with pytest.warns(UserWarning, match="pass --invert"):
+    with pytest.warns(UserWarning, match="pass --invert True"):
         adapt_to_folder(Run(tmp_path / "run"), own, invert=False)
 
 
