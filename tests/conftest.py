@@ -52,6 +52,16 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture
+def threads():
+    """Return a way to set torch's threads, which are as before in the end."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def interruptible():
     """Let every process that a test starts hear Ctrl-C: what a script starts in the background is deaf to it."""

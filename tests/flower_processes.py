@@ -9,8 +9,7 @@ from subprocess import Popen
 
 from local_federation import LocalFederation
 from network_namespace import network_namespace
-
-from mglib.training import Recipe
+from small_data import options_of as options_of
 
 
 @contextmanager
@@ -20,14 +19,6 @@ def federation_in(place: Path) -> Iterator[LocalFederation]:
     settings |= {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.25"}  # seconds
     with network_namespace() as apart, LocalFederation(place, prefix=apart, settings=settings) as federation:
         yield federation
-
-
-def options_of(recipe: Recipe, out: Path, **more) -> list[str]:
-    """Return the options by which `train` takes a small recipe."""
-    names = ("data", "image_size", "width", "depth", "ways", "queries", "rounds", "nodes_per_round", "quorum")
-    options = {name.replace("_", "-"): getattr(recipe, name) for name in names} | {"out": out, **more}
-    held = ["--held-out", *recipe.held_out, "--validation", *recipe.validation]
-    return [*(f"--{name}={value}" for name, value in options.items()), *held]
 
 
 def metrics_of(out: Path) -> list[dict]:

@@ -21,7 +21,7 @@ def trained_a_little(seed=0):
     """A network whose gates have left their start: some closed, some by input."""
     net, params = mglib.make_net(seed)
     generator = torch.Generator().manual_seed(seed)
-    shifts = {name: torch.randn(params[name].shape, generator=generator) for name in net.gate_names()}
+    shifts = {name: torch.randn(params[name].shape, generator=generator) for name in sorted(net.gate_names())}
     return net, params | {name: params[name] + shift for name, shift in shifts.items()}
 
 

@@ -288,7 +288,8 @@ def test_a_terminal_of_few_characters_and_no_stderr_is_enough(run, encoding, spo
     for name in ("stderr", "__stderr__"):  # as Python has it where the shell closed it
         monkeypatch.setattr(sys, name, None)
     assert main(["evaluate", str(run), "--tasks", "2"]) == 0
-    assert re.search(r"accuracy after adaptation +[\d.]+% (±|\\xb1) [\d.]+% \(95 %, over tasks\)\n", said.getvalue().decode(encoding))
+    accuracy = r"accuracy after adaptation +[\d.]+% (±|\\xb1) [\d.]+% \(95 %, over tasks\)\n"
+    assert re.search(accuracy, said.getvalue().decode(encoding))
     with pytest.raises(SystemExit) as ended:
         main(["train", "--help"])
     sys.stdout.flush()

@@ -87,7 +87,7 @@ def test_networks_of_every_shape_are_exported(tmp_path, changes):
     recipe = Recipe(**{"width": 6, "depth": 2, "channels": 1, **changes})
     net, params = network_of(recipe)
     generator = torch.Generator().manual_seed(0)
-    params |= {name: torch.randn(params[name].shape, generator=generator) for name in net.gate_names()}
+    params |= {name: torch.randn(params[name].shape, generator=generator) for name in sorted(net.gate_names())}
     size = (recipe.channels, recipe.image_size, recipe.image_size)
     support = Batch(torch.rand(3, *size, generator=generator), torch.arange(3))
     network = NodeNetwork.adapted(recipe, net, params, support, ("a", "b", "c"))
@@ -97,12 +97,12 @@ def test_networks_of_every_shape_are_exported(tmp_path, changes):
     assert_answers_are_the_same(network, tmp_path / "network.onnx", images)
 
 
-def test_without_the_packages_the_export_says_what_to_install(exported, tmp_path, monkeypatch):
+def test_without_the_packages_the_export_says_what_to_install(small, tmp_path, monkeypatch):
     from mglib.training import export
 
     monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnx" else importlib.util.find_spec(name))
     with pytest.raises(ValueError, match=r"needs onnx: pip install -e '\.\[export\]'"):
-        export_network(exported[0], tmp_path / "network.onnx")
+        export_network(small, tmp_path / "network.onnx")
     assert not list(tmp_path.iterdir())
 
 

@@ -119,6 +119,14 @@ def test_a_closed_and_an_open_layer():
     assert_same(ours, meta_gradient(objective, params, task, stages)[0])
 
 
+def test_the_two_paths_agree_where_the_budget_is_spent_exactly():
+    objective, params, task, _ = problem()
+    exact = float(objective(params, task.query)[1]["macs_ratio"])
+    objective = dataclasses.replace(objective, budget=exact)
+    ours, _ = fast_meta_gradient(objective, params, task, ())
+    assert_same(ours, meta_gradient(objective, params, task, ())[0])
+
+
 def test_pieces_of_the_query_set_add_up_to_the_whole(monkeypatch):
     objective, params, task, _ = problem(queries=9)
     whole = Derivatives(objective, params, task.query)
@@ -159,6 +167,14 @@ def test_a_frozen_network_takes_the_clear_path():
     params["layers.0.gate.linear.bias"] = torch.tensor([-50.0, 1, 1, 1, 1, 1], dtype=torch.double)
     frozen = freeze(objective.net, params, objective.predict(params, task.support))
     assert not has_closed_form(Objective(frozen.net))
+
+
+def test_a_support_set_with_a_context_takes_the_clear_path():
+    objective, params, task, stages = problem()
+    support = dataclasses.replace(task.support, support_images=task.query.images)
+    task = dataclasses.replace(task, support=support)
+    ours, _ = fast_meta_gradient(objective, params, task, stages)
+    assert_same(ours, meta_gradient(objective, params, task, stages)[0])
 
 
 def test_no_hessian_through_a_context():

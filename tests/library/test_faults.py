@@ -19,7 +19,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_data import small_recipe, train_and_send
+from small_data import FILES_OF_A_RUN, options_of, small_recipe, train_and_send
 
 from mglib.__main__ import main
 from mglib.federated import (
@@ -50,8 +50,6 @@ CHEAP = {
     "queries": 1,
     "nodes_per_round": 1,
 }  # a sixth of a round
-
-FILES_OF_A_RUN = ["federation.json", "metrics.jsonl", "params.safetensors", "recipe.json"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +88,7 @@ BAD = {
     "weight without end": lambda update: update._replace(weight=float("inf")),
     "metrics not finite": lambda update: update._replace(metrics={"loss": float("nan")}),
     "not a number, squared": lambda update: replace_first(update, lambda value: value - 3e38),
+    "squares that overflow": lambda update: replace_first(update, lambda value: value + 1e19),
     "no update": lambda update: None,
     "a tuple": lambda update: tuple(update),
     "round in words": lambda update: update._replace(round=torch.zeros(2)),
@@ -128,6 +127,7 @@ REASONS = {
     "weight without end": "weight is inf",
     "metrics not finite": "loss is nan",
     "not a number, squared": "not finite when they are squared",
+    "squares that overflow": "not finite when they are squared",
     "no update": "answered with a NoneType",
     "a tuple": "answered with a tuple",
     "round in words": "answers round a Tensor in round",
@@ -247,9 +247,11 @@ class Lazy:
         return Place(position, PLACES[position].number)
 
 
-def test_a_node_neither_writes_on_others_nor_speaks_for_them():
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_node_neither_writes_on_others_nor_speaks_for_them(workers):
     before = {name: value.clone() for name, value in START.items()}
-    (result,) = run_rounds(LocalEngine(Scribbles(), PLACES), START, average, rounds=1, nodes_per_round=5, seed=0)
+    with LocalEngine(Scribbles(), PLACES, workers) as engine:
+        (result,) = run_rounds(engine, START, average, rounds=1, nodes_per_round=5, seed=0)
     assert [update.node for update in result.updates] == [place.name for place in PLACES]
     assert torch.equal(result.params["p"], torch.full((3,), 3.0))
     assert all(torch.equal(START[name], value) for name, value in before.items())
@@ -356,6 +358,11 @@ def test_a_metric_that_some_nodes_lack_is_the_mean_of_the_others():
     assert line == {"round": 3, "loss": 1.5, "nodes": ["place 1", "place 2", "place 3"]}
 
 
+def test_numbers_whose_squares_are_finite_are_admitted():
+    large = replace_first(answer(START, PLACES[0], 0, Round(0, 9, 0)), lambda value: value + 1e17)
+    assert admit(START, [large], Round(0, 9, 0)) == ([large], [])
+
+
 def test_a_second_answer_under_a_name_is_refused():
     twice = [answer(START, PLACES[0], 0, Round(0, 9, 0))] * 2
     updates, refused = admit(START, twice, Round(0, 9, 0))
@@ -370,6 +377,13 @@ def test_learning_rates_that_overflow_are_named_as_the_cause(folder):
     overflowing = lambda params, state, updates, round: ({"p": params["p"] + torch.inf}, state)  # noqa: E731
     rounds = run_rounds(LocalEngine(answer, PLACES), START, overflowing, rounds=9, nodes_per_round=4, seed=0)
     with pytest.raises(RoundFailed, match=r"round 0: after the server's step p holds numbers that are not .*small"):
+        list(rounds)
+
+
+def test_a_servers_state_that_overflows_ends_the_training():
+    overflowing = lambda params, state, updates, round: (params, {"first.p": torch.tensor(torch.inf)})  # noqa: E731
+    rounds = run_rounds(LocalEngine(answer, PLACES), START, overflowing, rounds=1, nodes_per_round=5, seed=0)
+    with pytest.raises(RoundFailed, match=r"round 0: after the server's step first\.p holds numbers that are not"):
         list(rounds)
 
 
@@ -398,10 +412,7 @@ def test_what_was_refused_stands_in_the_metrics(folder, monkeypatch, tmp_path):
 
 def test_a_training_below_its_quorum_stops_with_the_reason_and_exit_code_1(folder, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("mglib.training.updates.MetaUpdate.direction", lambda *rest: 1 / 0)
-    sizes = ["--image-size=14", "--width=8", "--depth=3", "--ways=3", "--queries=4", "--rounds=4"]
-    data = ["--data", f"folder:{folder}", "--held-out", "alphabet3", "--validation", "alphabet2"]
-    options = ["--nodes-per-round=2", "--quorum=2", "--out", str(tmp_path / "run"), "--workers", "1"]
-    assert main(["train", *data, *sizes, *options]) == 1
+    assert main(["train", *options_of(small_recipe(folder, quorum=2), tmp_path / "run", workers=1)]) == 1
     said = capsys.readouterr().err
     assert "round 0: 0 of 2 needed nodes answered" in said
     assert "ZeroDivisionError" in said
@@ -411,13 +422,10 @@ def test_a_training_below_its_quorum_stops_with_the_reason_and_exit_code_1(folde
 def test_a_training_that_stops_later_names_its_checkpoint(folder, monkeypatch, tmp_path, capsys):
     direction, asked = MetaUpdate.direction, itertools.count()
     monkeypatch.setattr(MetaUpdate, "direction", lambda *rest: direction(*rest) if next(asked) < 22 else 1 / 0)
-    sizes = ["--image-size=14", "--width=8", "--depth=3", "--ways=3", "--queries=4", "--rounds=30"]
-    data = ["--data", f"folder:{folder}", "--held-out", "alphabet3", "--validation", "alphabet2"]
-    options = ["--nodes-per-round=2", "--out", str(tmp_path / "run"), "--workers", "1"]
-    assert main(["train", *data, *sizes, *options]) == 1
+    assert main(["train", *options_of(small_recipe(folder, rounds=30), tmp_path / "run", workers=1)]) == 1
     said = capsys.readouterr().err
     assert said.startswith("stopped: round 11: 0 of 1 needed nodes answered")
-    assert said.endswith(f"; train --resume goes on from the last checkpoint in {tmp_path / 'run'}\n")
+    assert said.endswith(f"; the same command with --resume goes on from the last checkpoint in {tmp_path / 'run'}\n")
 
 
 def test_a_folder_that_is_trained_in_takes_no_other_training(folder, tmp_path):

@@ -130,7 +130,7 @@ def test_adams_bias_correction_counts_its_own_steps():
     assert int(state["steps"]) == 1
 
 
-def test_nodes_and_server_compute_on_one_thread_and_give_the_others_back():
+def test_nodes_and_server_compute_on_one_thread_and_give_the_others_back(threads):
     seen = []
 
     def watched(update):
@@ -140,13 +140,9 @@ def test_nodes_and_server_compute_on_one_thread_and_give_the_others_back():
 
         return call
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        run(LocalEngine(watched(Descend()), HILLS), watched(average), rounds=2)
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    threads(2)
+    run(LocalEngine(watched(Descend()), HILLS), watched(average), rounds=2)
+    assert torch.get_num_threads() == 2
     assert seen == [1] * 2 * (3 + 1)
 
 

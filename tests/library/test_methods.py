@@ -55,7 +55,8 @@ def test_fixed_gates_are_learnt_in_training_and_left_alone_by_a_new_node(experim
 
 
 def test_gates_first_is_the_other_order(experiment_of):
-    assert [stage.name for stage in experiment_of("gates-first").stages] == ["gates", "backbone"]
+    first, usual = experiment_of("gates-first").stages, experiment_of("metagater").stages
+    assert [stage.parameters for stage in first] == [stage.parameters for stage in reversed(usual)]
 
 
 def test_first_order_is_the_query_gradient_where_the_step_lands(experiment_of):
@@ -80,6 +81,16 @@ def test_local_steps_are_taken_one_after_the_other_and_averaged_by_weight(experi
     close(after_a_round(thrice), params)
     assert isinstance(client_server(experiment_of("maml")), FedAdam)
     assert client_server(experiment_of("maml", server="average")) == average
+
+
+def test_tasks_of_a_step_start_from_one_point_and_are_averaged(experiment_of):
+    experiment = experiment_of("maml", tasks_per_step=3)
+    update, node, draws = experiment.client_update(), experiment.federation.train[0], FIRST.generator(1)
+    objective, start = Objective(experiment.net, 1.0, 1.0), experiment.initial
+    slopes = [update.direction(objective, start, node, draws)[0] for _ in range(3)]
+    rate = experiment.recipe.client_learning_rate
+    expected = {name: value - rate * sum(slope[name] for slope in slopes) / 3 for name, value in start.items()}
+    close(after_a_round(experiment), expected)
 
 
 def client_server(experiment):

@@ -142,6 +142,12 @@ def test_gumbel_gates_are_binary_and_open_with_the_sigmoids_probability():
     torch.testing.assert_close(gate.mean(0), torch.sigmoid(logits[0]), atol=0.015, rtol=0)
 
 
+def test_gumbel_gates_keep_the_sigmoids_probability_far_out():
+    logits = torch.tensor([-6.0, 6.0]).expand(200_000, 2)
+    opened = gumbel(logits, torch.Generator().manual_seed(0)).mean(0)
+    torch.testing.assert_close(opened, torch.sigmoid(logits[0]), atol=6e-4, rtol=0)
+
+
 def test_noise_is_drawn_only_when_asked_for_and_is_repeatable():
     net, params = make_net(0)
     images = images_for(net)
@@ -159,6 +165,16 @@ def test_the_default_network_draws_no_noise_in_its_objective():
     net, params = make_net(0)
     batch = Batch(images_for(net, 5), torch.arange(5))
     assert torch.equal(Objective(net)(params, batch)[0], Objective(net)(params, batch)[0])
+
+
+def test_a_support_sets_statistics_are_drawn_with_the_noise():
+    net, params = make_net(0)
+    params, support, queries = half_open(net, params), images_for(net, 5, seed=1), images_for(net, 9, seed=2)
+    batch = Batch(queries, torch.zeros(9, dtype=torch.long), support)
+    found = Objective(net, noise=torch.Generator().manual_seed(0)).predict(params, batch)
+    noise = torch.Generator().manual_seed(0)
+    statistics = functional_call(net, params, (support, None, noise)).statistics
+    assert torch.equal(found.logits, functional_call(net, params, (queries, statistics, noise)).logits)
 
 
 def test_a_prediction_never_depends_on_the_other_queries():
@@ -201,6 +217,12 @@ def test_same_seed_same_network_and_the_global_generator_is_left_alone():
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
+def test_kernels_start_at_the_deviation_that_relu_asks_for():
+    """He et al., 2015: √(2 / inputs), 9 pixels of each channel being the inputs."""
+    _, params = make_net(0, width=64)
+    assert float(params["layers.1.conv.weight"].std()) == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.02)
+
+
 def test_budget_hinge_charges_what_is_over_and_nothing_below():
     net, params = make_net(0)
     batch = Batch(images_for(net, 5), torch.arange(5))
@@ -221,6 +243,13 @@ def test_the_open_rate_is_the_share_of_open_filters():
     assert Objective(net)(params, batch)[1]["open_rate"] == 5 / 8
     dense, backbone = make_net(0, width=4, depth=2, gated=False)
     assert Objective(dense)(backbone, batch)[1]["open_rate"] == 1
+
+
+def test_metrics_are_detached_from_the_parameters():
+    net, params = make_net(0)
+    leaves = {name: value.requires_grad_() for name, value in params.items()}
+    _, metrics = Objective(net)(leaves, Batch(images_for(net, 5), torch.arange(5)))
+    assert [name for name, value in metrics.items() if value.requires_grad] == []
 
 
 def test_the_budget_reaches_every_gate_with_a_gradient():

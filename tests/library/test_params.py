@@ -67,12 +67,31 @@ def test_two_sets_share_a_file_under_prefixes(tmp_path):
     assert under_prefix("y/", tensors)["a"].shape == (1,)
 
 
+def test_a_transposed_tensor_is_saved_and_loaded(tmp_path):
+    turned = torch.arange(6.0).view(2, 3).T
+    save(tmp_path / "file", {"a": turned})
+    assert torch.equal(load(tmp_path / "file")[0]["a"], turned)
+
+
 def test_a_write_that_fails_leaves_what_was_there(tmp_path):
     write_atomically(tmp_path / "file", b"old")
     with pytest.raises(TypeError):
         write_atomically(tmp_path / "file", "no bytes")
     assert (tmp_path / "file").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_takes_its_name_once_its_bytes_are_on_disk(tmp_path, monkeypatch):
+    done = []
+
+    def noted(name):
+        call = getattr(os, name)
+        return lambda *arguments: done.append(name) or call(*arguments)
+
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, noted(name))
+    write_atomically(tmp_path / "file", b"new")
+    assert done == ["fsync", "replace"]
 
 
 def test_two_writers_of_one_file_both_leave_it_whole(tmp_path, monkeypatch):

@@ -99,6 +99,17 @@ def test_noise_is_drawn_afresh_by_round_and_node_and_repeats_by_seed():
     assert all(not torch.equal(drawn(), other) for other in others)
 
 
+def test_the_noise_comes_from_streams_nobody_else_draws_from():
+    def client(params, node, position, round):
+        return Update("n", params, 1.0, {})
+
+    node = PrivateNode(client, 1.0, 1.0)(START, None, 2, ROUND).params["a"]
+    server, _ = PrivateServer(average, 1.0, 1.0)(START, {}, updates(0.0), ROUND)
+    for drawn, others in ((node, 1 + 2), (server["a"], 0)):
+        stream = ROUND.generator(others).standard_normal(drawn.shape, dtype=np.float32)
+        assert not np.array_equal(drawn.numpy(), stream)
+
+
 def test_who_knows_the_seed_takes_the_noise_off_as_is_said(capsys):
     def client(params, node, position, round):
         return Update("n", moved_by(1.0), 1.0, {})

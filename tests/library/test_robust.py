@@ -69,15 +69,27 @@ def test_the_clipped_mean_shortens_what_is_too_long_and_keeps_its_direction():
     np.testing.assert_allclose(flat(clip(sent, far, 2.5)), [1.0, 2.5, 3.0])
 
 
+def test_the_length_of_a_far_move_does_not_overflow():
+    sent, far = {"a": torch.zeros(1000)}, {"a": torch.full((1000,), 9e17)}
+    assert move_length(sent, far) == pytest.approx(9e17 * 1000**0.5)
+
+
 def test_krum_scores_by_the_distances_to_the_nearest_others():
     """Blanchard et al., section 4, by hand: n = 6, f = 2, so the two nearest of the others count."""
-    rows = np.random.default_rng(3).normal(size=(6, 3))
-    rows[4:] += 5
-    squares = ((rows[:, None] - rows[None]) ** 2).sum(-1)
-    scores = np.sort(squares, axis=1)[:, 1:3].sum(1)
-    krum = Krum(1 / 3)
-    assert krum.chosen(updates_of(rows.tolist())) == sorted(np.argsort(scores)[:4].tolist()) == [0, 1, 2, 3]
-    np.testing.assert_allclose(flat(krum(SENT, updates_of(rows.tolist()))), rows[:4].mean(0))
+    for seed in range(20):
+        rows, krum = np.random.default_rng(seed).normal(size=(6, 3)), Krum(1 / 3)
+        squares = ((rows[:, None] - rows[None]) ** 2).sum(-1)
+        scores = np.sort(squares, axis=1)[:, 1:3].sum(1)
+        best, updates = sorted(np.argsort(scores)[:4].tolist()), updates_of(rows.tolist())
+        assert krum.chosen(updates) == best, seed
+        np.testing.assert_allclose(flat(krum(SENT, updates)), rows[best].mean(0))
+
+
+def test_shares_of_the_nodes_are_rounded():
+    rows = np.random.default_rng(0).normal(size=(8, 3))
+    updates = updates_of(rows.tolist())  # 0.2 of eight is 1.6: two of them
+    np.testing.assert_allclose(flat(TrimmedMean(0.2)(SENT, updates)), np.sort(rows, axis=0)[2:-2].mean(0))
+    assert len(Krum(0.2).chosen(updates)) == 6
 
 
 @pytest.mark.parametrize("name", ALL)

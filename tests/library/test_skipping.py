@@ -310,14 +310,6 @@ def test_narrower_registers_give_the_same_answer(monkeypatch, fresh_cache, proce
     assert len(list(fresh_cache.iterdir())) == 1, "it was compiled anew"
 
 
-@pytest.fixture
-def threads():
-    """A way to set torch's threads, which are as before in the end."""
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 @pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler")
 @pytest.mark.parametrize("batch", [0, 1, 2, 7])
 def test_threads_share_the_images_and_give_the_same_bits(threads, batch):

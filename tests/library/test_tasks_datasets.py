@@ -5,6 +5,7 @@ from PIL import Image
 from small_data import write_alphabets
 
 from mglib.tasks import Partition, load_federation
+from mglib.tasks.federations import choose_held_out
 
 
 def write_flat(root, classes, examples=3):
@@ -42,6 +43,11 @@ def test_by_default_a_quarter_of_the_nodes_is_held_out_by_seed(alphabets):
     assert {len(each) for each in chosen} == {1}
     assert chosen[0] == chosen[1]
     assert len({*map(tuple, chosen)}) > 1
+
+
+def test_the_split_does_not_hang_on_the_order_of_a_listing():
+    listing = [f"node{index}" for index in range(9)]
+    assert choose_held_out(listing, ((), ()), (2, 2)) == choose_held_out(listing[::-1], ((), ()), (2, 2))
 
 
 def test_one_node_alone_cannot_be_split(tmp_path):

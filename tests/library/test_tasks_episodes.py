@@ -14,6 +14,7 @@ def make_node(name="Greek", classes=6, examples=8, size=4, first_class=0):
     positions = torch.arange(classes * examples)
     images = torch.zeros(classes * examples, 1, size, size, dtype=torch.uint8)
     images[:, 0, 0, 0], images[:, 0, 0, 1] = positions % 256, positions // 256
+    images[:, 0, 1, 0] = (sum(name.encode()) + first_class) % 256  # no two nodes have the same images
     # Interleaved, so that nothing works only because classes lie in blocks.
     names = tuple(f"{name}/character{first_class + index}" for index in range(classes))
     return Node(name, names, images, positions % classes)
@@ -116,6 +117,14 @@ def test_weight_is_the_number_of_examples():
     assert make_node(classes=3, examples=5).weight == 15.0
 
 
+def test_a_fingerprint_is_of_images_and_labels_not_of_names():
+    images, labels = torch.arange(32, dtype=torch.uint8).view(2, 1, 4, 4), torch.tensor([0, 1])
+    different = ((images, labels), (images, 1 - labels), (images.view(2, 1, 2, 8), labels))
+    marks = {Node("n", ("a", "b"), *held).fingerprint for held in different}
+    assert len(marks) == 3
+    assert Node("m", ("c", "d"), images, labels).fingerprint in marks
+
+
 def federation(train, validation=(), test=(), size=4):
     return Federation("f", train, validation, test, image_size=size, channels=1)
 
@@ -130,7 +139,8 @@ def test_a_federation_refuses_a_held_out_class_that_is_trained_on(split):
 
 def test_a_rotated_version_of_a_held_out_class_may_not_be_trained_on():
     original = make_node("Greek")
-    turned = Node("Greek@90", tuple(f"{name}@90" for name in original.classes), original.images, original.labels)
+    images = torch.rot90(original.images, dims=(2, 3))
+    turned = Node("Greek@90", tuple(f"{name}@90" for name in original.classes), images, original.labels)
     with pytest.raises(ValueError, match="Greek/character0"):
         federation([turned], test=[original])
 

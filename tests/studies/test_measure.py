@@ -161,10 +161,12 @@ def test_an_intervention_keeps_the_servers_moments(small, sources, method):
 
 
 @pytest.mark.parametrize("data", methods.SOURCES)
-@pytest.mark.parametrize("method", METHODS)
-def test_every_recipe_of_the_tables_is_one(data, method):
-    for settings in METHODS[METHODS[method].like or method].search:
-        recipe_of(data, method, settings=settings, sources={})
+def test_every_setting_of_the_tables_makes_a_recipe_of_its_own(data):
+    for method in METHODS:
+        searched = METHODS[METHODS[method].like or method].search
+        recipes = [recipe_of(data, method, settings=settings, sources={}) for settings in searched]
+        assert all(0 < recipe.budget <= 1 for recipe in recipes), method
+        assert len({json.dumps(dataclasses.asdict(recipe)) for recipe in recipes}) == len(searched) > 0, method
 
 
 @pytest.mark.parametrize(("data", "method"), [("mnist", "slim"), ("glyphs", "magic")])
