@@ -183,7 +183,7 @@ def recipe_of(
         if value not in known:
             raise ValueError(f"unknown {option} {value!r}; there are {', '.join(known)}")
     source, chosen = SOURCES[data], METHODS[method]
-    changes = {**BASE, **chosen.changes, **settings, **images_of(data, sources), "shots": shots, "seed": seed}
+    changes = {**BASE, **chosen.changes, **settings, **source_changes(data, sources), "shots": shots, "seed": seed}
     changes["rounds"] = max(1, round(rounds_share * changes["rounds"]))
     if chosen.gated:
         changes["width"] = round(changes["width"] * source.filters / REFERENCE_WIDTH)
@@ -194,7 +194,7 @@ def recipe_of(
     return Recipe(**changes)
 
 
-def images_of(data: str, sources: Mapping[str, str | None]) -> Changes:
+def source_changes(data: str, sources: Mapping[str, str | None]) -> Changes:
     """Return what a recipe says of a data set's images, which may lie in a folder, by the name of its option."""
     source = SOURCES[data]
     if source.folder is None:

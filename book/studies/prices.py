@@ -9,7 +9,7 @@ from mglib.nets import dense_macs
 from mglib.params import PRICE
 from studies.counting import counted, told
 from studies.measure import as_record, federation_of
-from studies.methods import LONG, images_of
+from studies.methods import LONG, source_changes
 from studies.recipes import Recipe, set_up
 
 BASE = {"rounds": 300, "queries": 5, "width": 32}
@@ -42,7 +42,7 @@ def measure_price(changes: Mapping[str, Any], quick: bool = False) -> dict[str, 
     sources = {name: changes[name] for name in FOLDERS}
     changes = {name: value for name, value in changes.items() if name not in FOLDERS}
     data, quickly = changes["data"], {"rounds": QUICK["rounds"]} if quick else {}
-    recipe = Recipe(**{**BASE, **changes, **images_of(data, sources), "shots": SHOTS.get(data, 1), **quickly})
+    recipe = Recipe(**{**BASE, **changes, **source_changes(data, sources), "shots": SHOTS.get(data, 1), **quickly})
     experiment = set_up(recipe, federation_of(recipe))
     spent, prices = [], []
     for result in experiment.rounds():

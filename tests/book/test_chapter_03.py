@@ -2,11 +2,13 @@
 
 import pytest
 import torch
-from chapters import defined_in
+from chapters import defined_in, prose_of
 from torch.func import functional_call
 
 import mglib
 from figures.ch03 import open_share_frames, show_agreement, show_cheap_and_dear, show_paths, show_penalties, show_swaps
+from studies import STUDIES
+from studies.cells import RESULTS
 
 CHAPTER = "03_paying_only_for_what_you_open"
 
@@ -111,3 +113,12 @@ def test_agreement_tells_its_range_and_its_corner():
     alt = show_agreement(agreement, torch.rand(3, 28, 28)).alt
     assert "from 50% agreement (empty) to 90% (full)" in alt
     assert "agree on 75% of the filters, the first and the last on 50%" in alt
+
+
+def test_fifteen_of_sixteen_long_trainings_keep_their_budgets():
+    rows = [row for row in STUDIES["prices"].lines(RESULTS) if row["part"].endswith("long")]
+    off = [row for row in rows if abs(row["off"]) > 0.01]
+    assert len(rows) == 16
+    assert [(row["data"], row["budget"]) for row in off] == [("cifar10", 0.12)]
+    assert off[0]["accuracy"] < 0.25, "hardly more than chance"
+    assert "fifteen of sixteen networks, on four data sets at four budgets, are within 1.0 points" in prose_of(CHAPTER)

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from chapters import defined_in
+from chapters import defined_in, prose_of
 
 from figures.ch14 import show_gap, show_partition, show_photos
+from studies import STUDIES
+from studies.cells import RESULTS
 
 CHAPTER = "14_on_real_images"
 NAMES = [f"class{index}" for index in range(10)]
@@ -53,6 +55,15 @@ def test_a_letters_colour_says_nothing_of_its_class():
     assert one.shape == (12, 12, 3)
     assert np.abs(one[5, 5].astype(int) - other[5, 5]).max() > 10
     assert one[5, 5].min() >= 139  # brighter than any ground
+
+
+def test_gates_of_groups_are_no_better_than_gates_of_single_filters():
+    rows = [row for row in STUDIES["networks"].lines(RESULTS) if row["group"]]
+    right = {group: [row["accuracy"] for row in rows if row["group"] == group] for group in (1, 4, 12)}
+    assert [len(each) for each in right.values()] == [3, 3, 3]
+    assert abs(np.mean(right[4]) - np.mean(right[1])) < 0.01, "as good"
+    assert [share < 0.25 for share in sorted(right[12])] == [True, False, False], "one ends at chance"
+    assert "**Groups bring nothing here.**" in prose_of(CHAPTER)
 
 
 # --- figures -------------------------------------------------------------------------------------------------------

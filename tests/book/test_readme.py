@@ -64,7 +64,7 @@ def test_what_the_readme_says_below_its_table_is_of_the_files():
     said = [
         f"MetaGater leads by {lead('long', 'glyphs', 'slim-long')} points on glyphs",
         f"at a quarter of the MACs it leads by {glyphs} there and by {omniglot} on Omniglot",
-        f"level on glyphs ({lead('named', 'glyphs', 'fedavg-10-long')})",
+        f"level on glyphs ({lead('named', 'glyphs', 'fedavg-10-long').replace('-', '−')})",
         f"MetaGater loses {first_order[0]} and {first_order[1]} points after 600 rounds;",
         f"on CIFAR-10 it loses {first_order[2]}, and random gates lose more",
         f"brings {100 * step['step']:.1f} ± {100 * step['step_ci95']:.1f} points",
