@@ -205,6 +205,7 @@ document.addEventListener("DOMContentLoaded", () => {
 let beforePrint = null;
 
 addEventListener("beforeprint", () => {
+  if (beforePrint) return; // told twice
   const closed = [...document.querySelectorAll("details:not([open])")];
   beforePrint = { theme: document.documentElement.dataset.theme, closed };
   document.documentElement.dataset.theme = "light";

@@ -115,6 +115,10 @@ window.pageChecks = (() => {
       found.push("TeX error: " + (e.getAttribute("data-mjx-error") || e.textContent) + " in " + name(e));
     for (const e of document.querySelectorAll("main .math"))
       if (!e.querySelector("mjx-container")) found.push("formula not set: " + name(e));
+    for (const e of document.querySelectorAll("main [role=slider]")) { // without limits they are taken for 0 to 100
+      const [least, now, most] = ["min", "now", "max"].map((which) => parseFloat(e.getAttribute("aria-value" + which)));
+      if (!(least <= now && now <= most)) found.push(`a slider at ${now} of ${least} to ${most}: ${name(e)}`);
+    }
     return found;
   }
 

@@ -78,6 +78,8 @@ function redraw() {
     const style = { y: y < HEIGHT - 50 ? y + 30 : y - 18, "text-anchor": "middle", "font-size": 19, fill: colour };
     draw("text", { x: Math.max(30, Math.min(WIDTH - 30, x)), ...style }, name, over);
     handle.setAttribute("aria-label", node < 0 ? "start of the server" : `minimum of ${name}`);
+    handle.setAttribute("aria-valuemin", (MIDDLE[0] - WIDTH / 2 / SCALE).toFixed(1));
+    handle.setAttribute("aria-valuemax", (MIDDLE[0] + WIDTH / 2 / SCALE).toFixed(1));
     handle.setAttribute("aria-valuenow", p[0].toFixed(1));
     handle.setAttribute("aria-valuetext", `${p[0].toFixed(2)} across, ${p[1].toFixed(2)} up`);
   }

@@ -59,7 +59,7 @@ Object.assign(input, { type: "range", min: 0, max: 1, step: 0.05, value: state.t
 input.addEventListener("input", () => set({ t: +input.value }));
 label.append("what the gate should say, t", input);
 controls.append(label);
-const KEYS = { ArrowRight: 0.1, ArrowUp: 0.1, ArrowLeft: -0.1, ArrowDown: -0.1, PageUp: 1, PageDown: -1 };
+const KEYS = { ArrowRight: 0.1, ArrowUp: 0.1, ArrowLeft: -0.1, ArrowDown: -0.1, PageUp: 1, PageDown: -1, Home: -Infinity, End: Infinity };
 handle.addEventListener("keydown", (event) => {
   if (!(event.key in KEYS)) return;
   event.preventDefault();

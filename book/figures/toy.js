@@ -66,6 +66,8 @@ function redraw() {
   marks.right.setAttribute("opacity", state.trap && Math.abs(up(found.right) - up(found.wrong)) < 24 ? 0 : 1);
   handle.setAttribute("cx", LEFT + across(theta));
   handle.setAttribute("cy", TOP + up(phi));
+  handle.setAttribute("aria-valuemin", (LOW[0] + 0.1).toFixed(2));
+  handle.setAttribute("aria-valuemax", (HIGH[0] - 0.1).toFixed(2));
   handle.setAttribute("aria-valuenow", theta.toFixed(2));
   handle.setAttribute("aria-valuetext", `θ ${theta.toFixed(2)}, φ ${phi.toFixed(2)}`);
   const way = found.own * found.total < 0 ? ", and points the wrong way" : "";

@@ -32,7 +32,6 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 DRAW = """(strokes) => {
   const pad = document.querySelector('[data-part=pad]'), box = pad.getBoundingClientRect();
   pad.setPointerCapture = () => {};
-  pad.hasPointerCapture = () => true;
   const fire = (type, [x, y]) => pad.dispatchEvent(new PointerEvent(type, {
     clientX: box.left + x * box.width, clientY: box.top + y * box.height, pointerId: 1, bubbles: true, cancelable: true,
   }));

@@ -3,7 +3,7 @@
 
 const { ways: WAYS, image_size: SIDE, width: WIDTH, depth: DEPTH } = data.model, MAP = 84, QUESTION = null;
 const net = loadModel(data.model), part = (name) => root.querySelector(`[data-part="${name}"]`), pad = part("pad");
-const state = { slots: Array(WAYS).fill([]), target: 0, strokes: [], own: null, answer: null, filter: [0, 0] };
+const state = { slots: Array(WAYS).fill([]), target: 0, strokes: [], own: null, answer: null, filter: [0, 0], pointer: null };
 
 function make(tag, attributes = {}, ...children) {
   const isDrawn = ["svg", "g", "rect"].includes(tag);
@@ -40,19 +40,25 @@ function place(event) {
   return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
 }
 
+// One pointer draws at a time, and only what began here: no right button, no palm, no press from elsewhere.
 pad.addEventListener("pointerdown", (event) => {
+  if (event.button || state.pointer !== null) return;
   event.preventDefault();
+  state.pointer = event.pointerId;
   pad.setPointerCapture(event.pointerId);
   state.strokes.push([place(event)]);
   paint(pad, state.strokes);
 });
 pad.addEventListener("pointermove", (event) => {
-  if (!pad.hasPointerCapture(event.pointerId)) return;
-  state.strokes[state.strokes.length - 1].push(place(event));
+  if (event.pointerId !== state.pointer) return;
+  state.strokes.at(-1)?.push(place(event));
   paint(pad, state.strokes);
 });
-pad.addEventListener("pointerup", () => drawn());
-pad.addEventListener("pointercancel", () => drawn());
+for (const end of ["pointerup", "pointercancel"]) pad.addEventListener(end, (event) => {
+  if (event.pointerId !== state.pointer) return;
+  state.pointer = null;
+  drawn();
+});
 
 // A stroke has ended: it belongs to the slot that is open, or to a question.
 function drawn() {
@@ -150,7 +156,11 @@ part("reset").addEventListener("click", () => {
 // ---- the answer --------------------------------------------------------------------------------------------------------
 
 function ask() {
-  if (!state.strokes.length) return say("An empty drawing: there is nothing to recognise.");
+  if (!state.strokes.length) {
+    delete root.dataset.answer;
+    showAnswer(null);
+    return say("An empty drawing: there is nothing to recognise.");
+  }
   const image = rasterise(centred(state.strokes), SIDE), { labels, before, after } = state.own;
   const told = [before, after].map(([each, statistics]) => {
     const answer = each.predict(image, statistics), shares = softmax([...answer.logits.slice(0, labels.length)]);

@@ -161,6 +161,33 @@ def test_a_changed_character_asks_for_another_step(page, lines, change):
     assert said(page).startswith("Adapted in ")
 
 
+def test_a_press_from_elsewhere_or_of_another_button_draws_nothing(page, lines):
+    alphabet = list(lines["Hebrew"].values())[:5]
+    draw_alphabet(page, alphabet)
+    press(page, "adapt")
+    draw(page, alphabet[2])
+    page.click("[data-part=slots] button:nth-child(1)")
+    pad = page.locator("[data-part=pad]").bounding_box()
+    middle = pad["x"] + pad["width"] / 2, pad["y"] + pad["height"] / 2
+    for start, button in (((2, 2), "left"), (middle, "right")):
+        page.mouse.move(*start)
+        page.mouse.down(button=button)
+        page.mouse.move(*middle)
+        page.mouse.up(button=button)
+        assert page.locator(BARS).count() == 10, "the adapted network stays"
+
+
+def test_a_question_that_is_cleared_has_no_answer(page, lines):
+    alphabet = list(lines["Hebrew"].values())[:5]
+    draw_alphabet(page, alphabet)
+    press(page, "adapt")
+    draw(page, alphabet[2])
+    press(page, "clear")
+    assert said(page).startswith("An empty drawing")
+    assert page.get_attribute("figure", "data-answer") is None
+    assert page.locator(BARS).count() == 0
+
+
 def test_clearing_an_empty_slot_changes_nothing(page, lines):
     alphabet = list(lines["Hebrew"].values())[:3]
     draw_alphabet(page, alphabet)

@@ -60,6 +60,10 @@ def test_what_is_made_can_be_made(name):
 
 def test_they_start_when_they_should():
     assert set(read("test.yml")["on"]) == {"push", "pull_request"}
-    assert set(read("pages.yml")["on"]) == {"push", "workflow_dispatch"}
+    pages = read("pages.yml")
+    assert set(pages["on"]) == {"workflow_run", "workflow_dispatch"}
+    assert pages["on"]["workflow_run"]["workflows"] == [read("test.yml")["name"]]
+    for needed in ("event == 'push'", "conclusion == 'success'"):  # no pull request's code, nor what fails its tests
+        assert needed in pages["jobs"]["build"]["if"]
     assert set(read("weekly.yml")["on"]) == {"schedule", "workflow_dispatch"}
     assert "make links" in WORKFLOWS["weekly.yml"].read_text(encoding="utf-8")

@@ -108,12 +108,12 @@ def command(recipe, out, *more):
     return [sys.executable, "-m", "mglib", "train", *options_of(recipe, out), *more]
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_process_resumes_to_the_same_bits(finished, recipe, tmp_path, kill):
-    long = dataclasses.replace(recipe, rounds=150)
+def test_an_interrupted_process_resumes_to_the_same_bits(finished, recipe, tmp_path):
+    """A killed one too, at any of fifty moments: test_faults.py."""
+    long = dataclasses.replace(recipe, rounds=60)
     train(long, tmp_path / "whole")
-    out = tmp_path / "killed"
-    for rounds_before in (1, 50):
+    out = tmp_path / "interrupted"
+    for rounds_before in (1, 25):
         resume = ["--resume"] if out.exists() else []
         with subprocess.Popen(command(long, out, *resume), start_new_session=True, stderr=subprocess.PIPE) as process:
             deadline = time.monotonic() + 600  # on a machine with much else to do
@@ -121,9 +121,9 @@ def test_a_killed_process_resumes_to_the_same_bits(finished, recipe, tmp_path, k
                 assert time.monotonic() < deadline
                 time.sleep(0.002)
             assert process.poll() is None, process.stderr.read()
-            process.send_signal(kill)
+            process.send_signal(signal.SIGINT)
             process.wait()
-            assert process.returncode == (-signal.SIGKILL if kill == signal.SIGKILL else 130)
+            assert process.returncode == 130
         assert not Run(out).finished
     train(long, out, resume=True)
     assert files_of(Run(out)) == files_of(Run(tmp_path / "whole"))
