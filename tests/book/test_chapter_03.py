@@ -121,4 +121,7 @@ def test_fifteen_of_sixteen_long_trainings_keep_their_budgets():
     assert len(rows) == 16
     assert [(row["data"], row["budget"]) for row in off] == [("cifar10", 0.12)]
     assert off[0]["accuracy"] < 0.25, "hardly more than chance"
+    (faster,) = (row for row in STUDIES["prices"].lines(RESULTS) if row["part"].endswith("faster"))
+    assert abs(faster["off"]) <= 0.01
+    assert faster["accuracy"] > 0.3
     assert "fifteen of sixteen networks, on four data sets at four budgets, are within 1.0 points" in prose_of(CHAPTER)
