@@ -63,7 +63,7 @@ class SkippingNet:
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Prediction:
-        """Answer for a batch of images, shape (batch, channel, height, width), as the masked network does.
+        """Answer for images, (batch, channel, height, width), as the masked network does where all pixels are finite.
 
         Raises TypeError or ValueError if the images are not what the network takes, as the masked one says.
         """
