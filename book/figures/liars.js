@@ -67,9 +67,10 @@ function redraw() {
     draw("circle", { cx: u, cy: v, r: 16, fill: "transparent" }, undefined, handle);
     draw(box[0], { ...box[1], fill: colour }, undefined, handle);
     handle.setAttribute("aria-label", `move of node ${i + 1}, ${lies ? "lying" : "honest"}`);
+    const length = Math.hypot(...move); // a lie may begin beyond what a hand can reach
     handle.setAttribute("aria-valuemin", 0);
-    handle.setAttribute("aria-valuemax", (REACH * Math.SQRT2).toFixed(1));
-    handle.setAttribute("aria-valuenow", Math.hypot(...move).toFixed(1));
+    handle.setAttribute("aria-valuemax", Math.max(length, REACH * Math.SQRT2).toFixed(1));
+    handle.setAttribute("aria-valuenow", length.toFixed(1));
     handle.setAttribute("aria-valuetext", `${move[0].toFixed(2)} across, ${move[1].toFixed(2)} up`);
   });
   const told = Object.entries(MEANS).map(([name, of], k) => {
