@@ -1,7 +1,7 @@
 """Config: a frozen record of settings that checks itself. Each room has its own; a recipe is all four together."""
 
 import dataclasses
-import sys
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from numbers import Real
@@ -72,6 +72,9 @@ def as_declared(name: str, declared: Any, value: Any) -> Any:
         return whole_number(name, value)
     if kind is bool and value not in (True, False):
         raise ValueError(f"`{name}` (={value!r}) must be True or False")
-    if kind is float and not (type(value) is not bool and isinstance(value, Real) and abs(value) <= sys.float_info.max):
+    real = isinstance(value, Real) and type(value) is not bool
+    if kind is float and not (
+        real and (abs(value) <= LARGEST_SEED if isinstance(value, int) else math.isfinite(value))
+    ):
         raise ValueError(f"`{name}` (={value!r}) must be a finite number")
     return kind(value) if kind in (bool, float) else value

@@ -88,9 +88,7 @@ def weighted_mean(several: Sequence[Params], weights: Sequence[float]) -> Params
     if any(params.keys() != several[0].keys() for params in several):
         raise ValueError("the sets of parameters have different names")
     shares = [weight / sum(weights) for weight in weights]
-    return {
-        name: sum(share * params[name] for share, params in zip(shares, several, strict=True)) for name in several[0]
-    }
+    return {name: sum(share * p[name] for share, p in zip(shares, several, strict=True)) for name in several[0]}
 
 
 def with_prefix(prefix: str, params: Params) -> Params:

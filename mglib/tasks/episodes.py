@@ -83,10 +83,10 @@ class Node:
             )
         if len(set(self.classes)) != len(self.classes):
             raise ValueError(f"{where}: class names must differ from each other, got {self.classes}")
-        if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
+        ends = [int(end) for end in self.labels.aminmax()] if len(self.labels) else []
+        if ends and not 0 <= ends[0] <= ends[1] < len(self.classes):
             raise ValueError(
-                f"{where}: labels must lie between 0 and {len(self.classes) - 1} (it has {len(self.classes)} "
-                f"classes), got {int(self.labels.min())} to {int(self.labels.max())}"
+                f"{where}: labels must lie between 0 and {len(self.classes) - 1}, got {ends[0]} to {ends[1]}"
             )
 
     @property

@@ -50,10 +50,9 @@ class Federation:
             if (found := tuple(node.images.shape[1:])) != expected:
                 where = f"federation {self.name!r}: images must have shape {expected}"
                 raise ValueError(f"{where}, but node {node.name!r} has {found}")
-        trained = {node.fingerprint: node.name for node in nodes["train"]}
-        for node in (*nodes["validation"], *nodes["test"]):
-            if same := trained.get(node.fingerprint):
-                raise ValueError(f"federation {self.name!r}: {node.name!r} is held out, but {same!r} holds its images")
+        trained = {node.fingerprint for node in nodes["train"]}
+        if seen := [node.name for split in SPLITS[1:] for node in nodes[split] if node.fingerprint in trained]:
+            raise ValueError(f"federation {self.name!r}: {seen[0]!r} is held out, but a training node holds its images")
         if self.new_nodes == "unseen-classes":
             self._check_classes(nodes)
         else:

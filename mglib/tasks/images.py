@@ -52,7 +52,6 @@ def load_images(paths: Sequence[Path | str], image_size: int, channels: int | No
 def read_images(paths: Sequence[Path | str], image_size: int, channels: int | None = None) -> tuple[Tensor, bool]:
     """Return what `load_images` does, and whether any of the images has colour."""
     image_size = check_shape(image_size, channels)
-    paths = [paths] if isinstance(paths, str | Path) else list(paths)
     if not paths:
         raise ValueError("there must be at least one image to read, got none")
 
@@ -95,7 +94,8 @@ def read_images(paths: Sequence[Path | str], image_size: int, channels: int | No
         )
     images = _tensor([image.convert("L" if channels == 1 else "RGB") for image in resized])
     even = (images.amax((2, 3)) - images.amin((2, 3))).amax(1) <= 1
-    if lost := [path for path, is_even in zip(paths, even, strict=True) if is_even and _has_contrast(_open(path))]:
+    flat = [path for path, is_even in zip(paths, even, strict=True) if is_even]
+    if lost := [path for path in flat if np.ptp(np.asarray(_open(path), float), axis=(0, 1)).any()]:
         warnings.warn(
             f"{len(lost)} of {len(paths)} images come out without contrast, which their files have: {lost[0]}",
             stacklevel=3,
@@ -171,7 +171,3 @@ def _tensor(images: Sequence[Image.Image]) -> Tensor:
     """Images of one size and mode, L or RGB, as (image, channel, height, width) uint8."""
     pixels = np.stack([np.asarray(image) for image in images])
     return torch.from_numpy(pixels.reshape(*pixels.shape[:3], -1)).permute(0, 3, 1, 2).contiguous()
-
-
-def _has_contrast(image: Image.Image) -> bool:
-    return bool(np.ptp(np.asarray(image, dtype=np.float64), axis=(0, 1)).max() > 0)

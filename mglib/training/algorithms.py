@@ -126,8 +126,7 @@ class DualAscent:
     `μ ← max(0, μ + RATE · e)`, e held within ± MOST, and the price that nodes are sent is `λ = max(0, μ + GAIN · ē)`, ē
     being the running mean of e: the method of multipliers (Bertsekas, 1982), whose second term damps what the first
     would overshoot. The bound keeps μ from winding up while the budget falls faster than gates close. A `signed` price
-    goes without both maxima: they stand for "at most the budget", and it asks for all of the budget. What the nodes
-    spent is the mean of what they say, or its median where some of them may lie.
+    goes without both maxima: they stand for "at most the budget", and it asks for all of the budget.
     """
 
     server_update: ServerUpdate
@@ -145,7 +144,7 @@ class DualAscent:
         after, rest = self.server_update(params, state, updates, round)
         budget = annealed_budget(self.recipe.budget, round.progress, self.recipe.anneal_share)
         told = [update.metrics["macs_ratio"] for update in updates if "macs_ratio" in update.metrics]
-        told = torch.tensor(told or [budget]).clamp(0, 2)  # if no node tells: as it should
+        told = torch.tensor(told or [budget]).clamp(0, 2)  # if no node tells: as it should; the median if some may lie
         spent = (told.mean() if self.recipe.aggregation == "mean" else told.median()) / budget - 1
         mean = state.get("price.spent", spent).lerp(spent, 1 - self.MEMORY)
         step = self.RATE * spent.clamp(-self.MOST, self.MOST)

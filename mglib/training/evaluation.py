@@ -17,6 +17,7 @@ from mglib.meta import Stage, adapt
 from mglib.nets import Objective, dense_macs, macs_ratio
 from mglib.params import Params, whole_number
 from mglib.tasks import Batch, Federation, Node, Task, load_federation, load_nodes, resolve_data
+from mglib.tasks.datasets import of_files
 from mglib.tasks.federations import SPLITS, check_names
 from mglib.training.algorithms import final_objective, stages_of
 from mglib.training.experiment import data_of
@@ -125,8 +126,7 @@ def evaluate_run(
     ways, shots, queries: None: as trained.
     federation: whose held-out nodes are meant; None: that of the data that the run's recipe names.
 
-    Raises ValueError if the run is not finished or had its nodes elsewhere and no data are named, the split is none of
-    the two, or the nodes were trained on or cannot give such tasks.
+    Raises ValueError if the run is not finished, or the nodes are not named, were trained on or cannot give such tasks.
     """
     tasks, run = whole_number("tasks", tasks, 2), Run(run)  # one task has no spread and gives no interval
     as_declared("split", Literal["test", "validation"], split)
@@ -174,13 +174,13 @@ def _held_out(run: Run, federation: Federation, split: str, names: Sequence[str]
 
 def _new_nodes(run: Run, recipe: Recipe, data: str, names: Sequence[str]) -> list[Node]:
     """The nodes of other data than the run's; their polarity is the run's, or their own where its images were drawn."""
-    size = {"image_size": recipe.image_size, "channels": recipe.channels}
-    here = {node.name: node for node in load_nodes(data, **size, invert=run.inverted(recipe))}
+    as_trained = {"image_size": recipe.image_size, "channels": recipe.channels}
+    as_trained["invert"] = recipe.invert if run.nodes or of_files(recipe.data) else None
+    here = {node.name: node for node in load_nodes(data, **as_trained)}
     trained = {mark or name: name for name, mark in (run.nodes or {"train": {}})["train"].items()}
     check_names("nodes", names, here)
     chosen = [here[name] for name in dict.fromkeys(names or here)]
-    marks = [(node.name, mark) for node in chosen for mark in (node.fingerprint, node.name) if mark in trained]
-    if seen := [f"{name} ({trained[mark]})" for name, mark in marks]:
+    if seen := [f"{n.name} ({trained[mark]})" for n in chosen for mark in (n.fingerprint, n.name) if mark in trained]:
         raise ValueError(
             f"{data} holds nodes that the run in {run.folder} was trained on: {', '.join(seen)}; name others"
         )

@@ -53,8 +53,6 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
                 yield name, f"is of no use: {self.method!r} learns no gates"
         if self.price != "fixed" and self.changed("penalty"):
             yield "penalty", f"is of no use: the price is {self.price!r}, which the server sets"
-        if self.server == "average" and self.changed("server_learning_rate"):
-            yield "server_learning_rate", "is of no use: a server that averages takes no step"
         if self.price != "fixed" and self.privacy != "none":
             yield "price", "follows what each node spent, which a private training does not tell"
 

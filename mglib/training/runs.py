@@ -12,7 +12,6 @@ from torch import nn
 
 from mglib.params import PART, Params, load, save, under_prefix, with_prefix, write_atomically
 from mglib.tasks import Federation
-from mglib.tasks.datasets import of_files
 from mglib.tasks.federations import SPLITS, original_class
 from mglib.training.algorithms import network_of
 from mglib.training.recipes import Recipe
@@ -26,8 +25,7 @@ NETWORK = "network.safetensors"  # which `adapt` writes, into a folder of its ow
 class Run:
     """A folder with `recipe.json`, `metrics.jsonl`, and `checkpoint.safetensors` until `params.safetensors`.
 
-    A training on images that were not drawn here leaves its nodes in `federation.json` too; of nodes elsewhere it knows
-    the names alone.
+    A training on images that were not drawn here leaves its nodes in `federation.json` too.
     """
 
     def __init__(self, folder: str | os.PathLike):
@@ -69,10 +67,6 @@ class Run:
     def keep_nodes(self, nodes: Nodes) -> None:
         """Write what `nodes` reads."""
         write_atomically(self.nodes_file, (json.dumps(nodes, indent=2) + "\n").encode())
-
-    def inverted(self, recipe: Recipe) -> bool | None:
-        """Return whether the images trained on were turned to light on dark; None if they were drawn here."""
-        return recipe.invert if of_files(recipe.data) or self.nodes_file.exists() else None
 
     def changes(self, federation: Federation) -> dict[str, str]:
         """Return in words, by name, what became of the run's nodes in `federation`, and which there are beside them."""

@@ -466,7 +466,7 @@ def test_a_script_without_a_main_guard_is_told_in_a_sentence(tmp_path):
     script.write_text("from mglib.federated import LocalEngine\nLocalEngine(print, ['a node'], workers=2)\n")
     process = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
     assert process.returncode == 1
-    assert process.stderr.splitlines()[-1].startswith("RuntimeError: the worker processes did not start: a script")
+    assert process.stderr.splitlines()[-1].startswith("RuntimeError: the worker processes did not start: what they")
     assert process.stderr.count("Traceback") == 1, "the workers say nothing"
 
 

@@ -38,7 +38,8 @@ def troubled(federation, folder, lonely, tmp_path_factory):
     out = tmp_path_factory.mktemp("troubled") / "run"
     deadline = round(10 + 3 * lonely[-1])  # on a slower machine an honest answer takes longer, as all programs do
     nodes = {name: federation.node(name, f"folder:{folder / name}") for name in ("alphabet2", SLOW, KILLED)}
-    recipe, stopped = small_recipe(folder, rounds=1000, nodes_per_round=3), []
+    recipe = small_recipe(folder, rounds=1000, nodes_per_round=3, held_out=(), validation=())  # all take part
+    stopped = []
     training = federation.train(*options_of(recipe, out, deadline=deadline, patience=600))
 
     def told(key, name, since=1):

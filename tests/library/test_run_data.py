@@ -318,7 +318,7 @@ def test_too_few_nodes_say_what_the_folder_was_taken_for(tmp_path):
     with pytest.raises(ValueError, match=r"`nodes_per_round` \(=4\).* 1 training nodes; .*test 1 \(.*: 6 classes\)"):
         set_up(recipe)
     alone = dataclasses.replace(recipe, data=f"folder:{flat(tmp_path, 14)}")
-    told = r"train 1 \(train1: 9 classes\), test 1 \(test1: 5 classes\).*--new-nodes unseen-sets --nodes 20 5 8"
+    told = r"train 1 \(train1: 9 classes\), test 1 \(test1: 5 classes\).*--new-nodes unseen-sets --nodes 8 2 4"
     with pytest.raises(ValueError, match=told):
         set_up(alone)
     with pytest.raises(ValueError, match=r"0 classes for validation, .* asks 5 nodes; ask for none \(0\).*unseen-sets"):
