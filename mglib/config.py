@@ -4,7 +4,6 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from numbers import Real
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
@@ -72,9 +71,13 @@ def as_declared(name: str, declared: Any, value: Any) -> Any:
         return whole_number(name, value)
     if kind is bool and value not in (True, False):
         raise ValueError(f"`{name}` (={value!r}) must be True or False")
-    real = isinstance(value, Real) and type(value) is not bool
-    if kind is float and not (
-        real and (abs(value) <= LARGEST_SEED if isinstance(value, int) else math.isfinite(value))
-    ):
+    if kind is float and not _is_finite(value):
         raise ValueError(f"`{name}` (={value!r}) must be a finite number")
     return kind(value) if kind in (bool, float) else value
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return not isinstance(value, bool | str) and math.isfinite(value)
+    except (TypeError, OverflowError):
+        return False

@@ -94,8 +94,7 @@ def read_images(paths: Sequence[Path | str], image_size: int, channels: int | No
         )
     images = _tensor([image.convert("L" if channels == 1 else "RGB") for image in resized])
     even = (images.amax((2, 3)) - images.amin((2, 3))).amax(1) <= 1
-    flat = [path for path, is_even in zip(paths, even, strict=True) if is_even]
-    if lost := [path for path in flat if np.ptp(np.asarray(_open(path), float), axis=(0, 1)).any()]:
+    if lost := [paths[i] for i in even.nonzero() if np.ptp(np.asarray(_open(paths[i]), float), axis=(0, 1)).any()]:
         warnings.warn(
             f"{len(lost)} of {len(paths)} images come out without contrast, which their files have: {lost[0]}",
             stacklevel=3,

@@ -81,8 +81,7 @@ def score(objective: Objective, params: Params, task: Task, stages: Sequence[Sta
     with torch.no_grad():
         answers = [objective.predict(own, batch) for own, batch in asked]
     accuracies = [float((answer.logits[:, :ways].argmax(1) == labels).float().mean()) for answer in answers]
-    spent = macs_ratio(objective.net.costs, answers[0].gates).mean()
-    return TaskScore(task.node, *accuracies, macs_ratio=float(spent))
+    return TaskScore(task.node, *accuracies, float(macs_ratio(objective.net.costs, answers[0].gates).mean()))
 
 
 def summarise(scores: Sequence[TaskScore]) -> dict[str, float]:
@@ -174,9 +173,9 @@ def _held_out(run: Run, federation: Federation, split: str, names: Sequence[str]
 
 def _new_nodes(run: Run, recipe: Recipe, data: str, names: Sequence[str]) -> list[Node]:
     """The nodes of other data than the run's; their polarity is the run's, or their own where its images were drawn."""
-    as_trained = {"image_size": recipe.image_size, "channels": recipe.channels}
-    as_trained["invert"] = recipe.invert if run.nodes or of_files(recipe.data) else None
-    here = {node.name: node for node in load_nodes(data, **as_trained)}
+    invert = recipe.invert if run.nodes or of_files(recipe.data) else None
+    nodes = load_nodes(data, image_size=recipe.image_size, channels=recipe.channels, invert=invert)
+    here = {node.name: node for node in nodes}
     trained = {mark or name: name for name, mark in (run.nodes or {"train": {}})["train"].items()}
     check_names("nodes", names, here)
     chosen = [here[name] for name in dict.fromkeys(names or here)]

@@ -56,9 +56,8 @@ class Experiment:
         server_state: Params | None = None,
     ) -> Iterator[RoundResult]:
         """Yield the federation's state after each round, from round `start` and its state to the last."""
-        with LocalEngine(
-            self.client_update(device), self.federation.train, min(workers, self.recipe.nodes_per_round)
-        ) as engine:
+        workers = min(workers, self.recipe.nodes_per_round)
+        with LocalEngine(self.client_update(device), self.federation.train, workers) as engine:
             options = {name: getattr(self.recipe, name) for name in ("rounds", "nodes_per_round", "seed", "quorum")}
             options |= {"start": start, "server_state": server_state}
             yield from run_rounds(engine, params or self.initial, self.server_update(), **options)

@@ -63,6 +63,15 @@ def draw_alphabet(page, alphabet):
         draw(page, strokes)
 
 
+def ask_after_adapting(page, lines, count=5, asked=2):
+    """Draw the first characters of an alphabet, adapt to them, and ask for one; return them."""
+    alphabet = list(lines["Hebrew"].values())[:count]
+    draw_alphabet(page, alphabet)
+    press(page, "adapt")
+    draw(page, alphabet[asked])
+    return alphabet
+
+
 def test_what_is_drawn_with_a_pointer_is_recognised_after_one_step(page, lines):
     generator, right = np.random.default_rng(0), []
     for number in range(TASKS):
@@ -145,10 +154,7 @@ def test_what_goes_wrong_is_said(page, lines):
 
 @pytest.mark.parametrize("change", ["draw", "pick", "undo", "clear"])
 def test_a_changed_character_asks_for_another_step(page, lines, change):
-    alphabet = list(lines["Hebrew"].values())[:5]
-    draw_alphabet(page, alphabet)
-    press(page, "adapt")
-    draw(page, alphabet[2])
+    alphabet = ask_after_adapting(page, lines)
     page.click("[data-part=slots] button:nth-child(1)")
     assert page.locator(BARS).count() == 10, "looking at a character changes nothing"
     draw(page, alphabet[1]) if change == "draw" else press(page, change)
@@ -162,10 +168,7 @@ def test_a_changed_character_asks_for_another_step(page, lines, change):
 
 
 def test_a_press_from_elsewhere_or_of_another_button_draws_nothing(page, lines):
-    alphabet = list(lines["Hebrew"].values())[:5]
-    draw_alphabet(page, alphabet)
-    press(page, "adapt")
-    draw(page, alphabet[2])
+    ask_after_adapting(page, lines)
     page.click("[data-part=slots] button:nth-child(1)")
     pad = page.locator("[data-part=pad]").bounding_box()
     middle = pad["x"] + pad["width"] / 2, pad["y"] + pad["height"] / 2
@@ -178,10 +181,7 @@ def test_a_press_from_elsewhere_or_of_another_button_draws_nothing(page, lines):
 
 
 def test_a_question_that_is_cleared_has_no_answer(page, lines):
-    alphabet = list(lines["Hebrew"].values())[:5]
-    draw_alphabet(page, alphabet)
-    press(page, "adapt")
-    draw(page, alphabet[2])
+    ask_after_adapting(page, lines)
     press(page, "clear")
     assert said(page).startswith("An empty drawing")
     assert page.get_attribute("figure", "data-answer") is None
@@ -189,10 +189,7 @@ def test_a_question_that_is_cleared_has_no_answer(page, lines):
 
 
 def test_clearing_an_empty_slot_changes_nothing(page, lines):
-    alphabet = list(lines["Hebrew"].values())[:3]
-    draw_alphabet(page, alphabet)
-    press(page, "adapt")
-    draw(page, alphabet[1])
+    ask_after_adapting(page, lines, count=3, asked=1)
     page.click("[data-part=slots] button:nth-child(5)")
     press(page, "clear")
     assert page.locator(BARS).count() == 6

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_data import small_recipe, write_alphabets
+from small_data import small_recipe, support_of, write_alphabets
 
 import mglib
 from mglib.__main__ import main
@@ -30,12 +30,11 @@ def folder(tmp_path):
 @pytest.mark.parametrize(("aggregation", "price"), [("mean", True), ("median", False), ("trimmed", False)])
 def test_one_node_that_lies_sets_a_price_only_where_means_are_trusted(aggregation, price):
     recipe = Recipe(price="dual", budget=0.5, aggregation=aggregation, rounds=10)
-    server, params, state = server_update(recipe), {"p": torch.zeros(2), PRICE: torch.zeros(())}, {}
+    server, params = server_update(recipe), {"p": torch.zeros(2), PRICE: torch.zeros(())}
     told = (0.5, 0.5, 0.5, 2.0)
-    for index in range(9, 10):  # once the budget is the recipe's
-        updates = [Update(str(i), params, 1.0, {"macs_ratio": spent}, index) for i, spent in enumerate(told)]
-        params, state = server(params, state, updates, Round(index, 10, 0))
-    assert (params[PRICE] > 0) == price
+    updates = [Update(str(i), params, 1.0, {"macs_ratio": spent}, 9) for i, spent in enumerate(told)]
+    after, _ = server(params, {}, updates, Round(9, 10, 0))  # the last, when the budget is the recipe's
+    assert (after[PRICE] > 0) == price
 
 
 def test_a_loss_of_ones_own_has_no_closed_form():
@@ -90,11 +89,7 @@ def test_a_run_on_a_federation_of_ones_own_keeps_its_polarity(folder, tmp_path):
     federation = load_federation(f"folder:{folder}", held_out=("alphabet3",), invert=True, image_size=14)
     recipe = replace(small_recipe(folder, rounds=1), data="glyphs")
     train(recipe, tmp_path / "run", federation=federation)
-    support = tmp_path / "own"
-    for label in sorted((folder / "alphabet3").iterdir())[: recipe.ways]:
-        support.joinpath(label.name).mkdir(parents=True)
-        first = sorted(label.iterdir())[0]
-        shutil.copy(first, support / label.name / first.name)
+    support = support_of(folder / "alphabet3", tmp_path / "own", range(recipe.ways))
     with pytest.warns(UserWarning, match="--invert False"):  # dark, as the runs, and bright once they are turned
         network, _ = adapt_to_folder(tmp_path / "run", support)
     assert network.inverted

@@ -103,6 +103,7 @@ def test_numbers_of_other_libraries_are_kept_as_pythons_own():
     assert recipe == own
     assert recipe.dumps() == own.dumps()
     assert Recipe(ways=torch.tensor(5)).ways == 5
+    assert Recipe(penalty=torch.tensor(0.5)).penalty == 0.5
 
 
 @pytest.mark.parametrize(
