@@ -190,9 +190,9 @@ def garbage(data, kind="numpy.ndarray"):
     return ArrayRecord({"p": Array(dtype="float32", shape=(2,), stype=kind, data=data)})
 
 
-def engine_on(recipe, *behaviours):
+def engine_on(recipe, *behaviours, deadline=0.3):
     members = [Member(place, f"node {place}", 1) for place in range(len(behaviours))]
-    return FlowerEngine(Grid(dict(enumerate(behaviours))), members, recipe, deadline=0.3)
+    return FlowerEngine(Grid(dict(enumerate(behaviours))), members, recipe, deadline)
 
 
 def test_answers_are_put_in_the_order_of_positions_whatever_order_they_come_in(recipe):
@@ -228,7 +228,7 @@ def test_a_node_that_does_not_answer_as_it_should_is_refused_with_the_reason(rec
 
 
 def test_a_node_that_is_gone_is_refused_with_what_the_superlink_says(recipe):
-    engine, params = engine_on(recipe, honest, honest, honest), {"p": torch.zeros(2)}
+    engine, params = engine_on(recipe, honest, honest, honest, deadline=300), {"p": torch.zeros(2)}
     engine._grid.behaviours[1] = lambda message: engine._grid.behaviours.pop(1) and None  # it dies over it
     answers = engine.run(params, [0, 1], Round(0, 2, 0))
     assert answers[1] == Refusal("node 1", "Node Unavailable (Flower's 5)")
