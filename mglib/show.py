@@ -24,9 +24,14 @@ def show_training(history: Sequence[Mapping[str, float]], caption: str = "") -> 
 
     history: a round's metrics after adaptation, over the sampled nodes: `loss`, `accuracy`, `open_rate`,
         `macs_ratio` and the `budget` in force.
+
+    Raises ValueError if there is no round, or one does not say them: those of a private training do not.
     """
     window = max(1, len(history) // 25)
     curves = (("loss", 0, INK), ("accuracy", 1, INK), ("open_rate", 2, OPEN), ("macs_ratio", 2, INK))
+    needed = {"budget", *(name for name, *_ in curves)}
+    if not history or any(needed - metrics.keys() for metrics in history):
+        raise ValueError(f"the history does not say {', '.join(sorted(needed))} of each round; a private one never does")
     drawing, axes = new_drawing(5.4, 5.8, nrows=3, sharex=True, height_ratios=[1, 1, 1.3])
     ends = {}
     for name, row, colour in curves:

@@ -68,6 +68,12 @@ def test_a_figure_draws_the_same_bytes_twice_and_ids_of_its_own():
         assert wanted <= set(re.findall(r'id="([^"]+)"', figure.svg)), "a reference into nothing"
 
 
+@pytest.mark.parametrize("history", [[], [{"round": 0, "norm": 1.0}]])
+def test_curves_of_a_training_that_does_not_tell_them_are_refused(history):
+    with pytest.raises(ValueError, match="does not say accuracy, budget, loss, macs_ratio, open_rate of each round"):
+        show_training(history)
+
+
 def test_open_filters_are_blue_in_the_curves_of_a_training():
     svg = every_figure()["training"].svg
     assert "--mg-accent" not in svg
