@@ -31,7 +31,7 @@ def show_training(history: Sequence[Mapping[str, float]], caption: str = "") -> 
     curves = (("loss", 0, INK), ("accuracy", 1, INK), ("open_rate", 2, OPEN), ("macs_ratio", 2, INK))
     needed = {"budget", *(name for name, *_ in curves)}
     if not history or any(needed - metrics.keys() for metrics in history):
-        raise ValueError(f"the history does not say {', '.join(sorted(needed))} of each round; a private one never does")
+        raise ValueError(f"the history does not say {', '.join(sorted(needed))} of each round; a private one cannot")
     drawing, axes = new_drawing(5.4, 5.8, nrows=3, sharex=True, height_ratios=[1, 1, 1.3])
     ends = {}
     for name, row, colour in curves:
@@ -44,12 +44,11 @@ def show_training(history: Sequence[Mapping[str, float]], caption: str = "") -> 
     for row, (label, top) in enumerate((("query loss", 1.3 * ends["loss"][0]), ("query accuracy", 1), ("share", 1.1))):
         axes[row].set_ylabel(label)
         axes[row].set_ylim(0, top)
-    last = len(history) - 1
     for label, y, colour, side in (
         ("open filters", ends["open_rate"][1], OPEN, "bottom"),
         ("MACs, and the budget dashed", ends["macs_ratio"][1] - 0.06, INK, "top"),
     ):
-        axes[2].annotate(label, (last, y), color=colour, ha="right", va=side)
+        axes[2].annotate(label, (len(history) - 1, y), color=colour, ha="right", va=side)
     axes[2].set_xlabel("round")
     told = ", ".join(f"{name.replace('_', ' ')} from {ends[name][0]:.2f} to {ends[name][1]:.2f}" for name in ends)
     return Figure(drawing, caption, f"Four curves over {len(history)} rounds, running means: {told}.")
@@ -63,8 +62,10 @@ def show_step(
 
     support: (ways, height, width), one example a class; queries: (query, height, width).
     labels: (query,); before, after: (query, ways), probabilities.
+
+    Raises ValueError if there is not one support image a class.
     """
-    support, queries, labels = np.asarray(support), np.asarray(queries), np.asarray(labels)
+    support, queries, labels = _one_a_class(support, after), np.asarray(queries), np.asarray(labels)
     ways, right = len(support), []
     drawing, axes = new_drawing(5.4, 0.45 * len(queries) + 1.1, ncols=3, width_ratios=[1, ways, ways])
     image_column(bare(axes[0]), queries, np.arange(len(queries)))
@@ -77,7 +78,8 @@ def show_step(
         hits = probabilities.argmax(1) == labels
         right.append(int(hits.sum()))
         for row, (label, hit) in enumerate(zip(labels, hits, strict=True)):
-            axis.add_patch(_frame(label, row, INK if hit else ACCENT))
+            colour = INK if hit else ACCENT
+            axis.add_patch(Rectangle((label + 0.04, row + 0.06), 0.92, 0.88, fill=False, ec=colour, lw=1.5))
         axis.set_xlim(0, ways)
         axis.set_ylim(len(queries), -1.1)
         axis.set_title(f"{title}: {right[-1]} of {len(labels)} right")
@@ -96,8 +98,10 @@ def show_gate_map(images: Tensor, gates: Sequence[Tensor], caption: str = "", gr
     images: (input, height, width); gates: a gated layer, (input, filter) of zeros and ones.
     groups: number of equally large groups of consecutive inputs, set apart by a gap.
 
-    Raises ValueError if the inputs do not make such groups.
+    Raises ValueError if the network has no gates, or the inputs do not make such groups.
     """
+    if not gates:
+        raise ValueError("there are no gates to draw: the network is dense")
     images, gates = np.asarray(images), [np.asarray(gate) for gate in gates]
     if groups < 1 or len(images) % groups:
         raise ValueError(f"`groups` (={groups}) must be equally large groups of {len(images)} inputs")
@@ -144,14 +148,16 @@ def show_frontier(points: Sequence[Mapping], dense_macs: float, caption: str = "
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("share of the dense network's MACs, gates included")
     axis.set_ylabel("accuracy after one step")
-    axis.set_xlim(0, 1.1)
+    axis.set_xlim(0, max(1.1, 1.1 * max(point["macs"] / dense_macs for point in points)))
     axis.margins(y=0.2)
     told = "; ".join(f"{p['label']}: {p['accuracy']:.0%} at {p['macs'] / dense_macs:.0%} of the MACs" for p in points)
     return Figure(drawing, caption, f"Accuracy against multiply-accumulates. {told}.")
 
 
-def _frame(column: int, row: int, colour: str) -> Rectangle:
-    return Rectangle((column + 0.04, row + 0.06), 0.92, 0.88, fill=False, edgecolor=colour, linewidth=1.5)
+def _one_a_class(support: Tensor, probabilities: Tensor) -> np.ndarray:
+    if len(support) != probabilities.shape[1]:
+        raise ValueError(f"{len(support)} support images for {probabilities.shape[1]} classes: show one of each")
+    return np.asarray(support)
 
 
 def flip_book(frames: Sequence[Figure], description: str, interval: int = 700, opens_at: int = 0) -> widgets.VBox:
@@ -189,14 +195,17 @@ def gate_explorer(
 
     images: (input, height, width); gates: a gated layer, (input, filter); probabilities: (input, ways).
     labels: (input,), the true classes; support: (ways, height, width); macs: (input,), share of the dense MACs.
+
+    Raises ValueError if there is not one support image a class.
     """
+    support = _one_a_class(support, probabilities)
     frames = [
         _path(
             np.asarray(images[index]),
             [np.asarray(gate[index]) for gate in gates],
             np.asarray(probabilities[index]),
             int(labels[index]),
-            np.asarray(support),
+            support,
             f"Input {index + 1} of {len(images)}: {float(macs[index]):.0%} of the dense multiply-accumulates.",
         )
         for index in range(len(images))
@@ -213,8 +222,7 @@ def _path(
     stencil(bare(axes[0]), image)
     axes[0].set_title("input")
     for index, (axis, gate) in enumerate(zip(axes[1:-1], gates, strict=True)):
-        columns = 4
-        cells = np.pad(gate, (0, -len(gate) % columns)).reshape(-1, columns)
+        cells = np.pad(gate, (0, -len(gate) % 4)).reshape(-1, 4)
         stencil(bare(axis), 0.1 + 0.9 * cells, "open")
         axis.set_xticks([])
         axis.set_title(f"layer {index + 1}\n{int(gate.sum())}/{len(gate)}", fontsize=10)

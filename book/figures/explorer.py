@@ -50,7 +50,7 @@ class Explorer(widgets.VBox):
     def __init__(
         self, net: nn.Module, objective: Objective, params: Params, stages: Sequence[Stage], nodes: Sequence[Node]
     ):
-        """Take a meta-trained network, its two stages and the nodes to choose from."""
+        """Take a meta-trained network, its stages, one or two, and the nodes to choose from."""
         self._net, self._objective, self._params = net, objective, params
         self._stages, self._nodes, self._number = stages, nodes, 0
         names = [(node.name, index) for index, node in enumerate(nodes)]
@@ -58,7 +58,7 @@ class Explorer(widgets.VBox):
         self.steps = widgets.SelectionSlider(options=STEPS, value=1, description="steps")
         self.rates = [
             widgets.Dropdown(options=[(f"{f * s.learning_rate:g}", f) for f in FACTORS], value=1, description=letter)
-            for letter, s in zip("αβ", stages, strict=True)
+            for letter, s in zip("αβ", stages, strict=False)
         ]
         self.draw = widgets.Button(description="draw a task")
         self.shown, self.took = widgets.HTML(), widgets.Label()
@@ -156,7 +156,7 @@ def show_task(
             parts.append(f'<rect {place} {OPEN} opacity="{share:.2f}"/>')
         place = f'x="{left + label * ROW + 1.5:g}" y="{TOP + row * ROW + 1.5}" width="{ROW - 3}" height="{ROW - 3}"'
         parts.append(f'<rect {place} fill="none" stroke="{INK if hit else ACCENT}" stroke-width="2.5"/>')
-    told = ", ".join(f"{gate.mean():.0%} in layer {layer}" for layer, gate in enumerate(gates, start=1))
+    told = ", ".join(f"{gate.mean():.0%} in layer {layer}" for layer, gate in enumerate(gates, start=1)) or "all"
     alt = (
         f"{count} rows: a character, the filters it opens, and its probabilities for {ways} classes, a frame around "
         f"the true one. Open are {told}. In {int(hits.sum())} rows the true class is the most probable. {caption}"

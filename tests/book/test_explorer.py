@@ -43,6 +43,16 @@ def test_every_control_computes_another_answer(explorer):
     assert re.fullmatch(r"computed in \d+ ms", explorer.took.value)
 
 
+@pytest.mark.parametrize("method", ["joint", "maml"])
+def test_a_network_of_one_stage_has_one_rate(method):
+    experiment = mglib.set_up(Recipe(data="glyphs", method=method, rounds=1))
+    nodes = experiment.federation.test[:1]
+    only = Explorer(experiment.net, experiment.objective, experiment.initial, experiment.stages, nodes)
+    only.rates[0].value = 0.1
+    assert len(only.rates) == 1
+    assert "of 25 queries right" in told(only)
+
+
 def test_an_answer_is_that_of_the_library(explorer):
     explorer.node.value, explorer.steps.value = 1, 2
     for rate in explorer.rates:

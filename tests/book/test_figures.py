@@ -68,6 +68,27 @@ def test_a_figure_draws_the_same_bytes_twice_and_ids_of_its_own():
         assert wanted <= set(re.findall(r'id="([^"]+)"', figure.svg)), "a reference into nothing"
 
 
+@pytest.mark.parametrize(
+    ("draw", "reason"),
+    [
+        (lambda: show_gate_map(glyphs(3), ()), "no gates to draw: the network is dense"),
+        (lambda: show_step(glyphs(10), glyphs(2), torch.zeros(2), torch.ones(2, 5), torch.ones(2, 5)), "10 support"),
+        (
+            lambda: gate_explorer(glyphs(2), gates(2), torch.ones(2, 5), torch.zeros(2), glyphs(10), torch.ones(2)),
+            "10 support images for 5 classes: show one of each",
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_with_the_reason(draw, reason):
+    with pytest.raises(ValueError, match=reason):
+        draw()
+
+
+def test_a_network_of_more_macs_than_the_dense_one_is_in_the_picture():
+    point = {"label": "wide", "macs": 3.0, "accuracy": 0.8, "ci95": 0.01, "method": "maml"}
+    assert ">300%<" in re.sub(r"\s", "", show_frontier([point], 1.0).svg)
+
+
 @pytest.mark.parametrize("history", [[], [{"round": 0, "norm": 1.0}]])
 def test_curves_of_a_training_that_does_not_tell_them_are_refused(history):
     with pytest.raises(ValueError, match="does not say accuracy, budget, loss, macs_ratio, open_rate of each round"):
