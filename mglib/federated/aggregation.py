@@ -150,7 +150,7 @@ def with_noise(params: Params, deviation: float, generator: np.random.Generator)
     """Return the parameters plus independent Gaussian noise of this standard deviation on every number."""
     if deviation == 0:
         return params
-    drawn = {name: generator.standard_normal(value.shape, dtype=np.float32) for name, value in params.items()}
+    drawn = {name: generator.standard_normal(params[name].shape, dtype=np.float32) for name in sorted(params)}
     return {name: value + deviation * torch.from_numpy(drawn[name]).to(value) for name, value in params.items()}
 
 

@@ -99,6 +99,13 @@ def test_noise_is_drawn_afresh_by_round_and_node_and_repeats_by_seed():
     assert all(not torch.equal(drawn(), other) for other in others)
 
 
+def test_the_noise_does_not_depend_on_the_order_of_the_parameters():
+    one, other = (
+        with_noise(dict(order), 1.0, np.random.default_rng(0)) for order in (START.items(), reversed(START.items()))
+    )
+    assert all(torch.equal(one[name], other[name]) for name in START)
+
+
 def test_the_noise_comes_from_streams_nobody_else_draws_from():
     def client(params, node, position, round):
         return Update("n", params, 1.0, {})
@@ -140,6 +147,12 @@ def test_a_recipe_trains_privately_and_repeats_bit_for_bit(recipe, place, server
     private = ends(clip_norm=0.1, noise=0.5)
     for other, same in ((ends(clip_norm=0.1, noise=0.5), True), (ends(clip_norm=0.1), False), (ends(), False)):
         assert all(torch.equal(private[name], other[name]) for name in other) == same
+
+
+def test_a_private_training_has_the_same_bits_on_two_workers(recipe):
+    experiment = set_up(dataclasses.replace(recipe, privacy="node", noise=0.5))
+    (*_, one), (*_, two) = (experiment.rounds(workers=workers) for workers in (1, 2))
+    assert all(torch.equal(one.params[name], two.params[name]) for name in experiment.initial)
 
 
 def test_a_large_clip_without_noise_changes_nothing_but_weights_and_rounding(recipe):
