@@ -39,9 +39,10 @@ def show_training(history: Sequence[Mapping[str, float]], caption: str = "") -> 
         smooth = np.convolve(values, np.ones(window) / window, mode="valid")
         axes[row].plot(values, color=colour, linewidth=0.6, alpha=0.3)
         axes[row].plot(np.arange(len(smooth)) + window - 1, smooth, color=colour)
-        ends[name] = (smooth[0], smooth[-1])
+        ends[name] = (smooth[0], smooth[-1], smooth.max())
     axes[2].plot([metrics["budget"] for metrics in history], color=FAINT, linestyle="--", linewidth=1.5)
-    for row, (label, top) in enumerate((("query loss", 1.3 * ends["loss"][0]), ("query accuracy", 1), ("share", 1.1))):
+    highest = np.nanmax([1.3 * ends["loss"][0], 1.05 * ends["loss"][2]])  # also if the training diverges
+    for row, (label, top) in enumerate((("query loss", highest), ("query accuracy", 1), ("share", 1.1))):
         axes[row].set_ylabel(label)
         axes[row].set_ylim(0, top)
     for label, y, colour, side in (
@@ -98,10 +99,10 @@ def show_gate_map(images: Tensor, gates: Sequence[Tensor], caption: str = "", gr
     images: (input, height, width); gates: a gated layer, (input, filter) of zeros and ones.
     groups: number of equally large groups of consecutive inputs, set apart by a gap.
 
-    Raises ValueError if the network has no gates, or the inputs do not make such groups.
+    Raises ValueError if the network has no gates, if they are of other inputs, or if these do not make such groups.
     """
-    if not gates:
-        raise ValueError("there are no gates to draw: the network is dense")
+    if not gates or any(len(gate) != len(images) for gate in gates):
+        raise ValueError(f"need a row of gates for each of {len(images)} images; a dense network has none")
     images, gates = np.asarray(images), [np.asarray(gate) for gate in gates]
     if groups < 1 or len(images) % groups:
         raise ValueError(f"`groups` (={groups}) must be equally large groups of {len(images)} inputs")
@@ -144,7 +145,7 @@ def show_frontier(points: Sequence[Mapping], dense_macs: float, caption: str = "
         way, side = (-1, "top") if point["method"] == "maml" else (1, "bottom")  # each label on a side of its own
         end = (x, y + way * point["ci95"])
         axis.annotate(point["label"], end, (0, 5 * way), textcoords="offset points", ha="center", va=side, color=colour)
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.yaxis.set_major_formatter(PercentFormatter(1))
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("share of the dense network's MACs, gates included")
     axis.set_ylabel("accuracy after one step")
@@ -198,14 +199,13 @@ def gate_explorer(
 
     Raises ValueError if there is not one support image a class.
     """
-    support = _one_a_class(support, probabilities)
     frames = [
         _path(
             np.asarray(images[index]),
             [np.asarray(gate[index]) for gate in gates],
             np.asarray(probabilities[index]),
             int(labels[index]),
-            support,
+            _one_a_class(support, probabilities),
             f"Input {index + 1} of {len(images)}: {float(macs[index]):.0%} of the dense multiply-accumulates.",
         )
         for index in range(len(images))

@@ -20,7 +20,7 @@ from mglib.tasks import Node
 STEPS = (0, 1, 2, 5, 10)
 FACTORS = (0, 0.1, 0.5, 1, 2, 5, 10)  # of the rates that the network was trained with
 EACH = 5  # queries of a class; the first two of them are drawn
-ROW, CELL, GAP, TOP = 26, 3.2, 10, 58  # of the drawing: a row, a filter's width, between layers, above the rows
+ROW, CELL, GAP, TOP = 26, 3.2, 10, 58  # of the drawing: a row, a filter's least width, between layers, above the rows
 INK, ACCENT = "currentColor", "var(--mg-accent, #d9730d)"
 OPEN, FAINT = (f'fill="var(--mg-{role}, {tone})"' for role, tone in (("open", "#2f7fd1"), ("faint", "#8a93a0")))
 
@@ -97,7 +97,8 @@ class Explorer(widgets.VBox):
     def _frame(self, index: int, steps: int) -> TaskFigure:
         """Adapt to the node's present task and draw what comes out."""
         node = self._nodes[index]
-        task = node.sample_task(5, 1, EACH, np.random.default_rng([index, self._number]))
+        ways = self._net.head.out_features
+        task = node.sample_task(ways, 1, EACH, np.random.default_rng([index, self._number]))
         stages = [
             replace(stage, steps=steps, learning_rate=rate.value * stage.learning_rate)
             for stage, rate in zip(self._stages, self.rates, strict=True)
@@ -110,10 +111,10 @@ class Explorer(widgets.VBox):
         right = int((probabilities.argmax(1) == task.query.labels).sum())
         macs = float(mglib.macs_ratio(self._net.costs, prediction.gates).mean())
         caption = (
-            f"{node.name}, task {self._number + 1}, steps {steps}: {right} of {5 * EACH} queries right, "
+            f"{node.name}, task {self._number + 1}, steps {steps}: {right} of {ways * EACH} queries right, "
             f"{100 * macs:.1f} % of the dense multiply-accumulates."
         )
-        rows = [EACH * label + k for label in range(5) for k in (0, 1)]
+        rows = [EACH * label + k for label in range(ways) for k in (0, 1)]
         gates = [gate[rows] for gate in prediction.gates]
         return show_task(
             task.support.images[:, 0], task.query.images[rows, 0], task.query.labels[rows], gates, probabilities[rows],
@@ -140,9 +141,10 @@ def show_task(
     parts = [_ink(image, 0, TOP + row * ROW) for row, image in enumerate(queries)]
     left = ROW + 2 * GAP
     for layer, gate in enumerate(gates, start=1):
-        opened = [(left + CELL * column, TOP + ROW * row) for row, column in np.argwhere(gate)]
-        cells = "".join(f"M{x:g} {y + 1:g}h{CELL - 0.4:g}v{ROW - 2}h-{CELL - 0.4:g}z" for x, y in opened)
-        width = CELL * gate.shape[1]
+        cell = max(CELL, 80 / gate.shape[1])  # few filters are wide: the title above them needs its room
+        opened = [(left + cell * column, TOP + ROW * row) for row, column in np.argwhere(gate)]
+        cells = "".join(f"M{x:g} {y + 1:g}h{cell - 0.4:g}v{ROW - 2}h-{cell - 0.4:g}z" for x, y in opened)
+        width = cell * gate.shape[1]
         parts.append(f'<rect x="{left:g}" y="{TOP}" width="{width:g}" height="{count * ROW}" {FAINT} opacity="0.15"/>')
         parts.append(f'<path d="{cells}" {OPEN}/>')
         parts += [_text(f"layer {layer}", left + width / 2, 20), _text(f"{gate.mean():.0%}", left + width / 2, 46)]

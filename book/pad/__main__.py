@@ -29,8 +29,8 @@ def train_command(
         resume: go on with the run in the folder.
         workers: processes that compute the nodes' updates.
     """
-    recipe = dataclasses.replace(recipe, data="drawings")
-    train(recipe, out, resume=resume, workers=workers, federation=federation_of(recipe))
+    federation = federation_of(recipe)
+    train(dataclasses.replace(recipe, data="drawings"), out, resume=resume, workers=workers, federation=federation)
 
 
 def evaluate_command(run: Positional[Path], tasks: int = 400) -> None:

@@ -70,11 +70,13 @@ def federation_of(recipe: Recipe) -> Federation:
     """Return the drawings that a recipe trains on and holds out, in the place of what its `data` would name.
 
     Raises:
-        ValueError: if it asks for colour, or for scripts that there are not.
+        ValueError: if it asks for other data, for colour, for other nodes, or for scripts that there are not.
     """
-    if recipe.channels == 3:
-        raise ValueError("`channels` (=3): drawings are grey")
-    settings = DrawingSettings(image_size=recipe.image_size)
+    recipe.refuse_unless(recipe.data in (Recipe.data, "drawings"), "data", "is of no use: the data are the drawings")
+    recipe.refuse_unless(recipe.channels in (None, 1), "channels", "must be 1: drawings are grey")
+    for name in ("new_nodes", "nodes", "classes_per_node"):
+        recipe.refuse_unless(not recipe.changed(name), name, "is of no use: each writer of the drawings is a node")
+    settings = DrawingSettings(image_size=recipe.image_size, seed=recipe.data_seed)
     kept = {"held_out": recipe.held_out, "validation": recipe.validation}
     return drawing_federation(settings, **kept, rotate=recipe.rotate)
 

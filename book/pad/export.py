@@ -13,17 +13,17 @@ SOURCE = Path(__file__).parent / "gated_net.js"
 START = Run(Path(__file__).resolve().parents[2] / "results" / "runs" / "drawings" / "gated-50")  # the pad's own
 
 
-def export_live(run: Run) -> dict[str, Any]:
+def export_live(run: Run | str | Path) -> dict[str, Any]:
     """Return the run's start as `gated_net.js` loads it: parameters as base64 of 32-bit floats, little-endian.
 
     Raises:
         ValueError: if the run is not finished, or its network is none that the script knows.
     """
-    recipe, net, params = run.load()
-    if recipe.method != "metagater" or recipe.channels != 1 or recipe.image_size % 4:
+    recipe, net, params = (run := Run(run)).load()
+    if recipe.method != "metagater" or recipe.channels != 1 or recipe.image_size % 4 or recipe.steps != 1:
         raise ValueError(
-            f"the run in {run.folder} is {recipe.method}, {recipe.image_size} pixels, {recipe.channels} channels: the "
-            "page's script knows metagater on grey images, sides in fours"
+            f"the run in {run.folder} is {recipe.method}, {recipe.image_size} pixels, {recipe.channels} channels, "
+            f"steps {recipe.steps}: the page's script knows metagater with one step on grey images, sides in fours"
         )
     return {
         "ways": recipe.ways,

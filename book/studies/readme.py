@@ -129,7 +129,7 @@ def methods_table(table: str) -> str:
         lines.append(f"| {label} | {' | '.join(cells)} |")
         trained.setdefault(min(of[name, method]["seeds"] for name in data), []).append(label)
     most, *fewer = sorted(trained, reverse=True)
-    but = "".join(f"; {count} of " + " and ".join(f"*{label}*" for label in trained[count]) for count in fewer)
+    but = "".join(f"; at least {count} of " + " and ".join(f"*{label}*" for label in trained[count]) for count in fewer)
     days = days_line(RESULTS / "evidence", table)
     return "\n".join([*lines, "", f"At least {most} trainings of a method on each data set{but}; {days}."])
 

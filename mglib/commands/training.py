@@ -49,8 +49,8 @@ def train_command(
     """
     if (engine == "flower") != (superlink is not None):
         raise ValueError("--engine flower and --superlink HOST:PORT go together: the superlink is where the nodes wait")
-    far = {"workers": workers != 2, "device": device != "cpu"}
-    unused = {"root_certificates": root_certificates} if superlink is None else far
+    far = {"root_certificates": root_certificates, "deadline": deadline != 300, "patience": patience != 120}
+    unused = far if superlink is None else {"workers": workers != 2, "device": device != "cpu"}
     if idle := [name for name, given in unused.items() if given]:
         raise ValueError(f"`{idle[0]}` is of no use with --engine {engine}")
     for name, seconds in (("deadline", deadline), ("patience", patience)):

@@ -28,7 +28,7 @@ class Connection:
     def __post_init__(self):
         """Check that the superlink can be reached in private."""
         host, _, port = self.address.rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
             raise ValueError(f"`superlink` (={self.address!r}) must be HOST:PORT")
         if self.root_certificates is None and not _is_loopback(host):
             raise ValueError(

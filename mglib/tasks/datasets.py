@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from mglib.config import as_declared
 from mglib.params import cache_folder
 from mglib.tasks.episodes import ClassImages, Node, make_node
 from mglib.tasks.federations import LEAST_CLASSES, Federation, Names, assemble, choose_held_out
@@ -57,7 +58,7 @@ def load_federation(
     Raises ValueError for an unknown name (the message lists the allowed ones), images that cannot be read, too few
     nodes or classes, or a download without a network.
     """
-    image_size = check_shape(image_size, channels)
+    image_size, invert = check_shape(image_size, channels), as_declared("invert", bool | None, invert)
     chosen, root = (held_out, validation), Path(root or cache_folder())
     partition, (kind, path) = partition or Partition(), _kind_and_path(data)
     if data == "glyphs":

@@ -124,15 +124,16 @@ class Node:
             )
         return large
 
-    def sample_task(self, ways: int, shots: int, queries: int, generator: np.random.Generator) -> Task:
+    def sample_task(self, ways: int, shots: int, queries: int, generator: np.random.Generator | int) -> Task:
         """Draw `ways` classes and, of each, `shots` support and `queries` query examples.
 
         Classes come in random order, so that a label says nothing about the class; within support and query
-        the examples lie class by class. The query batch is normalised by the support images.
+        the examples lie class by class. The query batch is normalised by the support images. generator: or a seed.
 
         Raises ValueError, naming node and numbers, if too few classes hold `shots + queries` examples.
         """
         large, needed = self.large_classes(ways, shots, queries), shots + queries
+        generator = np.random.default_rng(generator)
         chosen = generator.choice(large, size=ways, replace=False)
         drawn = np.stack(
             [generator.choice(self.examples_by_class[label], size=needed, replace=False) for label in chosen]

@@ -52,8 +52,8 @@ def load_images(paths: Sequence[Path | str], image_size: int, channels: int | No
 def read_images(paths: Sequence[Path | str], image_size: int, channels: int | None = None) -> tuple[Tensor, bool]:
     """Return what `load_images` does, and whether any of the images has colour."""
     image_size = check_shape(image_size, channels)
-    if not paths:
-        raise ValueError("there must be at least one image to read, got none")
+    if not paths or isinstance(paths, str | Path):
+        raise ValueError(f"there must be a list of at least one image to read, got {paths or 'none'}")
 
     def brought(image: Image.Image, path: Path | str, white: int) -> Image.Image:
         return _to_eight_bit(image, path, white).resize((image_size, image_size), Image.Resampling.BILINEAR)
@@ -105,6 +105,16 @@ def read_images(paths: Sequence[Path | str], image_size: int, channels: int | No
 def has_bright_background(images: Tensor) -> bool:
     """Say whether the median pixel of uint8 images is above 127."""
     return bright_pixels(images) * 2 > images.numel()
+
+
+def warn_if_bright(images: Tensor, source: object, inverted: bool | None, remedy: str) -> None:
+    """Warn if most pixels are bright, of what came from `source`, and say what to do if they should be dark."""
+    if has_bright_background(images):
+        now, then = (" once they are inverted", " then") if inverted else ("", "")
+        warnings.warn(
+            f"most pixels of {source} are bright{now}: if they are dark ink on light paper{then}, {remedy}",
+            stacklevel=3,
+        )
 
 
 def has_colour(images: Tensor) -> bool:

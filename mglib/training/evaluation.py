@@ -19,6 +19,7 @@ from mglib.params import Params, whole_number
 from mglib.tasks import Batch, Federation, Node, Task, load_federation, load_nodes, resolve_data
 from mglib.tasks.datasets import of_files
 from mglib.tasks.federations import SPLITS, check_names
+from mglib.tasks.images import warn_if_bright
 from mglib.training.algorithms import final_objective, stages_of
 from mglib.training.experiment import data_of
 from mglib.training.recipes import Recipe
@@ -132,9 +133,12 @@ def evaluate_run(
     recipe, net, params = run.load()
     check_device(device)
     elsewhere = "" in (run.nodes or {"train": {}})["train"].values()
-    if elsewhere and data is None:
-        raise ValueError(f"the nodes of the run in {run.folder} were elsewhere: name data, such as folder:PATH")
-    if not elsewhere and (data is None or resolve_data(data) == resolve_data(recipe.data)):
+    passed = run.nodes is not None and not of_files(recipe.data)  # the federation, in the place of the recipe's data
+    own = not elsewhere and (federation is not None or not passed)  # whether the run's nodes are at hand
+    if data is None and not own:
+        where = "elsewhere: name data, such as folder:PATH" if elsewhere else "passed to it: pass them as `federation`"
+        raise ValueError(f"the nodes of the run in {run.folder} were {where}")
+    if data is None or (own and resolve_data(data) == resolve_data(recipe.data)):
         chosen = _held_out(run, federation or load_federation(**data_of(recipe)), split, nodes)
     elif federation is not None:
         raise ValueError(f"`data` (={data!r}) is not the run's own, and `federation` is in the place of that: give one")
@@ -151,12 +155,13 @@ def evaluate_run(
     record, dense = summarise(list(progress(scores))), dense_macs(net.costs)
     macs = {"macs": record["macs_ratio"] * dense, "dense_macs": dense}
     facts = {"budget": recipe.budget, "method": recipe.method, "data": data or recipe.data}
-    return {**record, **setting, **macs, **facts, "nodes": [node.name for node in chosen]}
+    return {**record, **setting, **macs, **facts, "nodes": [node.name for node in chosen[:tasks]]}
 
 
 def _held_out(run: Run, federation: Federation, split: str, names: Sequence[str]) -> list[Node]:
     """The nodes that the run held out in training, whatever else the data hold today."""
-    held_out = (run.nodes or nodes_of(federation))[split]
+    if not (held_out := (run.nodes or nodes_of(federation))[split]):
+        raise ValueError(f"the run in {run.folder} held out no {split} nodes")
     check_names("nodes", names, held_out)
     chosen = list(dict.fromkeys(names or held_out))
     changed = run.changes(federation)
@@ -173,8 +178,11 @@ def _held_out(run: Run, federation: Federation, split: str, names: Sequence[str]
 
 def _new_nodes(run: Run, recipe: Recipe, data: str, names: Sequence[str]) -> list[Node]:
     """The nodes of other data than the run's; their polarity is the run's, or their own where its images were drawn."""
-    invert = recipe.invert if run.nodes or of_files(recipe.data) else None
+    invert = recipe.invert if of_files(data) and (run.nodes or of_files(recipe.data)) else None
     nodes = load_nodes(data, image_size=recipe.image_size, channels=recipe.channels, invert=invert)
+    if of_files(data) and recipe.channels == 1:
+        bright = torch.cat([node.images for node in nodes])
+        warn_if_bright(bright, data, invert, "turn them, as the run's are light on dark")
     here = {node.name: node for node in nodes}
     trained = {mark or name: name for name, mark in (run.nodes or {"train": {}})["train"].items()}
     check_names("nodes", names, here)

@@ -1,7 +1,6 @@
 """NodeNetwork: what a node owns once it has adapted, on disk and at work."""
 
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -11,15 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from mglib.config import as_declared
 from mglib.fast import SkippingNet
 from mglib.meta import adapt
 from mglib.nets import Prediction, Statistics, freeze
 from mglib.nets.freezing import filters_left, thinned
-from mglib.nets.models import check_numbers
+from mglib.nets.models import check_labels, check_numbers
 from mglib.params import Params, load, new_folder, save, under_prefix, with_prefix
 from mglib.tasks import Batch, load_images, read_support
 from mglib.tasks.datasets import of_files
-from mglib.tasks.images import has_bright_background, has_colour
+from mglib.tasks.images import has_bright_background, has_colour, warn_if_bright
 from mglib.training.algorithms import all_names, final_objective, network_of, stages_of
 from mglib.training.recipes import Recipe
 from mglib.training.runs import NETWORK, Run
@@ -62,10 +62,11 @@ class NodeNetwork:
 
         Raises ValueError if there are more classes than the network can name, or a pixel is not a finite number.
         """
-        if not 2 <= len(classes) <= recipe.ways:
+        if not 2 <= len(set(classes)) == len(classes) <= recipe.ways:
             raise ValueError(
-                f"{len(classes)} classes {list(classes)}: the network was trained to tell 2 to {recipe.ways}"
+                f"{len(classes)} classes {list(classes)}: the network was trained to tell 2 to {recipe.ways}, each once"
             )
+        check_labels(support.labels, len(support.images), len(classes))
         if not torch.isfinite(support.images).all():
             raise ValueError("the support images hold pixels that are not finite numbers")
         own = adapt(final_objective(recipe, net), params, support, stages_of(recipe, net))
@@ -166,7 +167,7 @@ def adapt_to_folder(
 
     Raises ValueError if the run is not finished, or the images cannot be read or are not a task for it.
     """
-    run = Run(run)
+    run, invert = Run(run), as_declared("invert", bool | None, invert)
     recipe, net, params = run.load()
     images, labels, classes = read_support(folder, recipe.image_size, recipe.channels)
     if invert is None and (run.nodes or of_files(recipe.data)):
@@ -174,11 +175,7 @@ def adapt_to_folder(
     if invert is None:
         invert = has_bright_background(images) and not has_colour(images)
     images = 255 - images if invert else images
-    if recipe.channels == 1 and has_bright_background(images):
-        warnings.warn(
-            f"most pixels of {folder} are bright{' once they are inverted' if invert else ''}: if they are dark ink on "
-            f"light paper{' then' if invert else ''}, pass --invert {not invert}",
-            stacklevel=2,
-        )
+    if recipe.channels == 1:
+        warn_if_bright(images, folder, invert, f"pass --invert {not invert}")
     support = Batch(images.float() / 255, labels)
     return NodeNetwork.adapted(recipe, net, params, support, classes, invert, frozen=frozen), support

@@ -51,6 +51,8 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
         for name in ("estimator", "gate_bias", "price"):
             if not self.learns_gates and self.changed(name):
                 yield name, f"is of no use: {self.method!r} learns no gates"
+        if self.method in ("joint", "gates-fixed", "maml") and self.changed("gate_learning_rate"):
+            yield "gate_learning_rate", f"is of no use: {self.method!r} has no stage of the gates alone"
         if self.price != "fixed" and self.changed("penalty"):
             yield "penalty", f"is of no use: the price is {self.price!r}, which the server sets"
         if self.price != "fixed" and self.privacy != "none":

@@ -180,7 +180,7 @@ def resolve(name: str) -> object:
 def test_a_claim_leads_to_equation_code_test_figure_and_state(claim):
     assert re.findall(r"^- (\w+):", claim, re.M) == ["Equation", "Code", "Tests", "Figures", "State"]
     (state,) = re.findall(r"^- State: (.+)\Z", claim, re.M | re.S)
-    assert re.search(r"\*\*(held|held in part|held for .+?|open)\b", state)
+    assert re.search(r"\*\*(holds|holds in part|holds for .+?|open)\b", state)
     assert "**open" not in state or "settle" in state, "what would settle it?"
     assert re.findall(r"`(test_\w+)`", claim)
     for file in re.findall(r"`(results/[^`]+)`", claim):

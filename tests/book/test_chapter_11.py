@@ -238,9 +238,7 @@ def test_goal_two_asks_for_more_than_the_dense_network_has():
     (glyphs, _), _, (photographs, around) = leads
     assert glyphs < 2
     assert photographs + around < 2
-    assert (
-        "So on glyphs, by the mean, and on CIFAR-10 a lead of two points over the slim network would be a lead" in PROSE
-    )
+    assert "So on glyphs (on average) and on CIFAR-10, a lead of two points over the slim network would beat" in PROSE
 
 
 def test_the_rows_off_their_budget_are_the_ones_that_the_prose_names():

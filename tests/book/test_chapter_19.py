@@ -59,6 +59,6 @@ def test_the_step_is_worth_more_the_tighter_the_budget():
     rows = {(row["asked"], row["budget"], row["method"]): row for row in compared(RESULTS / "questions")}
     steps = [rows[1.0, budget, "metagater"]["step"] for budget in (0.5, 0.25, 0.12)]
     assert steps == sorted(steps)
-    assert "By the mean, the tighter the budget, the more the step is worth" in prose_of(CHAPTER)
+    assert "On average, the tighter the budget, the more the step is worth" in prose_of(CHAPTER)
     lead = rows[1.0, 0.5, "gates-fixed"]
     assert lead["lead"] + lead["lead_ci95"] < 0.01, "the goal of a point is missed at half of the MACs"

@@ -71,7 +71,8 @@ def test_a_figure_draws_the_same_bytes_twice_and_ids_of_its_own():
 @pytest.mark.parametrize(
     ("draw", "reason"),
     [
-        (lambda: show_gate_map(glyphs(3), ()), "no gates to draw: the network is dense"),
+        (lambda: show_gate_map(glyphs(3), ()), "need a row of gates for each of 3 images; a dense network has none"),
+        (lambda: show_gate_map(glyphs(3), gates(2)), "need a row of gates for each of 3 images"),
         (lambda: show_step(glyphs(10), glyphs(2), torch.zeros(2), torch.ones(2, 5), torch.ones(2, 5)), "10 support"),
         (
             lambda: gate_explorer(glyphs(2), gates(2), torch.ones(2, 5), torch.zeros(2), glyphs(10), torch.ones(2)),
@@ -82,6 +83,13 @@ def test_a_figure_draws_the_same_bytes_twice_and_ids_of_its_own():
 def test_what_cannot_be_drawn_is_refused_with_the_reason(draw, reason):
     with pytest.raises(ValueError, match=reason):
         draw()
+
+
+def test_a_loss_that_grows_stays_in_the_picture():
+    line = {"accuracy": 0.2, "macs_ratio": 1.0, "open_rate": 1.0, "budget": 0.5}
+    history = [line | {"loss": 2.0 * 3**r} for r in range(10)]
+    assert re.search(r">\s*40000\s*<", show_training(history).svg)
+    show_training([*history, line | {"loss": float("nan")}])
 
 
 def test_a_network_of_more_macs_than_the_dense_one_is_in_the_picture():

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from mglib.meta.adapt import start_of_rates
 from mglib.nets import Objective, macs_ratio
 from mglib.params import PRICE, of_network, save
 from mglib.tasks import fonts
-from mglib.training import Run
+from mglib.training import Recipe, Run
 from mglib.training.algorithms import stages_of
 from pad import SOURCE, START, export_live
 from pad.__main__ import main
@@ -233,3 +234,8 @@ def test_the_export_is_small_and_holds_every_parameter(tmp_path, capsys):
 def test_a_network_that_the_script_does_not_know_is_refused(tmp_path, capsys):
     assert main(["export", str(RUNS / "dense"), "--out", str(tmp_path / "own.json")]) == 2
     assert "maml" in capsys.readouterr().err
+    shutil.copytree(START, tmp_path / "run")
+    recipe = dataclasses.replace(Recipe.load(START.recipe_file), steps=3)
+    recipe.save(tmp_path / "run" / "recipe.json")
+    with pytest.raises(ValueError, match="steps 3: the page's script knows metagater with one step"):
+        export_live(tmp_path / "run")

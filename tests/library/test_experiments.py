@@ -566,6 +566,13 @@ def test_a_single_class_is_no_task_for_a_network(recipe):
         NodeNetwork.adapted(experiment.recipe, experiment.net, experiment.initial, alone, ("a",))
 
 
+@pytest.mark.parametrize(("classes", "reason"), [(("a", "a", "b"), "each once"), (("a", "b"), "labels from 0 to 2")])
+def test_classes_that_do_not_fit_the_labels_are_refused(recipe, classes, reason):
+    experiment, support = set_up(recipe), Batch(torch.rand(3, 1, 14, 14), torch.arange(3))
+    with pytest.raises(ValueError, match=reason):
+        NodeNetwork.adapted(experiment.recipe, experiment.net, experiment.initial, support, classes)
+
+
 def test_a_folder_in_use_is_not_overwritten_by_adapt(finished, folder, tmp_path):
     network, _ = adapt_to_folder(finished, support_of(folder / "alphabet3", tmp_path / "own", range(2)))
     network.save(tmp_path / "mine")

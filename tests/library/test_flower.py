@@ -334,6 +334,7 @@ def trained_elsewhere(recipe, out, monkeypatch, *names):
     return Run(out)
 
 
+@pytest.mark.filterwarnings("ignore:most pixels")  # the made-up superlink says that all images are dark on light
 def test_nodes_elsewhere_are_not_evaluated_on_again(recipe, folder, tmp_path, monkeypatch):
     run = trained_elsewhere(recipe, tmp_path / "run", monkeypatch, "alphabet0", "alphabet1")
     assert json.loads(run.nodes_file.read_text())["train"].keys() == {"alphabet0", "alphabet1"}
@@ -462,7 +463,9 @@ def test_a_superlink_on_this_machine_is(address):
     assert "--insecure" in Connection(address).options
 
 
-@pytest.mark.parametrize("address", ["", "localhost", "localhost:", ":9092", "localhost:http"])
+@pytest.mark.parametrize(
+    "address", ["", "localhost", "localhost:", ":9092", "localhost:http", "localhost:0", "localhost:65536"]
+)
 def test_an_address_that_is_none_is_refused(address):
     with pytest.raises(ValueError, match="HOST:PORT"):
         Connection(address)

@@ -62,10 +62,17 @@ def test_a_penalty_beside_a_price_that_follows_is_refused():
         Recipe(price="dual", penalty=2.0)
 
 
+@pytest.mark.parametrize("method", ["joint", "gates-fixed", "maml"])
+def test_a_rate_of_the_gates_without_a_stage_of_theirs_is_refused(method):
+    with pytest.raises(ValueError, match=f"`gate_learning_rate.*{method}' has no stage of the gates"):
+        Recipe(method=method, gate_learning_rate=2.0)
+
+
 @pytest.mark.parametrize(
     ("options", "name"),
     [
         (["--root-certificates", "ca.crt"], "root_certificates"),
+        (["--deadline", "5"], "deadline"),
         (["--engine", "flower", "--superlink", "127.0.0.1:1", "--workers", "3"], "workers"),
     ],
 )

@@ -108,7 +108,8 @@ def test_other_data_are_read_as_the_run_was(folder, photos, tmp_path):
     run = trained(photos, tmp_path / "run", channels=1)
     first, second = (evaluate_run(run, data=f"folder:{path}", tasks=2) for path in (folder, folder))
     assert first == second
-    assert evaluate_run(run, data=f"folder:{turn(folder)}", tasks=2) != first, "bright images were turned for it"
+    with pytest.warns(UserWarning, match="most pixels of folder:.* are bright: if they are dark ink"):
+        assert evaluate_run(run, data=f"folder:{turn(folder)}", tasks=2) != first, "bright images were turned for it"
 
 
 def test_photos_are_not_inverted_unless_asked_for(photos):
@@ -258,6 +259,38 @@ def test_a_run_does_not_go_into_its_own_data(folder, monkeypatch, out):
     with pytest.raises(ValueError, match=rf"`out` \({folder}.*\) lies in the data \({folder}\)"):
         train(dataclasses.replace(small_recipe(folder), data="folder:."), folder / out)
     assert sorted(os.walk(folder)) == before
+
+
+# --- whose nodes are meant -----------------------------------------------------------------------------------------
+
+
+def test_a_run_on_a_federation_of_ones_own_asks_for_it_and_knows_glyphs_as_new(tmp_path):
+    own = Federation("own", [node_of("a"), node_of("b")], (), [node_of("c"), node_of("d")], image_size=20, channels=1)
+    run = Run(tmp_path / "run")
+    train(Recipe(width=2, queries=3, rounds=1, nodes_per_round=2), run.folder, federation=own)
+    with pytest.raises(ValueError, match=r"were passed to it: pass them as `federation`"):
+        evaluate_run(run, tasks=2)
+    assert evaluate_run(run, tasks=3, federation=own)["nodes"] == ["c", "d"]
+    assert evaluate_run(run, tasks=2, data="glyphs", nodes=["Lao/writer1"])["nodes"] == ["Lao/writer1"]
+    with pytest.raises(ValueError, match="held out no validation nodes"):
+        evaluate_run(run, tasks=2, federation=own, split="validation")
+
+
+def test_a_record_names_the_nodes_that_gave_a_task(folder, tmp_path):
+    run = trained(folder, tmp_path / "run", held_out=("alphabet0", "alphabet3"), nodes_per_round=1)
+    assert evaluate_run(run, tasks=2)["nodes"] == ["alphabet0", "alphabet3"]
+    other = write_alphabets(tmp_path / "other", seed=1)
+    assert evaluate_run(run, tasks=2, data=f"folder:{other}")["nodes"] == ["alphabet0", "alphabet1"]
+
+
+def test_a_run_of_dark_ink_reads_glyphs_as_they_are_and_warns_of_light_ink(folder, tmp_path):
+    run = trained(turn(folder), tmp_path / "run")
+    assert Recipe.load(run.recipe_file).invert
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate_run(run, tasks=2, data="glyphs")
+    with pytest.warns(UserWarning, match=r"are bright once they are inverted: .* then, turn them"):
+        evaluate_run(run, tasks=2, data=f"folder:{write_alphabets(tmp_path / 'light', seed=1)}")
 
 
 # --- data that do not fit ------------------------------------------------------------------------------------------

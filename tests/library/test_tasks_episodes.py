@@ -63,6 +63,13 @@ def test_images_leave_the_node_as_floats_from_zero_to_one():
     assert task.query.images.unique().tolist() == [1.0]
 
 
+def test_a_seed_stands_for_its_generator():
+    node = make_node(classes=4)
+    drawn, same = (node.sample_task(3, 1, 1, generator) for generator in (7, np.random.default_rng(7)))
+    assert drawn.classes == same.classes
+    assert torch.equal(drawn.query.images, same.query.images)
+
+
 def test_same_generator_state_same_task_and_another_state_another_task():
     node = make_node()
     first, again, other = (node.sample_task(4, 1, 3, np.random.default_rng(seed)) for seed in (7, 7, 8))
