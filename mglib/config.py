@@ -2,10 +2,10 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from mglib.params import whole_number
 
@@ -25,25 +25,23 @@ class Config:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, as_declared(field.name, field.type, getattr(self, field.name)))
         self.check()
-        for name, reason in self.conflicts():
-            self.refuse_unless(False, name, reason)
 
     def check(self) -> None:
-        """Raise ValueError for a value that its type allows and that means nothing."""
-
-    def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Yield settings that others leave without effect, or that break what others promise, each with the reason."""
-        yield from ()
+        """Raise ValueError for a value that means nothing, is without effect, or breaks what others promise."""
 
     def check_counts(self, *names: str) -> None:
         """Raise ValueError unless the settings are whole numbers that can be counted to, from 1."""
         for name in names:
             whole_number(name, getattr(self, name), 1, LARGEST_COUNT)
 
+    def refuse(self, name: str, reason: str) -> NoReturn:
+        """Raise ValueError, with the setting's value and what is wrong with it."""
+        raise ValueError(f"`{name}` (={getattr(self, name)!r}) {reason}")
+
     def refuse_unless(self, allowed: bool, name: str, reason: str) -> None:
-        """Raise ValueError, with the setting's value, unless it is allowed."""
+        """Refuse a setting unless its value is allowed."""
         if not allowed:
-            raise ValueError(f"`{name}` (={getattr(self, name)!r}) {reason}")
+            self.refuse(name, reason)
 
     def changed(self, name: str) -> bool:
         """Whether a setting is not its default."""

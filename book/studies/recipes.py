@@ -1,6 +1,6 @@
 """Recipes of the studies: what mglib's have, and the methods, codecs and attacks that only the studies train."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
@@ -54,7 +54,7 @@ class Recipe(mglib.Recipe):
     """Share of the training nodes that lie if there is an attack, chosen by the seed."""
 
     def check(self) -> None:
-        """Raise ValueError for settings that cannot be."""
+        """Raise ValueError for settings that cannot be, or that others leave without effect."""
         super().check()
         self.check_counts("batch")
         for name in ("proximal_weight", "classifier_weight"):
@@ -63,29 +63,20 @@ class Recipe(mglib.Recipe):
         self.refuse_unless(
             0 <= self.byzantine_fraction < 0.5, "byzantine_fraction", "must be in [0, 0.5): half of the nodes decide"
         )
-
-    @property
-    def learns_gates(self) -> bool:
-        """Whether the method has gates that training moves."""
-        return ALGORITHMS[self.method].gates not in ("none", "random")
-
-    def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Yield settings that others leave without effect, or that break what others promise, each with the reason."""
-        yield from super().conflicts()
         method, algorithm = self.method, ALGORITHMS[self.method]
         dense, update = algorithm.gates == "none", algorithm.update
         if update not in (MetaUpdate, NamedMetaUpdate) and not self.second_order:
-            yield "second_order", f"is of no use: {method!r} has no meta-gradient"
+            self.refuse("second_order", f"is of no use: {method!r} has no meta-gradient")
         if update not in (MetaUpdate, NamedMetaUpdate) and self.learn_rates:
-            yield "learn_rates", f"is of no use: {method!r} has no meta-gradient"
+            self.refuse("learn_rates", f"is of no use: {method!r} has no meta-gradient")
         if dense and self.compression == "opened":
-            yield "compression", f"is of no use: {method!r} has no gates, every filter is open"
+            self.refuse("compression", f"is of no use: {method!r} has no gates, every filter is open")
         if self.privacy == "node" and self.compression == "opened":
-            yield "compression", "tells which filters a node's images open, noise or not"
+            self.refuse("compression", "tells which filters a node's images open, noise or not")
         if self.privacy != "none" and issubclass(update, ClassifierUpdate):
-            yield "privacy", f"is not to be had: {method!r} has a row for each class of each node, noise or not"
+            self.refuse("privacy", f"is not to be had: {method!r} has a row for each class of each node, noise or not")
         if self.attack != "none" and not self.byzantine_fraction:
-            yield "byzantine_fraction", f"is nobody, to play {self.attack!r}"
+            self.refuse("byzantine_fraction", f"is nobody, to play {self.attack!r}")
         for name, used, where in (
             ("top_k_fraction", self.compression == "top-k", "compression 'top-k'"),
             ("byzantine_fraction", self.attack != "none", "an attack"),
@@ -93,7 +84,12 @@ class Recipe(mglib.Recipe):
             ("classifier_weight", update is NamedMetaUpdate, "methods with names beside tasks"),
         ):
             if not used and self.changed(name):
-                yield name, f"is for {where}"
+                self.refuse(name, f"is for {where}")
+
+    @property
+    def learns_gates(self) -> bool:
+        """Whether the method has gates that training moves."""
+        return ALGORITHMS[self.method].gates not in ("none", "random")
 
 
 @dataclass(frozen=True)

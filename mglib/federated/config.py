@@ -1,6 +1,5 @@
 """What of a recipe is about the rounds: who takes part, what they send, what the server makes of it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,21 +50,18 @@ class FederationConfig(Config):
         self.refuse_unless(self.noise >= 0, "noise", "must not be negative")
         of_a_round = f"must be at most the {self.nodes_per_round} nodes of a round"
         self.refuse_unless(self.quorum <= self.nodes_per_round, "quorum", of_a_round)
-
-    def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Yield settings that others leave without effect, each with the reason."""
-        yield from super().conflicts()
-        lying = round(self.trim_fraction * self.nodes_per_round)
+        nodes, rule = self.nodes_per_round, self.aggregation
+        lying = round(self.trim_fraction * nodes)
         if self.privacy == "none" and self.noise:
-            yield "noise", "is for privacy, at the server or at the node"
-        if self.privacy == "server" and self.aggregation != "mean":
-            yield "aggregation", "is not possible with a private server, which sees no update by itself"
-        if self.changed("trim_fraction") and self.aggregation not in ("trimmed", "krum"):
-            yield "trim_fraction", "is for the aggregations 'trimmed' and 'krum'"
-        if self.changed("clip_norm") and self.aggregation != "clipped" and self.privacy == "none":
-            yield "clip_norm", "is for the aggregation 'clipped', and for privacy"
-        if self.aggregation in ("trimmed", "krum") and not lying:
-            yield "trim_fraction", f"is none of {self.nodes_per_round} nodes; {self.aggregation!r} would leave none out"
-        least = {"median": 3, "trimmed": 2 * lying + 1, "krum": 2 * lying + 3}.get(self.aggregation, 1)
-        if self.nodes_per_round < least:
-            yield "nodes_per_round", f"is too few: {self.aggregation!r} needs {least} to bear {max(1, lying)} that lie"
+            self.refuse("noise", "is for privacy, at the server or at the node")
+        if self.privacy == "server" and rule != "mean":
+            self.refuse("aggregation", "is not possible with a private server, which sees no update by itself")
+        if self.changed("trim_fraction") and rule not in ("trimmed", "krum"):
+            self.refuse("trim_fraction", "is for the aggregations 'trimmed' and 'krum'")
+        if self.changed("clip_norm") and rule != "clipped" and self.privacy == "none":
+            self.refuse("clip_norm", "is for the aggregation 'clipped', and for privacy")
+        if rule in ("trimmed", "krum") and not lying:
+            self.refuse("trim_fraction", f"is none of {nodes} nodes; {rule!r} would leave none out")
+        least = {"median": 3, "trimmed": 2 * lying + 1, "krum": 2 * lying + 3}.get(rule, 1)
+        if nodes < least:
+            self.refuse("nodes_per_round", f"is too few: {rule!r} needs {least} to bear {max(1, lying)} that lie")

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -41,22 +41,18 @@ class Recipe(FederationConfig, AdaptationConfig, NetworkConfig, DataConfig):
     """Of the training: where the network starts, who is in a round, the tasks and the noise."""
 
     def check(self) -> None:
-        """Raise ValueError for a seed that no generator takes."""
+        """Raise ValueError for a seed that no generator takes, and for settings that others leave without effect."""
         super().check()
         whole_number("seed", self.seed, 0, LARGEST_SEED)
-
-    def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Yield settings that others leave without effect, each with the reason."""
-        yield from super().conflicts()
         for name in ("estimator", "gate_bias", "price"):
             if not self.learns_gates and self.changed(name):
-                yield name, f"is of no use: {self.method!r} learns no gates"
+                self.refuse(name, f"is of no use: {self.method!r} learns no gates")
         if self.method in ("joint", "gates-fixed", "maml") and self.changed("gate_learning_rate"):
-            yield "gate_learning_rate", f"is of no use: {self.method!r} has no stage of the gates alone"
+            self.refuse("gate_learning_rate", f"is of no use: {self.method!r} has no stage of the gates alone")
         if self.price != "fixed" and self.changed("penalty"):
-            yield "penalty", f"is of no use: the price is {self.price!r}, which the server sets"
+            self.refuse("penalty", f"is of no use: the price is {self.price!r}, which the server sets")
         if self.price != "fixed" and self.privacy != "none":
-            yield "price", "follows what each node spent, which a private training does not tell"
+            self.refuse("price", "follows what each node spent, which a private training does not tell")
 
     @property
     def learns_gates(self) -> bool:
