@@ -7,20 +7,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from mglib.federated import (
-    ClippedMean,
-    FedAdam,
-    FedAvg,
-    Krum,
-    PrivateNode,
-    PrivateServer,
-    Round,
-    ServerUpdate,
-    TrimmedMean,
-    Update,
-    mean,
-    median,
-)
+from mglib.federated import Round, ServerUpdate, Update, aggregation
 from mglib.federated.engines import ClientUpdate
 from mglib.federated.rounds import ServerState
 from mglib.meta import Stage
@@ -115,7 +102,7 @@ def client_update(
     """Return what a node of this recipe does in a round; algorithm: in place of the recipe's method."""
     algorithm = algorithm or ALGORITHMS[recipe.method]
     update = algorithm.update(net, algorithm.stages(net, recipe), recipe, device)
-    return PrivateNode(update, recipe.clip_norm, recipe.noise) if recipe.privacy == "node" else update
+    return aggregation.PrivateNode(update, recipe.clip_norm, recipe.noise) if recipe.privacy == "node" else update
 
 
 @dataclass(frozen=True)
@@ -157,17 +144,18 @@ class DualAscent:
 def server_update(recipe: Recipe) -> ServerUpdate:
     """Return what the server makes of the nodes' parameters."""
     aggregates = {
-        "mean": mean,
-        "clipped": ClippedMean(recipe.clip_norm),
-        "median": median,
-        "trimmed": TrimmedMean(recipe.trim_fraction),
-        "krum": Krum(recipe.trim_fraction),
+        "mean": aggregation.mean,
+        "clipped": aggregation.ClippedMean(recipe.clip_norm),
+        "median": aggregation.median,
+        "trimmed": aggregation.TrimmedMean(recipe.trim_fraction),
+        "krum": aggregation.Krum(recipe.trim_fraction),
     }
     aggregate = aggregates[recipe.aggregation]
-    adam = recipe.server == "adam"
-    update = FedAdam(recipe.server_learning_rate, aggregate=aggregate) if adam else FedAvg(aggregate)
+    update = aggregation.FedAvg(aggregate)
+    if recipe.server == "adam":
+        update = aggregation.FedAdam(recipe.server_learning_rate, aggregate=aggregate)
     if recipe.privacy == "server":
-        update = PrivateServer(update, recipe.clip_norm, recipe.noise)
+        update = aggregation.PrivateServer(update, recipe.clip_norm, recipe.noise)
     return update if recipe.price == "fixed" else DualAscent(update, recipe)
 
 
