@@ -52,11 +52,7 @@ def freeze(net: nn.Module, params: Params, prediction: Prediction) -> Frozen:
     does not change.
 
     prediction: the answer of `net` with `params` to the batch, the node's support set.
-
-    Raises ValueError if the batch is empty.
     """
-    if not len(prediction.logits):
-        raise ValueError("a network is frozen for some images; the batch is empty")
     params = of_network(params)
     if not prediction.gates:
         return Frozen(net, params, prediction.statistics, {})

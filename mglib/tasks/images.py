@@ -111,10 +111,8 @@ def warn_if_bright(images: Tensor, source: object, inverted: bool | None, remedy
     """Warn if most pixels are bright, of what came from `source`, and say what to do if they should be dark."""
     if has_bright_background(images):
         now, then = (" once they are inverted", " then") if inverted else ("", "")
-        warnings.warn(
-            f"most pixels of {source} are bright{now}: if they are dark ink on light paper{then}, {remedy}",
-            stacklevel=3,
-        )
+        told = f"most pixels of {source} are bright{now}: if they are dark ink on light paper{then}, {remedy}"
+        warnings.warn(told, stacklevel=3)
 
 
 def has_colour(images: Tensor) -> bool:

@@ -133,8 +133,7 @@ def evaluate_run(
     recipe, net, params = run.load()
     check_device(device)
     elsewhere = "" in (run.nodes or {"train": {}})["train"].values()
-    passed = run.nodes is not None and not of_files(recipe.data)  # the federation, in the place of the recipe's data
-    own = not elsewhere and (federation is not None or not passed)  # whether the run's nodes are at hand
+    own = not elsewhere and (federation is not None or run.nodes is None or of_files(recipe.data))  # at hand
     if data is None and not own:
         where = "elsewhere: name data, such as folder:PATH" if elsewhere else "passed to it: pass them as `federation`"
         raise ValueError(f"the nodes of the run in {run.folder} were {where}")
@@ -181,8 +180,7 @@ def _new_nodes(run: Run, recipe: Recipe, data: str, names: Sequence[str]) -> lis
     invert = recipe.invert if of_files(data) and (run.nodes or of_files(recipe.data)) else None
     nodes = load_nodes(data, image_size=recipe.image_size, channels=recipe.channels, invert=invert)
     if of_files(data) and recipe.channels == 1:
-        bright = torch.cat([node.images for node in nodes])
-        warn_if_bright(bright, data, invert, "turn them, as the run's are light on dark")
+        warn_if_bright(torch.cat([node.images for node in nodes]), data, invert, "turn them to light on dark")
     here = {node.name: node for node in nodes}
     trained = {mark or name: name for name, mark in (run.nodes or {"train": {}})["train"].items()}
     check_names("nodes", names, here)

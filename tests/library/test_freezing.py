@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.func import functional_call
 
-from mglib.nets import Prediction, dense_macs, freeze, macs_per_layer, make_net
+from mglib.nets import dense_macs, freeze, macs_per_layer, make_net
 from mglib.nets.freezing import filters_left, thinned
 
 CLOSED, MOSTLY_CLOSED, HALF_OPEN, OPEN = -1e3, -2.0, 0.0, 1e3  # biases of gates whose weights are drawn at random
@@ -97,13 +97,6 @@ def test_a_network_that_opens_everything_keeps_everything():
     small = freeze(net, params, functional_call(net, params, (images,)))
     assert [len(kept) for kept in small.kept.values()] == [8, 8]
     assert all(torch.equal(small.params[name], params[name]) for name in params)
-
-
-def test_no_image_is_nothing_to_freeze_for():
-    net, params = make_net(0)
-    nothing = Prediction(torch.zeros(0, 5), tuple(torch.zeros(0, 32) for _ in range(4)), ())
-    with pytest.raises(ValueError, match="the batch is empty"):
-        freeze(net, params, nothing)
 
 
 def test_a_dense_network_has_nothing_to_freeze():

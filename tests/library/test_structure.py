@@ -93,9 +93,9 @@ def test_a_short_file_has_a_reason():
 
 def test_the_library_grows_no_further():
     """To add lines, others have to go."""
-    assert sum(map(lines_of, FILES)) <= 7_201
+    assert sum(map(lines_of, FILES)) <= 7_193
     core = [path for path in FILES if path.relative_to(LIBRARY).parts[0] in CORE]
-    assert sum(map(lines_of, core)) <= 4_858
+    assert sum(map(lines_of, core)) <= 4_850
 
 
 def test_the_library_prints_nothing():
