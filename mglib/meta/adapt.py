@@ -76,7 +76,7 @@ def start_of_rates(stages: Sequence[Stage]) -> Params:
     return {RATE + name: torch.zeros(()) for stage in stages for name in sorted(stage.parameters)}
 
 
-class ByAutograd(NamedTuple):
+class Derivatives(NamedTuple):
     """The gradient of a loss at one point, and the products of its Hessian with vectors there, by autograd."""
 
     point: Params  # leaves of autograd
@@ -98,7 +98,7 @@ class ByAutograd(NamedTuple):
         return dict(zip(of, products, strict=True))
 
 
-DerivativesOf = Callable[..., Any]  # (loss function, parameters, batch, names) → ByAutograd, or what does as it does
+DerivativesOf = Callable[..., Derivatives]  # of a loss function: (itself, parameters, batch, names) → derivatives
 
 
 class Step(NamedTuple):
@@ -106,7 +106,7 @@ class Step(NamedTuple):
 
     stage: Stage
     factors: Factors
-    here: Any  # the derivatives where it began
+    here: Derivatives  # where the step began
     after: Params  # where it led, detached
 
 
@@ -145,7 +145,7 @@ def adapt(loss_fn: LossFn, params: Params, support: Any, stages: Iterable[Stage]
 
 def differentiate(
     loss_fn: LossFn, params: Params, batch: Any, names: Collection[str] | None = None, *, create_graph: bool = False
-) -> ByAutograd:
+) -> Derivatives:
     """Return the gradient of those in `names` at a detached point, and the metrics.
 
     names: None: all that the network computes with.
@@ -173,7 +173,7 @@ def differentiate(
             raise ValueError(f"the loss of {name} is of shape {tuple(loss.shape)}: need a scalar, such as its mean")
         if not loss.requires_grad:
             raise ValueError(f"the loss of {name} does not depend on the parameters that it was given")
-        return ByAutograd(point, gradient_of(loss, moved, create_graph=create_graph), metrics)
+        return Derivatives(point, gradient_of(loss, moved, create_graph=create_graph), metrics)
 
 
 def gradient_of(loss: Tensor, params: Params, **options: Any) -> Params:
