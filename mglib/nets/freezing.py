@@ -1,11 +1,12 @@
 """Freezing: a network of its own for one task, without the filters that the task never opens.
 
-Its gates normalise as if the maps that are gone were still there, and its cost is measured against the whole network.
+All that is special about a frozen network is here. Its gates normalise as if the maps that are gone were still there,
+and its cost is measured against the whole network.
 """
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -32,6 +33,18 @@ class FrozenGate(GateHead):
     def normalise(self, pooled: Tensor) -> Tensor:
         """Return the pooled values, (batch, value), normalised among themselves and the absent zeros."""
         return super().normalise(F.pad(pooled, (0, self.absent)))[:, : pooled.shape[1]]
+
+
+@dataclass(frozen=True)
+class FrozenCost(LayerCost):
+    """What a layer costs that may have lost filters or inputs; its dense MACs are those it had before."""
+
+    whole: int = 0  # MACs of the layer before, with everything open and no gate
+
+    @property
+    def dense(self) -> int:
+        """MACs of the layer before freezing, with everything open and no gate."""
+        return self.whole
 
 
 class Frozen(NamedTuple):
@@ -83,7 +96,7 @@ def thinned(net: nn.Module, kept: Sequence[int]) -> nn.Module:
 def filters_left(net: nn.Module) -> tuple[int, ...] | None:
     """Return how many filters a frozen network keeps of each gated layer; None: it is not frozen."""
     layers = tuple(cost.out_channels for cost in net.costs if cost.writes is not None)
-    return layers if net.costs[-1].whole else None
+    return layers if isinstance(net.costs[-1], FrozenCost) else None
 
 
 def resized(net: nn.Module, params: Params) -> nn.Module:
@@ -113,9 +126,10 @@ def absent_inputs(gate: GateHead | None) -> int:
     return gate.absent if isinstance(gate, FrozenGate) else 0
 
 
-def _against(cost: LayerCost, in_channels: int, out_channels: int, gate_macs: int) -> LayerCost:
+def _against(cost: LayerCost, in_channels: int, out_channels: int, gate_macs: int) -> FrozenCost:
     """Return the cost of what is left of a layer, measured against all of it."""
-    return replace(cost, in_channels=in_channels, out_channels=out_channels, gate_macs=gate_macs, whole=cost.dense)
+    left = dict(in_channels=in_channels, out_channels=out_channels, gate_macs=gate_macs, whole=cost.dense)
+    return FrozenCost(**vars(cost) | left)
 
 
 def _without(net: nn.Module, params: Params, kept: Mapping[int, Tensor]) -> Params:

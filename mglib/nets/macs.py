@@ -22,12 +22,11 @@ class LayerCost:
     reads: int | None = None  # the gate that closes this layer's inputs, by position; None: never closed
     writes: int | None = None  # the gate that closes this layer's filters
     gate_macs: int = 0  # paid for every input, whatever the gates say
-    whole: int = 0  # dense MACs of the layer that this one is left of; 0: it lost nothing, see `freeze`
 
     @property
     def dense(self) -> int:
-        """MACs of the layer with everything open and no gate, before freezing."""
-        return self.whole or self.taps * self.in_channels * self.out_channels
+        """MACs of the layer with everything open and no gate."""
+        return self.taps * self.in_channels * self.out_channels
 
 
 def dense_macs(costs: Sequence[LayerCost]) -> int:
