@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from mglib.fast import Derivatives, has_closed_form
+from mglib.fast.gradients import step
 from mglib.meta.adapt import Metrics, differentiate
 from mglib.nets import GatedConvNet, Objective, macs_ratio
 from mglib.params import Params
@@ -16,7 +17,7 @@ from mglib.tasks import Batch, Node
 from mglib.training import algorithms
 from mglib.training.algorithms import Algorithm, all_names, backbone, gate_weights, one_stage, with_gate_bias
 from mglib.training.recipes import Recipe
-from mglib.training.updates import LocalUpdate, MetaUpdate, step
+from mglib.training.updates import LocalUpdate, MetaUpdate
 
 CLASSIFIER = "classifier."  # a last layer over the classes of all nodes, by the names of the network's own head
 MASK_BIAS = 0.1  # with which a mask starts open: a bias alone moves by the server's small steps, and 1 is far

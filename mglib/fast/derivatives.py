@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from mglib.fast.layer_passes import Layer, NormalisedBySupport, channels_last
 from mglib.fast.passes import Maybe, total
-from mglib.meta import LossFn, Metrics, Stage, Task, meta_gradient
 from mglib.nets.freezing import absent_inputs
 from mglib.nets.macs import dense_macs, macs_ratio
 from mglib.nets.models import GatedConvNet, Prediction, check_images, check_labels
@@ -29,18 +28,6 @@ def has_closed_form(loss: object) -> bool:
     if type(loss) is not Objective or type(loss.net) is not GatedConvNet or loss.noise is not None:
         return False
     return not any(absent_inputs(layer.gate) for layer in loss.net.layers)
-
-
-def fast_meta_gradient(
-    loss_fn: LossFn, params: Params, task: Task, stages: Sequence[Stage], *, second_order: bool = True
-) -> tuple[Params, Metrics]:
-    """Return what `meta_gradient` returns, to rounding, sooner.
-
-    Gradients and Hessian-vector products come from `Derivatives` in place of autograd, where the loss has closed forms.
-    """
-    closed = has_closed_form(loss_fn) and task.support.support_images is None
-    derivatives = Derivatives if closed else None
-    return meta_gradient(loss_fn, params, task, stages, second_order=second_order, derivatives=derivatives)
 
 
 class _Piece:

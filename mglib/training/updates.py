@@ -6,19 +6,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from mglib.fast import fast_meta_gradient
+from mglib.fast.gradients import fast_meta_gradient, step
 from mglib.federated import Round, Update
 from mglib.meta import Stage
 from mglib.meta.adapt import Metrics
 from mglib.nets import Objective, annealed_budget
-from mglib.params import Params, merge
+from mglib.params import Params
 from mglib.tasks import Node
 from mglib.training.recipes import Recipe
-
-
-def step(params: Params, direction: Params, rate: float) -> Params:
-    """Return the parameters after a step of `rate` against `direction`, which may lack some of them."""
-    return merge(params, {name: params[name] - rate * slope for name, slope in direction.items()})
 
 
 @dataclass(frozen=True)

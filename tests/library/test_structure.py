@@ -76,6 +76,7 @@ SHORT = {  # files of fewer than 80 lines, and why they stand alone
     "config.py": "what the rooms' settings share, and in each room what of a recipe is its own",
     "nets/macs.py": "the formula of the multiply-adds, which chapter 1 derives",
     "meta/gradient.py": "the meta-gradient alone, which chapter 6 derives",
+    "fast/gradients.py": "the door of the fast path",
     "federated/rounds.py": "the round loop in one visible function",
     "flower/client_app.py": "what Flower loads on a node",
     "flower/node.py": "a node's own images, without Flower",
