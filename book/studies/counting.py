@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from mglib.fast import Derivatives, has_closed_form
+from mglib.fast import has_closed_form
+from mglib.fast.gradients import fast_steps
 from mglib.meta import Stage, adapt
-from mglib.meta.adapt import take_steps
 from mglib.nets import Objective, dense_macs
 from mglib.params import Params, detach, of_network
 from mglib.tasks import Batch, Node, Task
@@ -40,8 +40,8 @@ def fast_adapt(objective: Objective, params: Params, support: Batch, stages: Seq
     """Return what `adapt` returns, to rounding, sooner."""
     if not has_closed_form(objective):
         return adapt(objective, params, support, stages)
-    for step in take_steps(Derivatives, objective, params, support, stages):
-        params = step.after
+    for _, _, stepped in fast_steps(objective, params, support, stages):
+        params = stepped
     return detach(of_network(params))
 
 

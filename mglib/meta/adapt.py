@@ -76,56 +76,29 @@ def start_of_rates(stages: Sequence[Stage]) -> Params:
     return {RATE + name: torch.zeros(()) for stage in stages for name in sorted(stage.parameters)}
 
 
-class Derivatives(NamedTuple):
-    """The gradient of a loss at one point, and the products of its Hessian with vectors there, by autograd."""
-
-    point: Params  # leaves of autograd
-    gradient: Params  # of some of the parameters, by name, with its graph if one was asked for
-    metrics: Metrics  # what the loss function reports
-
-    def hessian_vector(self, vector: Params) -> Params:
-        """Return `∂_p ⟨∂L/∂p, vector⟩` by name, for a vector of the parameters that the gradient is of; once."""
-        of = of_network(self.point)
-        curved = [name for name, slope in self.gradient.items() if slope.requires_grad]
-        if not curved:  # the loss is linear in what is moved
-            return {name: torch.zeros_like(value) for name, value in of.items()}
-        products = torch.autograd.grad(
-            [self.gradient[name] for name in curved],
-            list(of.values()),
-            grad_outputs=[vector[name] for name in curved],
-            materialize_grads=True,
-        )
-        return dict(zip(of, products, strict=True))
-
-
-DerivativesOf = Callable[..., Derivatives]  # of a loss function: (itself, parameters, batch, names) → derivatives
-
-
 class Step(NamedTuple):
     """One gradient step as it was taken: enough to differentiate through it later."""
 
     stage: Stage
+    point: Params  # where the gradient was taken, leaves of autograd
+    gradient: Params  # ∂L_S/∂p of the stage's parameters at `point`, with its graph if one was asked for
     factors: Factors
-    here: Derivatives  # where the step began
-    after: Params  # where it led, detached
+    after: Params  # where the step led, detached
 
 
 def take_steps(
-    derivatives: DerivativesOf, loss_fn: LossFn, params: Params, support: Any, stages: Iterable[Stage]
+    loss_fn: LossFn, params: Params, support: Any, stages: Iterable[Stage], *, create_graph: bool
 ) -> Iterator[Step]:
     """Yield every step of every stage in order, each from a detached point: no step's graph holds another's."""
     params, stages = detach(params), tuple(stages)
-    own = of_network(params)
-    for stage in stages:
-        if unknown := sorted(stage.parameters - own.keys()):
-            raise ValueError(f"stage {stage.name!r} moves unknown parameters {unknown}; there are {sorted(own)}")
+    check_stages(stages, params)
     for stage in stages:
         factors = factors_of(stage, params)
         for _ in range(stage.steps):
-            here = derivatives(loss_fn, params, support, stage.parameters)
-            moves = {name: stage.learning_rate * factors[name] * slope for name, slope in here.gradient.items()}
-            params = detach(merge(params, {name: params[name] - move for name, move in moves.items()}))
-            yield Step(stage, factors, here, params)
+            point, gradient, _ = differentiate(loss_fn, params, support, stage.parameters, create_graph=create_graph)
+            stepped = {name: point[name] - stage.learning_rate * factors[name] * gradient[name] for name in gradient}
+            params = detach(merge(point, stepped))
+            yield Step(stage, point, gradient, factors, after=params)
 
 
 def adapt(loss_fn: LossFn, params: Params, support: Any, stages: Iterable[Stage]) -> Params:
@@ -138,18 +111,17 @@ def adapt(loss_fn: LossFn, params: Params, support: Any, stages: Iterable[Stage]
     Raises TypeError or ValueError, naming the stage, the parameter or the loss function that does not fit; see
     `differentiate`.
     """
-    for step in take_steps(differentiate, loss_fn, params, support, stages):
+    for step in take_steps(loss_fn, params, support, stages, create_graph=False):
         params = step.after
     return detach(of_network(params))
 
 
 def differentiate(
     loss_fn: LossFn, params: Params, batch: Any, names: Collection[str] | None = None, *, create_graph: bool = False
-) -> Derivatives:
-    """Return the gradient of those in `names` at a detached point, and the metrics.
+) -> tuple[Params, Params, Metrics]:
+    """Return a detached point at `params`, the gradient there of those in `names`, and the metrics.
 
     names: None: all that the network computes with.
-    create_graph: whether products of the Hessian are to be had too.
 
     Gradients are taken wherever it is called: under `torch.no_grad()`, and in inference mode, of a copy of the batch.
 
@@ -173,7 +145,15 @@ def differentiate(
             raise ValueError(f"the loss of {name} is of shape {tuple(loss.shape)}: need a scalar, such as its mean")
         if not loss.requires_grad:
             raise ValueError(f"the loss of {name} does not depend on the parameters that it was given")
-        return Derivatives(point, gradient_of(loss, moved, create_graph=create_graph), metrics)
+        return point, gradient_of(loss, moved, create_graph=create_graph), metrics
+
+
+def check_stages(stages: Sequence[Stage], params: Params) -> None:
+    """Raise ValueError unless every parameter that a stage moves is there, and the network's own."""
+    params = of_network(params)
+    for stage in stages:
+        if unknown := sorted(set(stage.parameters) - params.keys()):
+            raise ValueError(f"stage {stage.name!r} moves unknown parameters {unknown}; there are {sorted(params)}")
 
 
 def gradient_of(loss: Tensor, params: Params, **options: Any) -> Params:

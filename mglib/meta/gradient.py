@@ -1,22 +1,15 @@
 """The meta-gradient: how the loss after adaptation changes with the parameters before it."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 
-from mglib.meta.adapt import DerivativesOf, LossFn, Metrics, Stage, Task, differentiate, rate_slopes, take_steps
-from mglib.params import Params, detach
+from mglib.meta.adapt import LossFn, Metrics, Stage, Step, Task, differentiate, rate_slopes, take_steps
+from mglib.params import Params, of_network
 
 
 def meta_gradient(
-    loss_fn: LossFn,
-    params: Params,
-    task: Task,
-    stages: Sequence[Stage],
-    *,
-    second_order: bool = True,
-    derivatives: DerivativesOf | None = None,
+    loss_fn: LossFn, params: Params, task: Task, stages: Sequence[Stage], *, second_order: bool = True
 ) -> tuple[Params, Metrics]:
     """Return `dL_Q(adapt(p)) / dp`, exact, and the metrics of the adapted parameters on the query set.
 
@@ -28,7 +21,6 @@ def meta_gradient(
     Rates that are learnt (`factors_of`) get their exact gradient on the way, `∂L_Q/∂η_A = −⟨v_A, ∂_A L_S(p_{t-1})⟩`.
 
     second_order: False drops every Hessian (first-order MAML): the query gradient at the adapted point.
-    derivatives: what gives gradients and Hessian-vector products; None: autograd.
 
     Returns the gradient, with the names and shapes of `params` and zero for the price, which the server sets; and what
     `loss_fn` reports on the query set.
@@ -36,19 +28,32 @@ def meta_gradient(
     Raises TypeError or ValueError, naming the stage, the parameter or the loss function that does not fit, as `adapt`
     does.
     """
-    params, on_query = detach(params), derivatives or differentiate
-    on_support = derivatives or partial(differentiate, create_graph=second_order)
-    path = list(take_steps(on_support, loss_fn, params, task.support, stages))
-    there = on_query(loss_fn, path[-1].after if path else params, task.query)
-    adjoint, metrics = there.gradient, there.metrics
-    del there
+    path = list(take_steps(loss_fn, params, task.support, stages, create_graph=second_order))
+    _, adjoint, metrics = differentiate(loss_fn, path[-1].after if path else params, task.query)
     rates: Params = {}
-    while path:
-        stage, factors, here, _ = path.pop()  # and with it all that the step left behind
-        for name, slope in rate_slopes(stage, params, here.gradient, adjoint).items():
+    for step in reversed(path):
+        for name, slope in rate_slopes(step.stage, params, step.gradient, adjoint).items():
             rates[name] = rates.get(name, 0) + slope.detach()
         if second_order:
-            product = here.hessian_vector({name: factor * adjoint[name] for name, factor in factors.items()})
-            adjoint = {name: value - stage.learning_rate * product[name] for name, value in adjoint.items()}
-    found = adjoint | rates
-    return {name: found[name] if name in found else torch.zeros_like(value) for name, value in params.items()}, metrics
+            adjoint = _through(step, adjoint)
+    return in_order(params, adjoint | rates), metrics
+
+
+def in_order(params: Params, gradient: Params) -> Params:
+    """Return a gradient in the order of `params`, zeros for what it lacks."""
+    return {name: gradient[name] if name in gradient else torch.zeros_like(value) for name, value in params.items()}
+
+
+def _through(step: Step, adjoint: Params) -> Params:
+    """Return the adjoint before a step, given the one behind it: `v − ∂_p ⟨∂_A L_S(p), η v_A⟩`."""
+    curved = {name: gradient for name, gradient in step.gradient.items() if gradient.requires_grad}
+    if not curved:  # the support loss is linear in what this stage moves: no curvature to correct for
+        return adjoint
+    products = torch.autograd.grad(
+        list(curved.values()),
+        list(of_network(step.point).values()),
+        grad_outputs=[step.factors[name] * adjoint[name] for name in curved],
+        materialize_grads=True,
+    )
+    rate = step.stage.learning_rate
+    return {name: adjoint[name] - rate * product for name, product in zip(adjoint, products, strict=True)}
