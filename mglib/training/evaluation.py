@@ -177,7 +177,7 @@ def _held_out(run: Run, federation: Federation, split: str, names: Sequence[str]
 
 def _new_nodes(run: Run, recipe: Recipe, data: str, names: Sequence[str]) -> list[Node]:
     """The nodes of other data than the run's; their polarity is the run's, or their own where its images were drawn."""
-    invert = recipe.invert if of_files(data) and (run.nodes or of_files(recipe.data)) else None
+    invert = run.inverted(recipe) if of_files(data) else None
     nodes = load_nodes(data, image_size=recipe.image_size, channels=recipe.channels, invert=invert)
     if of_files(data) and recipe.channels == 1:
         warn_if_bright(torch.cat([node.images for node in nodes]), data, invert, "turn them to light on dark")

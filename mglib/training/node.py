@@ -18,7 +18,6 @@ from mglib.nets.freezing import filters_left, thinned
 from mglib.nets.models import check_labels, check_numbers
 from mglib.params import Params, load, new_folder, save, under_prefix, with_prefix
 from mglib.tasks import Batch, load_images, read_support
-from mglib.tasks.datasets import of_files
 from mglib.tasks.images import has_bright_background, has_colour, warn_if_bright
 from mglib.training.algorithms import all_names, final_objective, network_of, stages_of
 from mglib.training.recipes import Recipe
@@ -170,8 +169,8 @@ def adapt_to_folder(
     run, invert = Run(run), as_declared("invert", bool | None, invert)
     recipe, net, params = run.load()
     images, labels, classes = read_support(folder, recipe.image_size, recipe.channels)
-    if invert is None and (run.nodes or of_files(recipe.data)):
-        invert = recipe.invert
+    if invert is None:
+        invert = run.inverted(recipe)
     if invert is None:
         invert = has_bright_background(images) and not has_colour(images)
     images = 255 - images if invert else images

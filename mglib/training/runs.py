@@ -12,6 +12,7 @@ from torch import nn
 
 from mglib.params import PART, Params, load, save, under_prefix, with_prefix, write_atomically
 from mglib.tasks import Federation
+from mglib.tasks.datasets import of_files
 from mglib.tasks.federations import SPLITS, original_class
 from mglib.training.algorithms import network_of
 from mglib.training.recipes import Recipe
@@ -67,6 +68,10 @@ class Run:
     def keep_nodes(self, nodes: Nodes) -> None:
         """Write what `nodes` reads."""
         write_atomically(self.nodes_file, (json.dumps(nodes, indent=2) + "\n").encode())
+
+    def inverted(self, recipe: Recipe) -> bool | None:
+        """Return whether the images trained on were turned to light on dark; None if they were drawn here."""
+        return recipe.invert if self.nodes or of_files(recipe.data) else None
 
     def changes(self, federation: Federation) -> dict[str, str]:
         """Return in words, by name, what became of the run's nodes in `federation`, and which there are beside them."""
