@@ -34,10 +34,11 @@ def fast_gradient(objective: Objective, params: Params, batch: Batch) -> tuple[P
 class DescentUpdate(LocalUpdate):
     """What Reptile and pFedMe share: plain gradient steps on batches of a task's images."""
 
-    def _batches(self, node: Node, generator: np.random.Generator) -> list[Batch]:
+    def _batches(self, params: Params, node: Node, generator: np.random.Generator) -> list[Batch]:
         """Draw a task and return `recipe.steps` batches of its images, support and query together."""
         recipe = self.recipe
-        task = node.sample_task(recipe.ways, recipe.shots, recipe.queries, generator).to(self.device)
+        task = node.sample_task(recipe.ways, recipe.shots, recipe.queries, generator)
+        task = task.to(next(iter(params.values())))
         images = torch.cat([task.support.images, task.query.images])
         labels = torch.cat([task.support.labels, task.query.labels])
         drawn = [generator.permutation(len(labels))[: recipe.batch] for _ in range(recipe.steps)]
@@ -52,7 +53,7 @@ class ReptileUpdate(DescentUpdate):
     ) -> tuple[Params, Metrics]:
         """Return `p − p_k` after `recipe.steps` gradient steps of rate α, each on a batch of the task's images."""
         inner = params
-        for batch in self._batches(node, generator):
+        for batch in self._batches(params, node, generator):
             gradient, metrics = fast_gradient(objective, inner, batch)
             inner = step(inner, gradient, self.recipe.backbone_learning_rate)
         return {name: params[name] - inner[name] for name in params}, metrics
@@ -66,7 +67,7 @@ class ProximalUpdate(DescentUpdate):
     ) -> tuple[Params, Metrics]:
         """Return `λ (p − p̃)`; p̃ is where gradient steps on `loss + λ/2 ‖p̃ − p‖²` end."""
         pull, personal = self.recipe.proximal_weight, params
-        for batch in self._batches(node, generator):
+        for batch in self._batches(params, node, generator):
             gradient, metrics = fast_gradient(objective, personal, batch)
             held_back = {name: gradient[name] + pull * (personal[name] - params[name]) for name in gradient}
             personal = step(personal, held_back, self.recipe.backbone_learning_rate)
@@ -101,7 +102,7 @@ class ClassifierUpdate(LocalUpdate):
         chosen = torch.from_numpy(generator.permutation(len(node.labels))[: self.recipe.batch])
         known = torch.tensor([self.classes.index(name) for name in node.classes])
         images = node.images[chosen].float() / 255
-        batch = Batch(images, known[node.labels[chosen]]).to(self.device)
+        batch = Batch(images, known[node.labels[chosen]]).to(next(iter(params.values())))
         own = {name for name in params if name.startswith(CLASSIFIER)}
         heads = {name.replace(CLASSIFIER, "head."): name for name in own}
         seen = {name: params[heads.get(name, name)] for name in params if name not in own}

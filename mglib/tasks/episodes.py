@@ -29,10 +29,11 @@ class Batch:
     labels: Tensor
     support_images: Tensor | None = None
 
-    def to(self, device: torch.device | str) -> "Batch":
-        """Return the same batch on `device`."""
-        support_images = None if self.support_images is None else self.support_images.to(device)
-        return Batch(self.images.to(device), self.labels.to(device), support_images)
+    def to(self, like: torch.device | str | Tensor) -> "Batch":
+        """Return the same batch on a device; with a tensor, on its device and in its type of numbers."""
+        device = like.device if isinstance(like, Tensor) else like
+        support_images = None if self.support_images is None else self.support_images.to(like)
+        return Batch(self.images.to(like), self.labels.to(device), support_images)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +45,9 @@ class Task:
     support: Batch
     query: Batch
 
-    def to(self, device: torch.device | str) -> "Task":
-        """Return the same task on `device`."""
-        return Task(self.node, self.classes, self.support.to(device), self.query.to(device))
+    def to(self, like: torch.device | str | Tensor) -> "Task":
+        """Return the same task, its batches as `Batch.to` makes them."""
+        return Task(self.node, self.classes, self.support.to(like), self.query.to(like))
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,9 +66,10 @@ def evaluate(
         raise ValueError("there are no nodes to evaluate on")
     whole_number("tasks", tasks, 1)
     params = {name: value.to(device) for name, value in params.items()}
+    like = next(iter(params.values()))
     for index in range(tasks):
         node = nodes[index % len(nodes)]
-        task = node.sample_task(ways, shots, queries, np.random.default_rng([seed, index])).to(device)
+        task = node.sample_task(ways, shots, queries, np.random.default_rng([seed, index])).to(like)
         with one_thread():
             scored = (scored_by or score)(objective, params, task, stages)
         yield scored  # outside: what the caller does between tasks keeps its threads

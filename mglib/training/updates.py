@@ -68,5 +68,6 @@ class MetaUpdate(LocalUpdate):
     ) -> tuple[Params, Metrics]:
         """Return the meta-gradient of one task."""
         recipe = self.recipe
-        task = node.sample_task(recipe.ways, recipe.shots, recipe.queries, generator).to(self.device)
+        task = node.sample_task(recipe.ways, recipe.shots, recipe.queries, generator)
+        task = task.to(next(iter(params.values())))
         return fast_meta_gradient(objective, params, task, self.stages, second_order=recipe.second_order)

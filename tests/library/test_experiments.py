@@ -145,6 +145,19 @@ def test_training_learns_to_adapt(recipe, tmp_path):
     assert evaluation["macs_ratio"] < 0.75
 
 
+@pytest.mark.parametrize("method", sorted(ALGORITHMS))
+def test_a_training_and_its_scores_are_in_the_precision_of_the_start(recipe, method):
+    experiment = set_up(dataclasses.replace(recipe, method=method, rounds=2))
+    doubles = {name: value.double() for name, value in experiment.initial.items()}
+    nudged = {name: value * (1 + 1e-15) for name, value in doubles.items()}
+    (*_, one), (*_, other) = (experiment.rounds(params=start) for start in (doubles, nudged))
+    for name, value in one.params.items():
+        assert value.dtype == torch.float64
+        torch.testing.assert_close(value, other.params[name], rtol=0, atol=1e-11)
+    settings = {"tasks": 2, "ways": recipe.ways, "queries": recipe.queries}
+    assert list(evaluate(experiment.objective, one.params, experiment.federation.test, experiment.stages, **settings))
+
+
 def test_a_score_is_of_the_adapted_the_start_and_all_together(recipe):
     experiment = set_up(recipe)
     noise = torch.Generator().manual_seed(0)

@@ -207,3 +207,10 @@ def test_a_federation_refuses_nodes_of_another_image_size():
 def test_moving_a_batch_moves_its_support_images():
     batch = Batch(torch.zeros(2, 1, 4, 4), torch.zeros(2).long(), torch.zeros(1, 1, 4, 4)).to("meta")
     assert {batch.images.device.type, batch.labels.device.type, batch.support_images.device.type} == {"meta"}
+
+
+def test_a_task_takes_the_type_of_numbers_of_a_tensor():
+    task = make_node().sample_task(2, 1, 1, 0).to(torch.zeros(1, dtype=torch.float64))
+    for batch in (task.support, task.query):
+        assert (batch.images.dtype, batch.labels.dtype) == (torch.float64, torch.int64)
+    assert task.query.support_images.dtype == torch.float64
